@@ -1,0 +1,84 @@
+"""From a plan to the bake definition and the command that runs it.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dynbuild.plan import ImagePlan, Plan
+
+_OUTPUT = {"load": "type=docker", "push": "type=registry", "none": "type=cacheonly"}
+
+
+def definition(plan: Plan, dockerfiles: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON definition for ``docker buildx bake``.
+
+    Args:
+        plan: What to build.
+        dockerfiles: Path of the rendered Dockerfile of each image, by image name.
+    """
+    return {
+        "group": {"default": {"targets": [target_name(image) for image in plan.images]}},
+        "target": {
+            target_name(image): _target(image, plan.context, dockerfiles[image.name])
+            for image in plan.images
+        },
+    }
+
+
+def target_name(image: ImagePlan) -> str:
+    """The name of *image* in the definition; bake allows no dot in it."""
+    return image.name.replace(".", "_")
+
+
+def argv(
+    plan: Plan, *, bake_file: str, metadata_file: str, docker: Sequence[str] = ("docker",)
+) -> tuple[str, ...]:
+    """The command that ``dynbuild build`` runs, word by word."""
+    return (
+        *docker,
+        "buildx",
+        "bake",
+        "--progress",
+        "rawjson",
+        "--file",
+        bake_file,
+        "--metadata-file",
+        metadata_file,
+        *(target_name(image) for image in plan.images),
+    )
+
+
+def _target(image: ImagePlan, context: str, dockerfile: str) -> dict[str, Any]:
+    target: dict[str, Any] = {
+        "context": context,
+        "dockerfile": dockerfile,
+        "target": image.stage,
+        "args": dict(image.build_args),
+        "tags": list(image.tags),
+        "labels": dict(image.labels),
+        "platforms": list(image.platforms),
+        "output": [_OUTPUT[image.output]],
+        # A provenance attestation holds the time of the build: with it, the same image
+        # loaded twice would have two digests. What is pushed carries one.
+        "attest": [
+            "type=provenance,mode=min" if image.output == "push" else "type=provenance,disabled=true"
+        ],
+    }
+    optional = {
+        "contexts": dict(image.contexts),
+        "secret": [
+            ",".join(
+                f"{key}={value}"
+                for key, value in (("id", secret.id), ("src", secret.src), ("env", secret.env))
+                if value
+            )
+            for secret in image.secret_sources
+        ],
+        "cache-from": list(image.cache_from),
+        "cache-to": list(image.cache_to),
+    }
+    target |= {key: value for key, value in optional.items() if value}
+    if image.no_cache:
+        target["no-cache"] = True
+    return target

@@ -1,0 +1,204 @@
+"""``dynbuild build``, ``plan`` and ``render``: the build line, command by command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from dynbuild.cli import console
+from dynbuild.cli.request import Asked, with_request
+from dynbuild.errors import NotReady
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A plan with what is needed to carry it out."""
+
+    plan: Any
+    templates: Path
+    secrets: dict[str, str]
+
+
+def _decide(asked: Asked) -> _Decided:
+    """Gather the facts, which is where files and git are read, and make the plan."""
+    from dynbuild import inputs, machine, plan, settings, version
+
+    context = asked.context.expanduser().resolve()
+    env = os.environ
+    templates = settings.templates_dir(asked.templates)
+    found = context / settings.OVERLAY_NAME
+    overlays = [*([found] if found.is_file() else []), *asked.overlays]
+    config = settings.load(templates=templates, overlays=overlays, env=env, flags=asked.flags)
+    if not context.is_dir():
+        from dynbuild.errors import RequestError
+
+        raise RequestError(
+            f"the build context {context} does not exist", hint="--context names a folder"
+        )
+    facts = machine.read(env)
+    made = plan.make_plan(
+        config,
+        version=version.derive(version.read_git(context), env),
+        context=context,
+        machine=facts,
+    )
+    inputs.check(made)
+    return _Decided(made, templates, plan.secret_values(config.catalog, facts))
+
+
+def _dockerfiles(decided: _Decided) -> dict[str, str]:
+    from dynbuild.render import render
+
+    return {image.name: render(image, decided.templates) for image in decided.plan.images}
+
+
+@with_request
+def plan(
+    asked: Asked,
+    format: Annotated[
+        Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
+    ] = "table",
+) -> None:
+    """Show what would be built, with every value and where it comes from.
+
+    [bold]Examples[/bold]
+
+      dynbuild plan --framework none --target runtime
+
+      dynbuild plan --framework vllm --target runtime --cuda-version 13.0 --format json
+    """
+    from dynbuild.cli import plan_table
+
+    decided = _decide(asked)
+    if format == "json":
+        console.out_json(decided.plan.document())
+        return
+    for line in plan_table.lines(decided.plan):
+        console.out(line)
+    for warning in decided.plan.warnings:
+        console.warn(warning)
+
+
+@with_request
+def render(
+    asked: Asked,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File or folder to write.", show_default=False),
+    ] = None,
+) -> None:
+    """Print the Dockerfile, or write it.
+
+    [bold]Examples[/bold]
+
+      dynbuild render --framework none --target runtime --device cpu
+
+      dynbuild render --framework none --target runtime --output dockerfiles/
+    """
+    decided = _decide(asked)
+    texts = _dockerfiles(decided)
+    for image in decided.plan.images:
+        if output is None:
+            console.out(texts[image.name].rstrip("\n"))
+            continue
+        path = output / image.dockerfile if output.is_dir() else output
+        try:
+            path.write_text(texts[image.name], encoding="utf-8")
+        except OSError as error:
+            raise NotReady(f"{path} cannot be written: {error.strerror}") from error
+        console.say(f"wrote {path}")
+
+
+@with_request
+def build(
+    asked: Asked,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the command and its definition; touch nothing."),
+    ] = False,
+    format: Annotated[
+        Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
+    ] = "table",
+) -> None:
+    """Build an image.
+
+    [bold]Examples[/bold]
+
+      dynbuild build --framework none --target runtime --context ~/dynamo
+
+      dynbuild build --framework none --target runtime --device cpu --dynamo-wheels index==0.9.0
+
+      dynbuild build --framework none --target runtime --source ucx=../ucx
+
+      dynbuild build --framework none --target runtime --repository registry.example.com/ai/dynamo --push
+    """
+    decided = _decide(asked)
+    texts = _dockerfiles(decided)
+    if dry_run:
+        _dry_run(decided, texts, format)
+        return
+    from dynbuild import drive
+    from dynbuild.cli import report
+
+    engine = _engine()
+    for warning in decided.plan.warnings:
+        console.warn(warning)
+    for image in decided.plan.images:
+        console.say(f"building {image.name} as {image.tags[0]} on the {engine.kind} engine {engine.version}")
+    progress = report.Progress()
+    outcome = drive.build(
+        decided.plan,
+        texts,
+        engine=engine,
+        env=os.environ,
+        secrets=decided.secrets,
+        listen=progress,
+    )
+    for warning in outcome.warnings:
+        console.warn(warning)
+    if format == "json":
+        console.out_json(report.document(outcome))
+        return
+    for line in report.summary(outcome):
+        console.out(line)
+
+
+def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
+    from dynbuild import bake, record
+
+    plan = decided.plan
+    now = record.Record(
+        record.builds(Path(plan.context)) / record.new_id(plan.images[0].name)
+    )
+    paths = {name: str(now.dockerfile(name, only=len(texts) == 1)) for name in texts}
+    definition = bake.definition(plan, paths)
+    argv = bake.argv(plan, bake_file=str(now.bake), metadata_file=str(now.metadata))
+    if format == "json":
+        console.out_json({"argv": argv, "definition": definition, "dockerfiles": texts})
+        return
+    console.out(f"# The command; the definition below would be {now.bake}")
+    console.out(shlex.join(argv))
+    console.out("")
+    console.out(json.dumps(definition, indent=2, ensure_ascii=False))
+
+
+def _engine() -> Any:
+    """The engine to build on; where none runs, the private one is offered."""
+    from dynbuild.engine import client, private
+
+    try:
+        return client.find(os.environ)
+    except NotReady:
+        offered = sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("DOCKER_HOST")
+        if not offered or not typer.confirm(
+            "No Docker engine answers. Start a private one now?", default=True, err=True
+        ):
+            raise
+    return private.up(os.environ, console.say)

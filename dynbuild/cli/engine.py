@@ -1,0 +1,155 @@
+"""``dynbuild engine``: the private Docker engine."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from dynbuild.cli import console
+
+app = typer.Typer(
+    help="A private Docker engine, for machines that have none.\n\n"
+    "It needs root on Debian, Ubuntu or a relative.  Nothing is installed but runc and"
+    " iptables: engine, images and cache live below $DYNBUILD_HOME (by default"
+    " ~/.local/share/dynbuild).  An engine that the machine has is left alone, and is"
+    " preferred wherever it answers.",
+    no_args_is_help=True,
+)
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@app.command()
+def up() -> None:
+    """Start the engine, downloading it the first time, and print its address.
+
+    Starting one that runs changes nothing.
+
+    Example: dynbuild engine up && dynbuild build
+    """
+    from dynbuild.engine import private
+
+    engine = private.up(os.environ, console.say)
+    console.say(f"the private engine is up: Docker {engine.version}, buildx {engine.buildx}")
+    console.out(str(engine.host))
+
+
+@app.command()
+def down() -> None:
+    """End the engine with its containers; images and build cache stay.
+
+    Example: dynbuild engine down
+    """
+    from dynbuild.engine import private
+
+    ended = private.down(os.environ)
+    console.say("the private engine is down" if ended else "the private engine was not running")
+
+
+@app.command()
+def status(
+    format: Annotated[
+        Format, typer.Option("--format", help="A table for people, or JSON for programs.")
+    ] = Format.TABLE,
+) -> None:
+    """Show whether the engine runs, where it lives and how much space it takes.
+
+    Example: dynbuild engine status --format json
+    """
+    from dynbuild.engine import private
+
+    found = private.status(os.environ)
+    if format is Format.JSON:
+        console.out_json({**dataclasses.asdict(found), "home": str(found.home)})
+        return
+    state = "running" if found.running else "not answering" if found.pid else "down"
+    rows = [("state", state), ("home", str(found.home)), ("data", _bytes(found.data_bytes))]
+    if found.pid is not None:
+        rows.append(("pid", str(found.pid)))
+    if found.uptime is not None:
+        rows.append(("uptime", _duration(found.uptime)))
+    if found.running:
+        rows += [
+            ("host", str(found.host)),
+            ("engine", str(found.version)),
+            ("buildx", str(found.buildx)),
+            ("network", "bridge" if found.bridge else "the host's only"),
+        ]
+    for name, value in rows:
+        console.out(f"{name:<8}  {value}")
+
+
+@app.command()
+def env() -> None:
+    """Print the variables that lead docker to the engine, for the shell.
+
+    Example: eval "$(dynbuild engine env)" && docker ps
+    """
+    from dynbuild.engine import private
+
+    before = dict(os.environ)
+    after = private.running(before).env(before)
+    for name in sorted(before.keys() - after.keys()):
+        console.out(f"unset {name}")
+    for name in ("DOCKER_HOST", "DOCKER_CONFIG", "PATH"):
+        console.out(f"export {name}={shlex.quote(after[name])}")
+
+
+@app.command()
+def prune(
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Of an engine that is down: all data and the programs too."),
+    ] = False,
+) -> None:
+    """Remove unused images and build cache.
+
+    Examples: dynbuild engine prune; dynbuild engine down && dynbuild engine prune --all
+    """
+    from dynbuild.engine import private
+
+    console.say(f"{_bytes(private.prune(os.environ, everything))} freed")
+
+
+@app.command()
+def base(
+    suite: Annotated[
+        str, typer.Option(help="Debian suite: a codename, or stable, testing.")
+    ] = "stable",
+    force: Annotated[bool, typer.Option("--force", help="Make it even if it is there.")] = False,
+) -> None:
+    """Make a small Debian base image from this machine's mirror, and print its name.
+
+    It goes to whichever engine dynbuild uses, the system's or the private one.
+
+    Example: dynbuild engine base --suite trixie
+    """
+    from dynbuild.engine import find
+    from dynbuild.engine.base import make_base
+
+    engine = find(os.environ)
+    console.out(make_base(engine, os.environ, suite=suite, force=force, say=console.say))
+
+
+def _bytes(count: int) -> str:
+    if count < 1_000_000:
+        return f"{count / 1000:.0f} kB"
+    return f"{count / 1e6:.0f} MB" if count < 1_000_000_000 else f"{count / 1e9:.1f} GB"
+
+
+def _duration(seconds: float) -> str:
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} days"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {left} s"

@@ -1,0 +1,241 @@
+"""The flags that describe what to build, shared by build, plan and render.
+
+Each flag is declared once: its name, its help and the setting it sets. What it says
+becomes the highest layer of settings; nothing goes around the layers.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dynbuild.errors import RequestError
+from dynbuild.layers import KeyPath, Origin, Setting
+
+IMAGE = "What to build"
+VALUES = "Values"
+INPUTS = "Inputs"
+OUTPUT = "Output and cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag: parameter name, annotation with its ``typer.Option``, setting, spelling."""
+
+    name: str
+    annotation: Any
+    path: KeyPath
+    spelling: str
+
+
+def _text(
+    spelling: str, path: KeyPath, help: str, panel: str, metavar: str, **more: Any
+) -> Flag:
+    option = typer.Option(
+        spelling, help=help, rich_help_panel=panel, metavar=metavar, show_default=False, **more
+    )
+    name = spelling.lstrip("-").replace("-", "_")
+    return Flag(name, Annotated[str | None, option], path, spelling)
+
+
+def _switch(spelling: str, path: KeyPath, help: str, panel: str) -> Flag:
+    first = spelling.split("/", maxsplit=1)[0]
+    option = typer.Option(spelling, help=help, rich_help_panel=panel, show_default=False)
+    name = first.lstrip("-").replace("-", "_")
+    return Flag(name, Annotated[bool | None, option], path, spelling)
+
+
+def _list(spelling: str, path: KeyPath, help: str, panel: str, metavar: str) -> Flag:
+    option = typer.Option(
+        spelling, help=help, rich_help_panel=panel, metavar=metavar, show_default=False
+    )
+    name = spelling.lstrip("-").replace("-", "_")
+    return Flag(name, Annotated[list[str] | None, option], path, spelling)
+
+
+FLAGS = (
+    _text("--framework", ("request", "framework"), "vllm, trtllm, sglang or none.", IMAGE, "NAME"),
+    _text("--target", ("request", "target"), "Stage that becomes the image: runtime, dev, …",
+          IMAGE, "STAGE"),
+    _text("--device", ("request", "device"), "cuda or cpu.", IMAGE, "NAME"),
+    _text("--cuda-version", ("request", "cuda_version"), "CUDA version, such as 13.0.",
+          IMAGE, "VERSION"),
+    _list("--platform", ("request", "platform"), "linux/amd64, linux/arm64, or both.",
+          IMAGE, "LIST"),
+    _text("--repository", ("request", "repository"), "Name of the image, with its registry.",
+          IMAGE, "NAME"),
+    _text("--tag", ("request", "tag"), "Image reference in place of the derived one.",
+          IMAGE, "REF"),
+    _switch("--tag-latest/--no-tag-latest", ("request", "tag_latest"),
+            "Also tag as latest-….", IMAGE),
+    _text("--uid", ("request", "uid"), "User id of local-dev.", IMAGE, "NUMBER"),
+    _text("--gid", ("request", "gid"), "Group id of local-dev.", IMAGE, "NUMBER"),
+    _text("--base-image", ("args", "BASE_IMAGE"), "Base image.", VALUES, "NAME"),
+    _text("--base-image-tag", ("args", "BASE_IMAGE_TAG"), "Its tag.", VALUES, "TAG"),
+    _text("--nixl-ref", ("args", "NIXL_REF"), "Git ref of NIXL.", VALUES, "REF"),
+    _text("--efa-version", ("args", "EFA_VERSION"), "AWS EFA installer.", VALUES, "VERSION"),
+    _text("--vllm-max-jobs", ("args", "MAX_JOBS"), "Compile jobs of vLLM.", VALUES, "NUMBER"),
+    _switch("--enable-kvbm/--no-enable-kvbm", ("args", "ENABLE_KVBM"),
+            "KV cache block manager.", VALUES),
+    _switch("--enable-gpu-memory-service/--no-enable-gpu-memory-service",
+            ("args", "ENABLE_GPU_MEMORY_SERVICE"), "GPU memory service.", VALUES),
+    _switch("--enable-media-nixl/--no-enable-media-nixl", ("args", "ENABLE_MEDIA_NIXL"),
+            "Media decoding into NIXL memory.", VALUES),
+    _switch("--enable-media-ffmpeg/--no-enable-media-ffmpeg", ("args", "ENABLE_MEDIA_FFMPEG"),
+            "Media decoding by FFmpeg.", VALUES),
+    _list("--build-arg", ("args",), "Any build argument; repeatable.", VALUES, "NAME=VALUE"),
+    _text("--dynamo-wheels", ("request", "dynamo_wheels"),
+          "'source', or published ones: index, index==0.9.0.", INPUTS, "WAY"),
+    _list("--source", ("sources",), "Build a component from this tree; repeatable.",
+          INPUTS, "NAME=PATH"),
+    _list("--build-context", ("contexts",), "Named build context; repeatable.",
+          INPUTS, "NAME=PATH"),
+    _switch("--no-cache", ("request", "no_cache"), "Run every step anew.", OUTPUT),
+    _list("--cache-from", ("request", "cache_from"), "Cache to read; repeatable.",
+          OUTPUT, "SPEC"),
+    _list("--cache-to", ("request", "cache_to"), "Cache to write; repeatable.", OUTPUT, "SPEC"),
+)
+
+_PLACES = (
+    ("context", Annotated[Path, typer.Option(
+        "--context", help="Folder of Dynamo's source.", rich_help_panel=INPUTS)], Path()),
+    ("config", Annotated[list[Path] | None, typer.Option(
+        "--config", help="Settings file laid over the catalog; repeatable.",
+        rich_help_panel=INPUTS, metavar="FILE", show_default=False)], None),
+    ("templates", Annotated[str | None, typer.Option(
+        "--templates", help="Folder of templates in place of dynbuild's.",
+        rich_help_panel=INPUTS, metavar="DIR", show_default=False,
+        envvar="DYNBUILD_TEMPLATES")], None),
+    ("load", Annotated[bool | None, typer.Option(
+        "--load/--no-load", help="Load the image into the engine (default).",
+        rich_help_panel=OUTPUT, show_default=False)], None),
+    ("push", Annotated[bool, typer.Option(
+        "--push", help="Push the image to its registry instead.",
+        rich_help_panel=OUTPUT, show_default=False)], False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line says.
+
+    Attributes:
+        flags: The layer of settings it makes.
+        context: The build context.
+        overlays: Files given by ``--config``.
+        templates: Folder given by ``--templates``.
+    """
+
+    flags: Mapping[KeyPath, Setting]
+    context: Path
+    overlays: tuple[Path, ...]
+    templates: str | None
+
+
+def with_request(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *command* all request flags; it gets them as one ``Asked``, its first argument."""
+    own = inspect.signature(command, eval_str=True)
+    kept = list(own.parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [
+        inspect.Parameter(flag.name, keyword, default=None, annotation=flag.annotation)
+        for flag in FLAGS
+    ]
+    places = [
+        inspect.Parameter(name, keyword, default=default, annotation=annotation)
+        for name, annotation, default in _PLACES
+    ]
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> Any:
+        asked = _asked({p.name: given.pop(p.name) for p in (*shared, *places)})
+        return command(asked, **given)
+
+    parameters = [*shared, *places, *(p.replace(kind=keyword) for p in kept)]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+    del wrapper.__wrapped__
+    return wrapper
+
+
+def _asked(given: Mapping[str, Any]) -> Asked:
+    layer: dict[KeyPath, Setting] = {}
+    for flag in FLAGS:
+        value = given[flag.name]
+        if value is None or value == []:
+            continue
+        first = flag.spelling.split("/", maxsplit=1)[0]
+        origin = Origin("flag", first)
+        if flag.path[0] == "args":
+            if isinstance(value, list):
+                for item in value:
+                    name, text = _pair(item, first)
+                    layer["args", name] = Setting(text, Origin("flag", f"{first} {name}"))
+            else:
+                text = str(value).lower() if isinstance(value, bool) else value
+                layer[flag.path] = Setting(text, origin)
+        elif flag.path == ("sources",):
+            for item in value:
+                name, path = _pair(item, first)
+                layer["sources", name, "kind"] = Setting("context", origin)
+                layer["sources", name, "path"] = Setting(absolute(path), origin)
+        elif flag.path == ("contexts",):
+            for item in value:
+                name, path = _pair(item, first)
+                layer["contexts", name] = Setting(absolute(path), origin)
+        elif flag.path[-1] in ("uid", "gid"):
+            layer[flag.path] = Setting(_number(value, first), origin)
+        else:
+            layer[flag.path] = Setting(value, origin)
+    output = _output(given["load"], push=given["push"])
+    if output is not None:
+        layer["request", "output"] = Setting(output[0], Origin("flag", output[1]))
+    return Asked(
+        flags=layer,
+        context=given["context"],
+        overlays=tuple(given["config"] or ()),
+        templates=given["templates"],
+    )
+
+
+def _output(load: bool | None, *, push: bool) -> tuple[str, str] | None:
+    if push and load:
+        raise RequestError(
+            "--push and --load exclude each other",
+            hint="build twice: the second time everything comes from the cache",
+        )
+    if push:
+        return "push", "--push"
+    if load is None:
+        return None
+    return ("load", "--load") if load else ("none", "--no-load")
+
+
+def _pair(text: str, flag: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise RequestError(f"{flag} takes NAME=VALUE, not '{text}'")
+    return name, value
+
+
+def _number(text: str, flag: str) -> int:
+    if not text.isdecimal():
+        raise RequestError(f"{flag} takes a number, not '{text}'")
+    return int(text)
+
+
+def is_remote(context: str) -> bool:
+    """Whether a build context is something other than a local path."""
+    return "://" in context or context.startswith("git@")
+
+
+def absolute(path: str) -> str:
+    """A local *path* made absolute; an address stays as it is."""
+    return path if is_remote(path) else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111

@@ -1,0 +1,174 @@
+"""A Debian base image made from the machine's own mirror, for engines that can pull none."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dynbuild import proc
+from dynbuild.engine import packages
+from dynbuild.engine.client import Engine
+from dynbuild.errors import NotReady, RequestError, ToolFailed
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SECONDS = 3600.0
+# Debian's names; platform.machine() and the image's platform have others.
+_PLATFORMS = {"amd64": "linux/amd64", "arm64": "linux/arm64"}
+# What runs in the finished root ($1).  The settings stay in force in the image, so that
+# packages installed later are as lean; mmdebstrap itself is much slower under them.
+_LEAN = """\
+cd "$1"
+cat > etc/dpkg/dpkg.cfg.d/lean <<'END'
+path-exclude=/usr/share/man/*
+path-exclude=/usr/share/info/*
+path-exclude=/usr/share/locale/*
+path-include=/usr/share/locale/locale.alias
+path-exclude=/usr/share/doc/*
+path-include=/usr/share/doc/*/copyright
+END
+cat > etc/apt/apt.conf.d/lean <<'END'
+Acquire::Languages "none";
+Acquire::GzipIndexes "true";
+END
+rm -rf usr/share/man/* usr/share/info/*
+find usr/share/locale -mindepth 1 ! -name locale.alias -delete
+find usr/share/doc -mindepth 1 ! -type d ! -name copyright -delete
+find usr/share/doc -mindepth 1 -type d -empty -delete
+"""
+# Passwords of the machine's mirror must not end up in an image.
+_NO_PASSWORDS = """\
+find "$1"/etc/apt/sources.list.d -type f -exec sed -i -E 's#://[^/@ ]*@#://#' {} +
+"""
+
+
+def make_base(
+    engine: Engine,
+    env: Mapping[str, str],
+    *,
+    suite: str = "stable",
+    arch: str | None = None,
+    name: str | None = None,
+    force: bool = False,
+    say: Callable[[str], None],
+) -> str:
+    """Make a minimal Debian image with CA certificates, unless the engine has it.
+
+    Args:
+        engine: The engine that gets the image.
+        env: The environment of the user.
+        suite: A suite of the mirror, by its codename or as ``stable``, ``testing``.
+        arch: ``amd64`` or ``arm64``; the machine's own by default.
+        name: Name of the image; by default ``dynbuild/debian:CODENAME``, with ``-ARCH``
+            after it for an architecture that is not the machine's.
+        force: Make it anew even if the engine has it.
+        say: Takes lines of progress.
+
+    Returns:
+        The name of the image.
+
+    Raises:
+        RequestError: The mirror has no such suite, or *arch* is unknown.
+        NotReady: The image cannot be made on this machine.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", suite):
+        raise RequestError(f"'{suite}' is not the name of a suite")
+    if arch is not None and arch not in _PLATFORMS:
+        raise RequestError(f"'{arch}' is not one of {', '.join(_PLATFORMS)}", origin="arch")
+    own = proc.run(
+        ("dpkg", "--print-architecture"), env=env, needs="this needs Debian or a relative"
+    )
+    native = own.stdout.strip()
+    arch = arch or native
+    temporary = tempfile.mkdtemp(prefix="dynbuild-base-", dir=env.get("TMPDIR") or None)
+    try:
+        work = Path(temporary)
+        main = packages.main_source(env)
+        codename = _codename(main.uri, suite, work, env)
+        if codename is None:
+            raise RequestError(
+                f"the mirror {packages.public(main.uri)} has no suite '{suite}'",
+                hint="name one that it has, with --suite",
+            )
+        name = name or f"dynbuild/debian:{codename}{'' if arch == native else f'-{arch}'}"
+        docker = engine.env(env)
+        found = proc.run((engine.docker, "image", "ls", "--quiet", name), env=docker).stdout
+        if found and not force:
+            say(f"{name} is there already")
+            return name
+        packages.ensure_programs(("mmdebstrap",), env, say)
+        say(f"making {name} from the mirror of this machine")
+        listed = work / "base.list"
+        listed.write_text(_sources_list(main, codename, work, env), encoding="utf-8")
+        _bootstrap(codename, arch, work / "base.tar", listed, env)
+        changes = (f"--change=ENV PATH={_PATH}", '--change=CMD ["bash"]')
+        platform = f"--platform={_PLATFORMS.get(arch, f'linux/{arch}')}"
+        proc.run(
+            (engine.docker, "import", platform, *changes, str(work / "base.tar"), name), env=docker
+        )
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return name
+
+
+def _sources_list(main: packages.Source, codename: str, work: Path, env: Mapping[str, str]) -> str:
+    """A sources list for *codename*, with updates and security fixes where the machine has them."""
+    lines = [f"deb {main.uri} {codename} main"]
+    for extra in ("updates", "security"):
+        wanted = f"{main.suite}-{extra}"
+        source = next((s for s in packages.sources(env) if s.suite == wanted), None)
+        if source and _codename(source.uri, f"{codename}-{extra}", work, env):
+            lines.append(f"deb {source.uri} {codename}-{extra} main")
+    return "\n".join(lines) + "\n"
+
+
+def _codename(uri: str, suite: str, work: Path, env: Mapping[str, str]) -> str | None:
+    """What the Release file of *suite* calls it; ``None`` when the mirror has no such suite."""
+    release = work / f"{suite}.release"
+    # apt's own helper knows the proxies and logins of apt's configuration.  The signature
+    # is left to apt: a wrong name could only lead to another signed suite.
+    helper = ("/usr/lib/apt/apt-helper", "-o", "APT::Sandbox::User=root", "download-file")
+    done = proc.run(
+        (*helper, f"{uri}/dists/{suite}/InRelease", str(release)),
+        env={**env, "LC_ALL": "C.UTF-8"},
+        check=False,
+        timeout=120,
+        needs="this needs a machine with apt: Debian, Ubuntu or a relative",
+    )
+    if done.returncode != 0:
+        if "404" in done.stderr or "not found" in done.stderr.lower():
+            return None
+        raise NotReady(
+            f"the mirror {packages.public(uri)} does not answer",
+            details=tuple(packages.public(line) for line in done.stderr.splitlines()[-3:]),
+        )
+    found = re.search(
+        r"^Codename: ([a-z0-9-]+)$", release.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return found[1] if found else suite
+
+
+def _bootstrap(codename: str, arch: str, tar: Path, listed: Path, env: Mapping[str, str]) -> None:
+    mode = "root" if os.geteuid() == 0 else "auto"
+    options = (f"--mode={mode}", "--variant=minbase", f"--architectures={arch}")
+    try:
+        proc.run(
+            (
+                *("mmdebstrap", *options, "--include=ca-certificates"),
+                *(f"--customize-hook=set -e\n{hook}" for hook in (_LEAN, _NO_PASSWORDS)),
+                *(codename, str(tar), str(listed)),
+            ),
+            env={**env, "PATH": packages.search_path(env), "LC_ALL": "C.UTF-8"},
+            timeout=_SECONDS,
+        )
+    except ToolFailed as error:
+        lines = [line for line in error.stderr.splitlines() if line.startswith("E:")]
+        foreign = "for another architecture: qemu-user-static, binfmt-support and arch-test"
+        raise NotReady(
+            f"mmdebstrap could not make a {codename} base for {arch}",
+            hint=f"see whether the mirror has that suite and architecture; {foreign}",
+            details=tuple(packages.public(line) for line in lines) or error.details,
+        ) from error

@@ -1,0 +1,89 @@
+"""Every error a user can cause, with its exit code.
+
+An error is a small help text: *message* says what is wrong, *origin* where the
+offending value came from, *hint* what to do about it.  Only ``dynbuild.cli`` prints
+them and exits.
+"""
+
+from __future__ import annotations
+
+
+class DynbuildError(Exception):
+    """Base of all expected failures.
+
+    Args:
+        message: What is wrong, one sentence, no trailing newline.
+        hint: What the reader can do, or ``None`` when nothing sensible can be said.
+        origin: Where the value came from (a file and line, a flag, a variable).
+        details: Further lines shown as they are, such as the end of a log.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        origin: str | None = None,
+        details: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.origin = origin
+        self.details = details
+
+
+class BuildFailed(DynbuildError):
+    """The build ran and did not succeed."""
+
+    exit_code = 1
+
+
+class ToolFailed(DynbuildError):
+    """A program that dynbuild started ended with a non-zero status.
+
+    Attributes:
+        returncode: The status of the program; negative for a signal.
+        stderr: What it wrote on standard error, decoded.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        returncode: int,
+        stderr: str = "",
+        hint: str | None = None,
+        details: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.returncode = returncode
+        self.stderr = stderr
+
+
+class RequestError(DynbuildError):
+    """What was asked for is wrong: a flag, a variable, a file of settings."""
+
+    exit_code = 2
+
+
+class TemplateError(DynbuildError):
+    """A template is missing, or does not fit the plan it is rendered for."""
+
+    exit_code = 2
+
+
+class NotReady(DynbuildError):
+    """The machine lacks something that the request needs."""
+
+    exit_code = 3
+
+
+class Interrupted(DynbuildError):
+    """The user, or a signal, stopped the work."""
+
+    exit_code = 130

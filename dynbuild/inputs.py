@@ -1,0 +1,55 @@
+"""Check that what a plan reads from disk is there, before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dynbuild.errors import RequestError
+from dynbuild.plan import ImagePlan, Plan
+
+SOURCE_TREE = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "hatch_build.py",
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "components",
+    "lib",
+)
+"""What the wheel stages copy (facts: build context requirements)."""
+
+
+def check(plan: Plan) -> None:
+    """Raise if an input of *plan* is missing.
+
+    Raises:
+        RequestError: The context, a named context, or a file of the source tree.
+    """
+    context = Path(plan.context)
+    if not context.is_dir():
+        raise RequestError(
+            f"the build context {context} does not exist", hint="--context names a folder"
+        )
+    for image in plan.images:
+        if image.recipe.from_source:
+            _check_tree(image, context)
+        for name, where in image.contexts.items():
+            if "://" not in where and not where.startswith("git@") and not Path(where).is_dir():
+                source = name.removesuffix("_src")
+                raise RequestError(
+                    f"the source path of '{name}' is not there: {where}",
+                    hint=f"--source {source}=PATH and --build-context {name}=PATH take a folder",
+                )
+
+
+def _check_tree(image: ImagePlan, context: Path) -> None:
+    missing = [entry for entry in SOURCE_TREE if not (context / entry).exists()]
+    if missing:
+        raise RequestError(
+            f"the build context {context} has no {missing[0]}: it is not Dynamo's source tree",
+            hint="--context PATH names that tree; without one, --dynamo-wheels index takes "
+            f"published wheels for {image.name}",
+            details=(f"missing: {', '.join(missing)}",) if len(missing) > 1 else (),
+        )

@@ -1,0 +1,91 @@
+"""Layers of settings and the one rule by which they combine.
+
+A setting is a leaf of a tree, addressed by its path (``("args", "NIXL_REF")``).  Layers
+are folded in order, catalog < overlay < environment < flags; the last layer that sets a
+leaf wins, whole (lists are replaced, not appended to).  Every value keeps its origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+KeyPath = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from.
+
+    Attributes:
+        layer: ``catalog``, ``overlay``, ``environment``, ``flag``, ``git``, ``machine``
+            or ``derived``.
+        source: The file and line, the variable, the flag, or the rule.
+    """
+
+    layer: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.layer} {self.source}" if self.source else self.layer
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value and its origin."""
+
+    value: Any
+    origin: Origin
+
+
+Layer = Mapping[KeyPath, Setting]
+
+
+def flatten(tree: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every leaf of *tree* with its path; tables are branches, everything else a leaf."""
+    for key, value in tree.items():
+        path = (*prefix, key)
+        if isinstance(value, Mapping):
+            yield from flatten(value, path)
+        else:
+            yield path, value
+
+
+def nest(leaves: Mapping[KeyPath, Any]) -> dict[str, Any]:
+    """The tree of *leaves*: the reverse of ``flatten``.
+
+    A leaf and a table of the same name cannot both stand; the one that comes later does.
+    """
+    tree: dict[str, Any] = {}
+    for path, value in leaves.items():
+        branch = tree
+        for key in path[:-1]:
+            below = branch.get(key)
+            if not isinstance(below, dict):
+                below = branch[key] = {}
+            branch = below
+        branch[path[-1]] = value
+    return tree
+
+
+def resolve(layers: Iterable[Layer]) -> dict[KeyPath, Setting]:
+    """Fold *layers*, lowest first; a later layer's value replaces an earlier one's.
+
+    Where a layer sets a leaf on the path of earlier leaves, or a table where a leaf
+    stood, the earlier ones go, so that the model can say what is wrong with the new shape.
+    """
+    lowest, *above = layers
+    result = dict(lowest)
+    for layer in above:
+        for path, setting in layer.items():
+            if path not in result:
+                for old in [old for old in result if _overlap(old, path)]:
+                    del result[old]
+            result[path] = setting
+    return result
+
+
+def _overlap(one: KeyPath, other: KeyPath) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]

@@ -1,0 +1,57 @@
+"""What the machine says: who calls, which certificates and which index it uses."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dynbuild.plan import Machine
+
+_SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+_SITE_CERTIFICATES = Path("/usr/local/share/ca-certificates")
+
+
+def read(env: Mapping[str, str]) -> Machine:
+    """The facts of this machine that a plan depends on."""
+    return Machine(
+        uid=int(env.get("SUDO_UID") or os.getuid()),
+        gid=int(env.get("SUDO_GID") or os.getgid()),
+        ca_bundle=_ca_bundle(env),
+        index_url=_index_url(env),
+    )
+
+
+def _ca_bundle(env: Mapping[str, str]) -> str:
+    """The bundle that SSL_CERT_FILE names, else the system's where a site added to it."""
+    named = env.get("SSL_CERT_FILE", "")
+    if named and Path(named).is_file():
+        return str(Path(named).absolute())
+    site = _SITE_CERTIFICATES.is_dir() and any(_SITE_CERTIFICATES.rglob("*.crt"))
+    return str(_SYSTEM_BUNDLE) if site and _SYSTEM_BUNDLE.is_file() else ""
+
+
+def _index_url(env: Mapping[str, str]) -> str:
+    """The index that pip is configured with; empty for its default.
+
+    A local folder is no use inside a build, so only http and https count.
+    """
+    found = env.get("PIP_INDEX_URL", "")
+    home = Path(env.get("HOME", "/root"))
+    files = (
+        Path("/etc/xdg/pip/pip.conf"),
+        Path("/etc/pip.conf"),
+        home / ".pip/pip.conf",
+        Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf",
+        *([Path(env["PIP_CONFIG_FILE"])] if env.get("PIP_CONFIG_FILE") else []),
+    )
+    if not found:
+        for path in files:
+            parser = configparser.RawConfigParser()
+            try:
+                parser.read(path, encoding="utf-8")
+            except (configparser.Error, OSError, UnicodeDecodeError):
+                continue
+            found = parser.get("global", "index-url", fallback=found)
+    return found if found.startswith(("http://", "https://")) else ""

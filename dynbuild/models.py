@@ -1,0 +1,168 @@
+"""What the catalog and its overlays may say: types, not values.
+
+The values are in ``templates/catalog.toml``.  All models are frozen and refuse unknown
+keys; types are strict, so that ``NIXL_REF = 0.9`` is an error and not the text ``0.9``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Args = dict[str, str]
+"""Build arguments by name; the values are text, as in a Dockerfile."""
+
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+"""A SHA-256 in hexadecimal, or empty where none is known."""
+
+
+class Model(BaseModel):
+    """Base of all models: frozen, strict, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Request(Model):
+    """What to build and how: every field has a flag, a variable and a catalog default."""
+
+    framework: str
+    target: str
+    device: str
+    cuda_version: str = Field(description="empty: the framework's default")
+    platform: list[str]
+    repository: str
+    tag: str = Field(description="empty: derived from git")
+    tag_latest: bool
+    dynamo_wheels: str = Field(description="'source', or 'index==VERSION'")
+    output: Literal["load", "push", "none"]
+    no_cache: bool
+    cache_from: list[str]
+    cache_to: list[str]
+    uid: int | None = Field(default=None, ge=0, le=2**32 - 2)
+    gid: int | None = Field(default=None, ge=0, le=2**32 - 2)
+
+
+class Site(Model):
+    """How this site reaches the outside: handed to build steps as secrets, never baked in."""
+
+    ca_bundle: str = Field(description="file of PEM certificates; empty: the images' own")
+    index_url: str = Field(description="Python package index; empty: the tools' default")
+
+
+class Source(Model):
+    """Where the source tree of a component comes from.
+
+    ``git``: *repo* at the ref in the argument *ref*; ``url``: the tarball *url* (its one
+    top folder stripped); ``apt``: the distribution's source *package* of *suite*;
+    ``context``: the local *path*; ``none``: the component is left out.
+    """
+
+    kind: Literal["git", "url", "apt", "context", "none"]
+    repo: str = ""
+    ref: str = ""
+    url: str = ""
+    sha256: Sha256 = ""
+    package: str = ""
+    suite: str = ""
+    path: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Source:
+        needs: dict[str, tuple[str, ...]] = {
+            "git": ("repo", "ref"),
+            "url": ("url",),
+            "apt": ("package",),
+            "context": ("path",),
+            "none": (),
+        }
+        missing = [key for key in needs[self.kind] if not getattr(self, key)]
+        if missing:
+            raise ValueError(f"kind '{self.kind}' needs {' and '.join(missing)}")
+        return self
+
+
+class Tool(Model):
+    """Where a tool comes from.
+
+    ``image``: the *files* of a container *image*; ``url``: the download *url* for each
+    architecture with its checksum; ``apt``: *packages* of the distribution; ``pypi``: the
+    package *pypi* of the Python package index; ``none``: the tool is left out.
+    *version* names the argument that holds the version; ``apt`` takes the distribution's.
+    """
+
+    kind: Literal["image", "url", "apt", "pypi", "none"]
+    version: str = ""
+    image: str = ""
+    files: list[str] = Field(default_factory=list)
+    url: dict[str, str] = Field(default_factory=dict)
+    sha256: dict[str, Sha256] = Field(default_factory=dict)
+    packages: list[str] = Field(default_factory=list)
+    pypi: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Tool:
+        needs: dict[str, tuple[str, ...]] = {
+            "image": ("image", "files", "version"),
+            "url": ("url", "version"),
+            "apt": ("packages",),
+            "pypi": ("pypi", "version"),
+            "none": (),
+        }
+        missing = [key for key in needs[self.kind] if not getattr(self, key)]
+        if missing:
+            raise ValueError(f"kind '{self.kind}' needs {' and '.join(missing)}")
+        return self
+
+
+class Device(Model):
+    """What a framework has on one device: its CUDA versions (none for cpu) and arguments."""
+
+    platforms: list[str]
+    cuda: dict[str, Args] = Field(default_factory=dict)
+    args: Args = Field(default_factory=dict)
+
+
+class Framework(Model):
+    """One row of the matrix: what can be built for an inference framework."""
+
+    targets: list[str]
+    cuda_default: str
+    args: Args = Field(default_factory=dict)
+    devices: dict[str, Device]
+
+
+class Catalog(Model):
+    """The whole of the settings after all layers are combined."""
+
+    format: Literal[1]
+    request: Request
+    site: Site
+    contexts: dict[str, str] = Field(default_factory=dict)
+    args: Args
+    tools: dict[str, Tool]
+    sources: dict[str, Source]
+    frameworks: dict[str, Framework]
+
+
+CLOSED_TABLES = ("args", "tools", "sources", "frameworks")
+"""Tables whose keys the catalog fixes: an overlay changes an entry, but adds none, because
+no template would use it."""
+
+
+def keys_at(path: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The keys that the table at *path* may have; ``None`` where any key is allowed."""
+    annotation: Any = Catalog
+    for key in path:
+        fields = getattr(annotation, "model_fields", None)
+        if fields is not None:
+            if key not in fields:
+                return ()
+            annotation = fields[key].annotation
+        elif getattr(annotation, "__origin__", None) is dict:
+            annotation = annotation.__args__[1]
+        else:
+            return ()
+        annotation = getattr(annotation, "__value__", annotation)
+    fields = getattr(annotation, "model_fields", None)
+    return tuple(fields) if fields is not None else None

@@ -1,0 +1,124 @@
+"""Names and small grammars: image ids, platforms, image references, near misses."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from dynbuild.errors import RequestError
+
+PLATFORMS = ("linux/amd64", "linux/arm64")
+"""Every platform an image can be built for (facts: amd64 and arm64, or both at once)."""
+
+# https://github.com/distribution/reference: the grammar of what Docker accepts.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_REPOSITORY = re.compile(rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG_ONLY = re.compile(_TAG)
+
+
+def image_id(framework: str, target: str, device: str, cuda: str | None) -> str:
+    """The key of one image: ``vllm-runtime-cuda12.9``, ``none-runtime-cpu``."""
+    return f"{framework}-{target}-{device}{cuda or ''}"
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that *word* was probably meant to be, or ``None``."""
+    by_fold = {choice.casefold(): choice for choice in choices}
+    found = difflib.get_close_matches(word.casefold(), by_fold, n=1, cutoff=0.6)
+    return by_fold[found[0]] if found else None
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """A hint that names the nearest choice, and all of them where they are few."""
+    known = sorted(set(choices))
+    close = nearest(word, known)
+    listed = f"there are: {', '.join(known)}"
+    if close is None:
+        return listed
+    return f"did you mean '{close}'?" + (f" ({listed})" if len(known) <= 12 else "")
+
+
+def parse_platforms(values: Iterable[str]) -> tuple[str, ...]:
+    """Platforms in Docker's spelling, in the order of ``PLATFORMS`` and without repeats.
+
+    Accepts ``linux/amd64``, the short ``amd64``, the GNU names ``x86_64`` and
+    ``aarch64``, and comma lists of them.
+
+    Raises:
+        RequestError: A platform no image exists for, or none at all.
+    """
+    alias = {"amd64": PLATFORMS[0], "x86_64": PLATFORMS[0], "arm64": PLATFORMS[1]}
+    alias |= {"aarch64": PLATFORMS[1], "arm64/v8": PLATFORMS[1]}
+    found = set()
+    for value in values:
+        for item in value.split(","):
+            word = item.strip().lower()
+            platform = alias.get(word.removeprefix("linux/"))
+            if platform is None:
+                raise RequestError(
+                    f"there is no platform '{item.strip()}'",
+                    hint=did_you_mean(word, (*PLATFORMS, "amd64", "arm64")),
+                )
+            found.add(platform)
+    if not found:
+        raise RequestError("no platform is given", hint=f"there are: {', '.join(PLATFORMS)}")
+    return tuple(platform for platform in PLATFORMS if platform in found)
+
+
+def check_repository(name: str, *, origin: str | None = None) -> str:
+    """*name* if Docker takes it as a repository (an image name without tag).
+
+    Raises:
+        RequestError: It does not.
+    """
+    if not _REPOSITORY.fullmatch(name):
+        raise RequestError(
+            f"'{name}' is not an image repository that Docker accepts",
+            origin=origin,
+            hint="lower-case path components of letters, digits, '.', '_', '-', with an optional "
+            "registry in front: dynamo, registry.example.com/team/dynamo",
+        )
+    return name
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """An image reference as (repository, tag); the tag is empty when there is none."""
+    slash = reference.rfind("/")
+    colon = reference.rfind(":")
+    return (reference[:colon], reference[colon + 1 :]) if colon > slash else (reference, "")
+
+
+def check_reference(reference: str, *, origin: str | None = None) -> str:
+    """*reference* if Docker takes it as ``repository[:tag]`` to name an image with.
+
+    Raises:
+        RequestError: It does not.
+    """
+    repository, tag = split_reference(reference)
+    if reference.endswith(":") or (tag and not _TAG_ONLY.fullmatch(tag)):
+        raise RequestError(
+            f"'{reference}' has a tag that Docker refuses",
+            origin=origin,
+            hint="a tag has up to 128 letters, digits, '_', '.', '-', "
+            "and starts with neither '.' nor '-'",
+        )
+    check_repository(repository, origin=origin)
+    return reference
+
+
+def is_qualified(reference: str) -> bool:
+    """Whether *reference* names its registry, so that a push has a destination.
+
+    Docker's own rule: the first path component has a dot or a colon, or is ``localhost``.
+    """
+    first, slash, _ = reference.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def as_tag(text: str) -> str:
+    """*text* with every character Docker refuses in a tag replaced by ``-``."""
+    clean = re.sub(r"[^A-Za-z0-9_.-]", "-", text)[:128]
+    return re.sub(r"^[.-]", "_", clean) if clean else "_"

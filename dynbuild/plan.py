@@ -1,0 +1,455 @@
+"""From settings to a plan: which images, from which stages, with which values, and why.
+
+Pure: nothing is read, started or written here. The models are also the interface that
+``dynbuild plan --format json`` prints; ``schema()`` is its JSON Schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dynbuild import names, settings, stages
+from dynbuild.errors import RequestError
+from dynbuild.layers import Origin, Setting
+from dynbuild.models import Catalog, Framework
+from dynbuild.recipe import Recipe
+from dynbuild.settings import Settings
+from dynbuild.version import Version
+
+PASSED_THROUGH = frozenset(
+    name
+    for base in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+    for name in (base, base.lower())
+) | {"SOURCE_DATE_EPOCH", "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_INLINE_CACHE"}
+"""Arguments that BuildKit knows without a declaration."""
+
+VOLATILE = frozenset({"DYNAMO_COMMIT_SHA", "USER_UID", "USER_GID"})
+"""Arguments whose values belong to a build and not into a rendered file."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Secret(_Model):
+    """A BuildKit secret: its id, and the file or variable that holds it."""
+
+    id: str
+    src: str = ""
+    env: str = ""
+
+
+class PlannedVersion(_Model):
+    """The derived version (see ``dynbuild.version.Version``)."""
+
+    tag: str
+    python: str
+    commit: str
+    dirty: bool
+    origin: str
+
+
+class ImagePlan(_Model):
+    """One image, completely decided."""
+
+    name: str = Field(description="key of the image: framework-target-device[cuda]")
+    framework: str
+    target: str
+    stage: str = Field(description="the stage of the Dockerfile that becomes the image")
+    device: str
+    cuda_version: str | None = Field(description="null on a device without CUDA")
+    platforms: tuple[str, ...]
+    dockerfile: str = Field(description="file name of the rendered Dockerfile")
+    tags: tuple[str, ...]
+    build_args: dict[str, str] = Field(description="value of every global ARG")
+    origins: dict[str, str] = Field(description="where each of build_args came from")
+    labels: dict[str, str]
+    secrets: tuple[str, ...] = Field(description="ids of the BuildKit secrets")
+    contexts: dict[str, str] = Field(description="named build contexts")
+    cache_from: tuple[str, ...]
+    cache_to: tuple[str, ...]
+    output: Literal["load", "push", "none"]
+    no_cache: bool
+    depends_on: tuple[str, ...] = Field(description="names of images this one is built on")
+    recipe: Any = Field(exclude=True, description="facts for the templates (internal)")
+    secret_sources: tuple[Secret, ...] = Field(exclude=True)
+
+
+class Plan(_Model):
+    """Everything that one command will build."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    format: Literal[1] = Field(default=1, alias="schema")
+    version: PlannedVersion
+    context: str = Field(description="folder that COPY reads from")
+    images: tuple[ImagePlan, ...]
+    warnings: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The plan as the JSON object of the interface."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of ``Plan.document()``."""
+    document = Plan.model_json_schema(mode="serialization", by_alias=True)
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the plan needs to know of the machine.
+
+    Attributes:
+        uid: Caller's user id (under sudo, the calling user's).
+        gid: Likewise, the group.
+        ca_bundle: File with the certificates this machine trusts beyond the usual ones.
+        index_url: Python package index of this machine's pip configuration.
+    """
+
+    uid: int
+    gid: int
+    ca_bundle: str = ""
+    index_url: str = ""
+
+
+def make_plan(
+    config: Settings, *, version: Version, context: Path, machine: Machine
+) -> Plan:
+    """Decide on the requested image.
+
+    Raises:
+        RequestError: The combination does not exist, or a value cannot be used.
+    """
+    catalog = config.catalog
+    choice = _choose(config)
+    wheels, values = _values(config, choice, version, machine)
+    recipe = _recipe(catalog, choice, wheels, values)
+    chain = stages.chain(recipe)
+    used = stages.args(chain)
+    warnings = [
+        *_check_args(config, values, used),
+        *_check_downloads(config, recipe, values, chain),
+    ]
+    tags = _tags(config, choice, version)
+    secrets = _secrets(catalog, machine)
+    contexts = {
+        f"{name}_src": source.path
+        for name, source in recipe.sources.items()
+        if source.kind == "context" and any(stage.name == f"{name}_src" for stage in chain)
+    } | dict(catalog.contexts)
+    name = names.image_id(choice.framework, choice.target, choice.device, choice.cuda)
+    passed = {arg: values[arg] for arg in values if arg in PASSED_THROUGH}
+    build_args = {arg: values[arg] for arg in used} | passed
+    image = ImagePlan(
+        name=name,
+        framework=choice.framework,
+        target=choice.target,
+        stage=choice.target,
+        device=choice.device,
+        cuda_version=choice.cuda or None,
+        platforms=choice.platforms,
+        dockerfile=f"{name}.Dockerfile",
+        tags=tags,
+        build_args={arg: setting.value for arg, setting in build_args.items()},
+        origins={arg: str(setting.origin) for arg, setting in build_args.items()},
+        labels=_labels(version, choice),
+        secrets=tuple(secret.id for secret in secrets),
+        contexts=contexts,
+        cache_from=tuple(catalog.request.cache_from),
+        cache_to=tuple(catalog.request.cache_to),
+        output=catalog.request.output,
+        no_cache=catalog.request.no_cache,
+        depends_on=(),
+        recipe=recipe,
+        secret_sources=secrets,
+    )
+    if version.dirty:
+        warnings.append("the source tree has uncommitted changes; the image is labelled dirty")
+    return Plan(
+        version=PlannedVersion(
+            tag=version.tag,
+            python=version.python,
+            commit=version.commit,
+            dirty=version.dirty,
+            origin=version.origin,
+        ),
+        context=str(context),
+        images=(image,),
+        warnings=tuple(warnings),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    framework: str
+    target: str
+    device: str
+    cuda: str
+    platforms: tuple[str, ...]
+
+
+def _choose(config: Settings) -> _Choice:
+    """The cell of the matrix, or an error that names the cells there are."""
+    request = config.catalog.request
+    framework = _one_of(config, "framework", request.framework.lower(), config.catalog.frameworks)
+    entry = config.catalog.frameworks[framework]
+    target = _one_of(config, "target", request.target or "dev", entry.targets, f"of {framework}")
+    device = _one_of(config, "device", request.device.lower(), entry.devices, f"of {framework}")
+    row = entry.devices[device]
+    cuda = _cuda(config, entry, framework, device)
+    try:
+        platforms = names.parse_platforms(request.platform)
+    except RequestError as error:
+        error.origin = str(config.origin("request", "platform"))
+        raise
+    for platform in platforms:
+        _one_of(config, "platform", platform, row.platforms, f"of {framework} on {device}")
+    if target != "local-dev":
+        for key in ("uid", "gid"):
+            if getattr(request, key) is not None:
+                raise RequestError(
+                    f"--{key} is only for the target local-dev, not for {target}",
+                    origin=str(config.origin("request", key)),
+                    hint=f"add --target local-dev, or drop --{key}",
+                )
+    return _Choice(
+        framework=framework, target=target, device=device, cuda=cuda, platforms=platforms
+    )
+
+
+def _one_of(
+    config: Settings, key: str, value: str, choices: Any, owner: str = ""
+) -> str:
+    if value in choices:
+        return value
+    raise RequestError(
+        " ".join(part for part in (f"there is no {key} '{value}'", owner) if part),
+        origin=str(config.origin("request", key)),
+        hint=names.did_you_mean(value, choices),
+    )
+
+
+def _cuda(config: Settings, entry: Framework, framework: str, device: str) -> str:
+    rows = entry.devices[device].cuda
+    wanted = config.catalog.request.cuda_version
+    origin = str(config.origin("request", "cuda_version"))
+    if not rows:
+        if wanted:
+            raise RequestError(
+                f"device {device} has no CUDA, but CUDA {wanted} is asked for",
+                origin=origin,
+                hint="drop --cuda-version, or use --device cuda",
+            )
+        return ""
+    wanted = wanted or entry.cuda_default
+    for row in rows:
+        if wanted == row or wanted.startswith(f"{row}."):
+            return row
+    within = [row for row in rows if row.startswith(f"{wanted}.")]
+    if len(within) == 1:
+        return within[0]
+    raise RequestError(
+        f"there is no CUDA {wanted} for {framework}",
+        origin=origin,
+        hint=f"there are: {', '.join(sorted(rows))}",
+    )
+
+
+def _values(
+    config: Settings, choice: _Choice, version: Version, machine: Machine
+) -> tuple[str, dict[str, Setting]]:
+    """The kind of Dynamo's wheels, and every argument's value for this image."""
+    request = config.catalog.request
+    values = settings.args_of(config, choice.framework, choice.device, choice.cuda)
+    origin = config.origin("request", "dynamo_wheels")
+    wheels, separator, number = request.dynamo_wheels.partition("==")
+    if wheels not in ("source", "index") or (separator and (wheels == "source" or not number)):
+        raise RequestError(
+            f"'{request.dynamo_wheels}' is no way to get Dynamo's wheels",
+            origin=str(origin),
+            hint="'source' builds them, 'index' or 'index==VERSION' takes published ones",
+        )
+    if number:
+        values["DYNAMO_VERSION"] = Setting(number, origin)
+    if not values["DYNAMO_COMMIT_SHA"].value:
+        values["DYNAMO_COMMIT_SHA"] = Setting(version.commit, Origin("git", "HEAD"))
+    for key, arg, own in (("uid", "USER_UID", machine.uid), ("gid", "USER_GID", machine.gid)):
+        given = getattr(request, key)
+        if given is not None:
+            values[arg] = Setting(str(given), config.origin("request", key))
+        elif not values[arg].value:
+            values[arg] = Setting(str(own), Origin("machine", f"{key} of the caller"))
+    for arg, setting in values.items():
+        if any(ord(char) < 32 or ord(char) == 127 for char in setting.value):
+            raise RequestError(
+                f"the value of {arg} has a line break or a control character",
+                origin=str(setting.origin),
+            )
+    return wheels, values
+
+
+def _recipe(
+    catalog: Catalog, choice: _Choice, wheels: str, values: Mapping[str, Setting]
+) -> Recipe:
+    def on(arg: str) -> bool:
+        text = values[arg].value.lower()
+        if text not in ("true", "false", ""):
+            raise RequestError(
+                f"{arg} is '{values[arg].value}'",
+                origin=str(values[arg].origin),
+                hint="it is 'true' or 'false'",
+            )
+        return text == "true"
+
+    if wheels == "index" and on("ENABLE_GPU_MEMORY_SERVICE"):
+        raise RequestError(
+            "the GPU memory service has no published wheel",
+            origin=str(values["ENABLE_GPU_MEMORY_SERVICE"].origin),
+            hint="use --dynamo-wheels source, or --no-enable-gpu-memory-service",
+        )
+    return Recipe(
+        framework=choice.framework,
+        target=choice.target,
+        device=choice.device,
+        cuda=choice.cuda,
+        dynamo_wheels=wheels,
+        kvbm=on("ENABLE_KVBM"),
+        gms=on("ENABLE_GPU_MEMORY_SERVICE"),
+        media_ffmpeg=on("ENABLE_MEDIA_FFMPEG"),
+        media_nixl=on("ENABLE_MEDIA_NIXL"),
+        sources=catalog.sources,
+        tools=catalog.tools,
+    )
+
+
+def _check_args(
+    config: Settings, values: Mapping[str, Setting], used: tuple[str, ...]
+) -> list[str]:
+    """Warn of arguments that were set for this build and reach no stage of it."""
+    del config
+    return [
+        f"{arg} ({setting.origin}) is used by no stage of this image"
+        for arg, setting in values.items()
+        if setting.origin.layer in ("flag", "environment")
+        and arg not in used
+        and arg not in PASSED_THROUGH
+    ]
+
+
+def _check_downloads(
+    config: Settings,
+    recipe: Recipe,
+    values: Mapping[str, Setting],
+    chain: tuple[stages.Stage, ...],
+) -> list[str]:
+    """Refuse a checksum that belongs to another version; warn of downloads without one."""
+    warnings = []
+    for stage in chain:
+        if stage.template == "tool.url":
+            table, sums = "tools", dict(recipe.tools[stage.subject].sha256)
+            sums = {arch: sums.get(arch, "") for arch in recipe.tools[stage.subject].url}
+            keys = [("sha256", arch) for arch in sums]
+        elif stage.template == "source.url":
+            table, sums = "sources", {"": recipe.sources[stage.subject].sha256}
+            keys = [("sha256",)]
+        else:
+            continue
+        if not all(sums.values()):
+            warnings.append(
+                f"{stage.subject} is downloaded without a checksum "
+                f"(set {table}.{stage.subject}.sha256)"
+            )
+        fixed = [
+            key
+            for key, value in zip(keys, sums.values(), strict=True)
+            if value and config.origin(table, stage.subject, *key).layer == "catalog"
+        ]
+        moved = [arg for arg in stage.args if values[arg].origin.layer != "catalog"]
+        if fixed and moved:
+            raise RequestError(
+                f"{moved[0]} is changed to {values[moved[0]].value}, but the checksum of "
+                f"{stage.subject} is the one of the catalog's version",
+                origin=str(values[moved[0]].origin),
+                hint=f"give the new one as {table}.{stage.subject}.sha256 in {settings.OVERLAY_NAME}"
+                ' ("" goes without)',
+            )
+    return warnings
+
+
+_DEV_SUFFIXES = ("-runtime", "-local-dev", "-dev")
+
+
+def _tags(config: Settings, choice: _Choice, version: Version) -> tuple[str, ...]:
+    """Version tag and latest tag (facts: the tag rules of the replaced script).
+
+    A given tag loses the suffix of another target and gets that of dev and local-dev; dev
+    is the one target without a suffix in its latest tag.
+    """
+    request = config.catalog.request
+    origin = str(config.origin("request", "repository"))
+    repository = names.check_repository(request.repository, origin=origin)
+    target = choice.target
+    if request.tag:
+        first = request.tag
+        if target in ("dev", "local-dev"):
+            for suffix in _DEV_SUFFIXES:
+                first = first.removesuffix(suffix)
+            first = f"{first}-{target}"
+        names.check_reference(first, origin=str(config.origin("request", "tag")))
+    else:
+        first = f"{repository}:{names.as_tag(f'{version.tag}-{choice.framework}-{target}')}"
+    tags = [first]
+    if request.tag_latest:
+        suffix = "" if target == "dev" else f"-{target}"
+        tags.append(f"{repository}:latest-{choice.framework}{suffix}")
+    if request.output == "push":
+        for tag in tags:
+            if not names.is_qualified(tag):
+                raise RequestError(
+                    f"'{tag}' names no registry, so it cannot be pushed",
+                    origin=str(config.origin("request", "output")),
+                    hint="name the registry: --repository REGISTRY/dynamo"
+                    + (", and --no-tag-latest or a --repository for the latest tag"
+                       if request.tag else ""),
+                )
+    return tuple(dict.fromkeys(tags))
+
+
+def _secrets(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
+    bundle = catalog.site.ca_bundle or machine.ca_bundle
+    index = catalog.site.index_url or machine.index_url
+    found = []
+    if bundle:
+        found.append(Secret(id="ca_bundle", src=bundle))
+        found.append(Secret(id="ca_bundle_path", env="DYNBUILD_SECRET_CA_BUNDLE_PATH"))
+    if index:
+        found.append(Secret(id="index_url", env="DYNBUILD_SECRET_INDEX_URL"))
+    return tuple(found)
+
+
+def secret_values(catalog: Catalog, machine: Machine) -> dict[str, str]:
+    """The values of the secrets that are handed over as variables, by variable."""
+    index = catalog.site.index_url or machine.index_url
+    values = {"DYNBUILD_SECRET_CA_BUNDLE_PATH": "/run/secrets/ca_bundle"}
+    return values | ({"DYNBUILD_SECRET_INDEX_URL": index} if index else {})
+
+
+def _labels(version: Version, choice: _Choice) -> dict[str, str]:
+    labels = {
+        "org.opencontainers.image.title": f"dynamo {choice.framework} {choice.target}",
+        "org.opencontainers.image.version": version.tag,
+        "org.opencontainers.image.revision": version.commit,
+        "dynbuild.dirty": "true" if version.dirty else "false",
+        "dynbuild.image": names.image_id(
+            choice.framework, choice.target, choice.device, choice.cuda
+        ),
+    }
+    return {key: value for key, value in labels.items() if value}

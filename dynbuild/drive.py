@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -261,8 +262,12 @@ def _failure(solve: Solve, now: Record, cause: Exception) -> BuildFailed:
             "if this machine cannot pull that image, give one that it has: --base-image, or "
             f"--build-context IMAGE=docker-image://OTHER; {hint}"
         )
-    tail = tuple(step.tail) or (step.error,)
-    return BuildFailed(f"the step failed: {step.name}", details=tail, hint=hint)
+    reason = re.sub(r'^process ".*" did not', "the command did not", step.error, flags=re.S)
+    return BuildFailed(
+        f"the step failed: {step.title[:160]}",
+        details=(*step.tail, reason),
+        hint=hint,
+    )
 
 
 def _images(

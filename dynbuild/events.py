@@ -74,6 +74,11 @@ class Step:
     partial: str = ""
 
     @property
+    def title(self) -> str:
+        """Its name in one line, without mounts and other options."""
+        return title(self.name)
+
+    @property
     def is_instruction(self) -> bool:
         """Whether this is an instruction of the Dockerfile and not BuildKit's own work."""
         return self.name.startswith("[") and not self.name.startswith("[internal]")
@@ -165,6 +170,12 @@ class Solve:
             "cached": len(done) - len(ran),
             "run_instructions": sum(step.is_run for step in ran),
         }
+
+
+def title(name: str) -> str:
+    """The name of a step in one line: white space folded, options left out."""
+    bare = re.sub(r"--(?:mount|network|chown|chmod|checksum|from)=\S+\s*", "", name)
+    return re.sub(r"\s+", " ", bare)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from typing import Any
 
 from dynbuild.cli import console
 from dynbuild.drive import Outcome
-from dynbuild.events import Event, LogLine, Message, StepEnded, StepStarted, Warned
+from dynbuild.events import Event, LogLine, Message, StepEnded, StepStarted, Warned, title
 
 _HEARTBEAT_SECONDS = 30.0
 
@@ -52,7 +51,7 @@ class Progress:
     def _line(self, name: str, end: str) -> None:
         clock = f"{time.monotonic() - self._begun:6.1f}s"
         room = console.WIDTH - len(clock) - len(end) - 4
-        text = re.sub(r"\s+", " ", _without_mounts(name))
+        text = title(name)
         if len(text) > room:
             text = f"{text[: room - 1]}…"
         console.say(f"{clock}  {text.ljust(room)}  {end}")
@@ -66,10 +65,6 @@ def _end(seconds: float, *, cached: bool, error: str) -> str:
 
 def _worth_showing(name: str, seconds: float) -> bool:
     return (name.startswith("[") and not name.startswith("[internal]")) or seconds > 1
-
-
-def _without_mounts(name: str) -> str:
-    return re.sub(r"--(?:mount|network|chown|chmod|checksum)=\S+ *", "", name)
 
 
 def _stage(name: str) -> str:

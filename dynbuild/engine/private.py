@@ -152,7 +152,7 @@ def up(env: Mapping[str, str], say: Callable[[str], None]) -> Engine:
     """
     place = _place(env)
     _check_user(place)
-    with _locked(place, say):
+    with _locked(place, say), _disk_errors(place):
         packages.ensure_engine(place.packages, place.root / "download", env, say)
         packages.ensure_programs(("runc", "iptables"), env, say)
         _configure_client(place, env)
@@ -178,7 +178,7 @@ def down(env: Mapping[str, str]) -> bool:
         NotReady: Something of it could not be ended.
     """
     place = _place(env)
-    if not place.root.exists():
+    if not os.access(place.root, os.W_OK):
         return False
     with _locked(place):
         return _clear(place)
@@ -187,11 +187,15 @@ def down(env: Mapping[str, str]) -> bool:
 def status(env: Mapping[str, str]) -> Status:
     """What there is of the private engine; works whether it runs or not."""
     place = _place(env)
+    import psutil
+
     dockerd = next((p for p in _processes(place) if _name(p) == "dockerd"), None)
-    engine = None
+    engine = started = None
     if dockerd is not None:
         with suppress(NotReady):
             engine = _answering(place)
+        with suppress(psutil.NoSuchProcess):
+            started = dockerd.create_time()
     return Status(
         running=engine is not None,
         pid=dockerd.pid if dockerd else None,
@@ -200,7 +204,7 @@ def status(env: Mapping[str, str]) -> Status:
         buildx=engine.buildx if engine else None,
         bridge=_state(place).get("bridge") if engine else None,
         data_bytes=_size(place.data),
-        uptime=time.time() - dockerd.create_time() if dockerd else None,
+        uptime=None if started is None else time.time() - started,
         home=place.root.parent,
     )
 
@@ -230,7 +234,7 @@ def prune(env: Mapping[str, str], everything: bool) -> int:
 
 
 def _remove(place: _Place) -> int:
-    if not place.root.exists():
+    if not os.access(place.root, os.W_OK):
         return 0
     with _locked(place):
         if _processes(place):
@@ -278,9 +282,15 @@ def _private_directory(path: Path) -> None:
     """Make *path* a directory that nobody else can enter.
 
     Raises:
-        NotReady: It is there and belongs to somebody else.
+        NotReady: It cannot be made, or is there and belongs to somebody else.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotReady(
+            f"the directory {path} cannot be made: {error.strerror}",
+            hint="set DYNBUILD_HOME to a place that can be written",
+        ) from error
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise NotReady(f"{path} is not a directory of this user", hint="remove it")
@@ -298,6 +308,17 @@ def _locked(place: _Place, say: Callable[[str], None] = lambda _: None) -> Itera
             say("waiting for another dynbuild that is starting or ending the engine")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _disk_errors(place: _Place) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NotReady(
+            f"the private engine cannot be set up in {place.root}: {error.strerror or error}",
+            hint="see whether that disk is full or read-only, or set DYNBUILD_HOME elsewhere",
+        ) from error
 
 
 # --- what the machine allows
@@ -431,11 +452,13 @@ def _clear(place: _Place) -> bool:
 
 
 def _another_has_bridge(place: _Place) -> bool:
-    """Whether the network bridge of this machine is in the hands of another live engine."""
+    """Whether another live engine has a bridge in this machine's network.
+
+    An engine that starts with a bridge, whatever its name, rewrites the packet filter's
+    chains that all engines share, and so cuts the containers of the others off.
+    """
     import psutil
 
-    if "docker0" not in (name for _, name in socket.if_nameindex()):
-        return False
     own = {process.pid for process in _processes(place)}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -463,7 +486,7 @@ def _start(place: _Place, env: Mapping[str, str], say: Callable[[str], None]) ->
     _check_overlay(place)
     bridge = not _another_has_bridge(place)
     if not bridge:
-        say("another engine has the network bridge: builds and runs here use the host's network")
+        say("another engine has a network bridge: builds and runs here use the host's network")
     containerd = place.root / "containerd.toml"
     containerd.write_text(_containerd_settings(place), encoding="utf-8")
     dockerd = place.root / "daemon.json"

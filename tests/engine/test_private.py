@@ -316,6 +316,23 @@ def test_a_path_that_overlayfs_cannot_take(tmp_path):
         private.up({"DYNBUILD_HOME": str(tmp_path / "a:b")}, silent)
 
 
+@real_engine
+def test_a_place_that_cannot_be_written():
+    with pytest.raises(NotReady, match="/proc/x/engine cannot be made"):
+        private.up({"DYNBUILD_HOME": "/proc/x"}, silent)
+    assert private.down({"DYNBUILD_HOME": "/proc/x"}) is False
+
+
+@real_engine
+def test_a_full_disk(tmp_path, monkeypatch):
+    def fail(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(packages, "ensure_engine", fail)
+    with pytest.raises(NotReady, match="No space left on device"):
+        private.up({"DYNBUILD_HOME": str(tmp_path)}, silent)
+
+
 def test_a_directory_of_somebody_else(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
@@ -323,16 +340,15 @@ def test_a_directory_of_somebody_else(tmp_path):
         private._private_directory(tmp_path / "link")
 
 
-def test_who_has_the_bridge(tmp_path, monkeypatch):
+def test_who_has_a_bridge(tmp_path, monkeypatch):
     place = private._place({"DYNBUILD_HOME": str(tmp_path)})
     daemon = tmp_path / "dockerd"
     shutil.copy(Path("/bin/sh").resolve(), daemon)
 
-    def taken(interface, settings):
-        monkeypatch.setattr(private.socket, "if_nameindex", lambda: [(1, "lo"), (2, interface)])
+    def taken(settings, *flags):
         (tmp_path / "daemon.json").write_text(json.dumps(settings))
         with subprocess.Popen(
-            (daemon, "-c", "echo; read line", "--config-file", "daemon.json"),
+            (daemon, "-c", "echo; read line", "--config-file", "daemon.json", *flags),
             cwd=tmp_path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -343,9 +359,10 @@ def test_who_has_the_bridge(tmp_path, monkeypatch):
             monkeypatch.setattr(psutil, "process_iter", lambda: others)
             return private._another_has_bridge(place)
 
-    assert taken("docker0", {})
-    assert not taken("docker0", {"bridge": "none"})
-    assert not taken("eth0", {})
+    assert taken({})
+    assert taken({}, "--bridge", "other0")
+    assert not taken({"bridge": "none"})
+    assert not taken({}, "--bridge=none")
 
 
 # --- packages, against an apt that a test plays

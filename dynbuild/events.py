@@ -80,8 +80,12 @@ class Step:
 
     @property
     def is_instruction(self) -> bool:
-        """Whether this is an instruction of the Dockerfile and not BuildKit's own work."""
-        return self.name.startswith("[") and not self.name.startswith("[internal]")
+        """Whether this is an instruction of the Dockerfile that makes a layer.
+
+        BuildKit's own work is none, nor is FROM: looking at an image is never cached.
+        """
+        internal = self.name.startswith("[internal]")
+        return bool(re.match(r"\[.*?\] (?!FROM )", self.name)) and not internal
 
     @property
     def is_run(self) -> bool:

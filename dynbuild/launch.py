@@ -7,10 +7,13 @@ characters it holds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEFAULT_FRAMEWORK = "vllm"
 CONTAINER_HOME = "/home/dynamo"
+DEFAULT_ULIMITS = ("memlock=-1", "stack=67108864", "nofile=65536:65536")
+"""Pinned memory without bound, 64 MiB stacks, 65536 files (facts: runtime limits)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class RunRequest:
         hf_home: Hugging Face cache of the host; ``None`` mounts none.
         hf_token: Whether the caller has HF_TOKEN set, so that it is passed on.
         nixl_gds: GPUDirect Storage.
+        ulimits: Resource limits, ``NAME=SOFT[:HARD]``; -1 is unlimited.
     """
 
     image: str
@@ -60,10 +64,30 @@ class RunRequest:
     hf_home: str | None = None
     hf_token: bool = False
     nixl_gds: bool = False
+    ulimits: tuple[str, ...] = DEFAULT_ULIMITS
 
 
-ULIMITS = ("memlock=-1", "stack=67108864", "nofile=65536:65536")
-"""Pinned memory without bound, 64 MiB stacks, 65536 files (facts: runtime limits)."""
+def fit_ulimits(
+    ulimits: tuple[str, ...], hard: Mapping[str, int]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """*ulimits* cut to what the engine may grant, and a sentence for each that was cut.
+
+    Args:
+        ulimits: ``NAME=SOFT[:HARD]``; -1 is unlimited.
+        hard: The engine's own hard limits; a name that is missing is unbounded.
+    """
+    fitted, said = [], []
+    for limit in ulimits:
+        name, _, text = limit.partition("=")
+        wanted = [int(part) for part in text.split(":")]
+        bound = hard.get(name)
+        if bound is None or all(0 <= value <= bound for value in wanted):
+            fitted.append(limit)
+            continue
+        cut = ":".join(str(value if 0 <= value <= bound else bound) for value in wanted)
+        fitted.append(f"{name}={cut}")
+        said.append(f"the engine may not grant {limit}: its own hard limit is {bound}")
+    return tuple(fitted), tuple(said)
 
 
 def default_image(repository: str, framework: str, target: str) -> str:
@@ -94,7 +118,7 @@ def argv(request: RunRequest) -> tuple[str, ...]:
     if gpus and request.runtime and request.runtime.lower() != "none":
         words += ["--runtime", request.runtime]
     words.append(f"--shm-size={request.shm_size}")
-    for limit in ULIMITS:
+    for limit in request.ulimits:
         words += ["--ulimit", limit]
     for item in (*request.env, *(("HF_TOKEN",) if request.workspace and request.hf_token else ())):
         words += ["-e", item]

@@ -89,16 +89,11 @@ class Recipe:
         )
 
     @property
-    def python_tools(self) -> bool:
-        """Whether the build stages need meson, maturin and their kin."""
-        return self.from_source or self.has("nixl")
-
-    @property
-    def build_tools(self) -> tuple[str, ...]:
-        """The tools that the build stages need: none of them for C libraries alone."""
+    def toolchain(self) -> str:
+        """The richest stage of compilers that this image needs."""
         if self.from_source:
-            return ("uv", "rust", "protoc")
-        return ("uv",) if self.python_tools else ()
+            return "rust_tools"
+        return "python_tools" if self.has("nixl") else "build_tools"
 
     def packaged(self, tool: str) -> bool:
         """Whether *tool* is a package of the distribution, installed in place."""

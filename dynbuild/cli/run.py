@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -12,6 +13,7 @@ import typer
 
 from dynbuild.cli import console
 from dynbuild.errors import NotReady, RequestError
+from dynbuild.launch import RunRequest
 
 CONTEXT = {"allow_interspersed_args": True}
 
@@ -128,7 +130,7 @@ def run(
 
     _check_command(command or [])
     tree = str(context.expanduser().resolve()) if mount_workspace else None
-    request = launch.RunRequest(
+    request = RunRequest(
         image=image or launch.default_image(repository, framework, target),
         command=tuple(command or ()),
         gpus=gpus,
@@ -151,14 +153,14 @@ def run(
     )
     if image is None:
         _check_framework(framework)
-    argv = launch.argv(request)
     if dry_run:
+        argv = launch.argv(request)
         if format == "json":
             console.out_json({"argv": argv})
         else:
             console.out(shlex.join(argv))
         return
-    _start(request, argv)
+    _start(request)
 
 
 def _check_command(command: list[str]) -> None:
@@ -194,11 +196,10 @@ def _hf_home(flag: str | None, workspace: str | None) -> str | None:
     return str(Path(found).expanduser().absolute())
 
 
-def _start(request: object, argv: tuple[str, ...]) -> None:
+def _start(request: RunRequest) -> None:
     from dynbuild import launch, proc
-    from dynbuild.engine import client
+    from dynbuild.engine import client, limits
 
-    assert isinstance(request, launch.RunRequest)
     engine = client.find(os.environ)
     environment = engine.env(os.environ)
     found = proc.run(
@@ -214,4 +215,9 @@ def _start(request: object, argv: tuple[str, ...]) -> None:
         )
     if request.hf_home:
         Path(request.hf_home).mkdir(parents=True, exist_ok=True)
+    hard = limits.of_engine(engine.host, environment)
+    ulimits, said = launch.fit_ulimits(request.ulimits, hard)
+    for sentence in said:
+        console.warn(sentence)
+    argv = launch.argv(dataclasses.replace(request, ulimits=ulimits))
     proc.replace([engine.docker, *argv[1:]], env=environment)

@@ -1,0 +1,55 @@
+# dynbuild: `make demo` and `make test` do all of their own set-up.
+
+VENV  := .venv
+PY    := $(VENV)/bin/python
+RUN   := $(VENV)/bin/dynbuild
+STAMP := $(VENV)/.installed
+PYTHON ?= python3
+
+.PHONY: help demo test fast check fix render generate bench clean
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+# The tools are pinned in requirements.lock (made by: make lock).
+$(STAMP): pyproject.toml requirements.lock
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## Build the runtime image for real, run it, ask it something
+	@$(PY) examples/demo/demo.py
+
+test: $(STAMP) ## All tests, real builds included
+	@$(PY) -m pytest
+
+fast: $(STAMP) ## Only the tests that need no engine
+	@$(PY) -m pytest -n auto -m "not engine"
+
+check: $(STAMP) ## Lint, types, drift of generated files
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(PY) dockerfiles/generate.py --check
+
+fix: $(STAMP) ## Format and mend what can be mended
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+render: generate
+generate: $(STAMP) ## Write dockerfiles/ and docs/plan.schema.json anew
+	@$(PY) dockerfiles/generate.py
+
+bench: $(STAMP) ## Measure: ratios side by side in one run
+	@$(PY) bench/bench.py
+
+lock: ## Pin the tools anew
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --upgrade uv
+	@$(VENV)/bin/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate \
+		--python-version 3.11 --universal --group dev --output-file requirements.lock pyproject.toml
+
+clean: ## End the engine that the demo started and remove everything made here
+	@test ! -x $(RUN) || $(RUN) engine down
+	@rm -rf $(VENV) .dynbuild .mypy_cache .pytest_cache .ruff_cache .hypothesis

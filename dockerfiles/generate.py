@@ -1,0 +1,81 @@
+"""Write the generated files of this repository: rendered Dockerfiles and the plan's schema.
+
+``--check`` writes nothing and fails, naming the command that mends it, when a committed
+file differs from what would be written.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from dynbuild import plan, settings
+from dynbuild.errors import TemplateError
+from dynbuild.layers import Origin, Setting
+from dynbuild.render import render
+from dynbuild.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ("runtime", "dev", "local-dev", "frontend")
+"""Targets people use; the others are stages of these."""
+
+# What a rendered file holds must not depend on this repository's own state.
+_VERSION = Version(tag="v0", python="0", commit="", dirty=False, origin="")
+_MACHINE = plan.Machine(uid=1000, gid=1000)
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Every generated file with its text."""
+    templates = settings.templates_dir()
+    catalog = settings.load(templates=templates, overlays=(), env={}, flags={}).catalog
+    for framework, entry in catalog.frameworks.items():
+        for device, row in entry.devices.items():
+            for cuda in row.cuda or ("",):
+                for target in (name for name in IMAGES if name in entry.targets):
+                    text = _rendered(templates, framework, target, device, cuda)
+                    if text is not None:
+                        yield text
+    schema = json.dumps(plan.schema(), indent=2, sort_keys=True) + "\n"
+    yield ROOT / "docs" / "plan.schema.json", schema
+
+
+def _rendered(
+    templates: Path, framework: str, target: str, device: str, cuda: str
+) -> tuple[Path, str] | None:
+    asked = {"framework": framework, "target": target, "device": device, "cuda_version": cuda}
+    flags = {("request", key): Setting(value, Origin("flag", "")) for key, value in asked.items()}
+    config = settings.load(templates=templates, overlays=(), env={}, flags=flags)
+    made = plan.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)
+    (image,) = made.images
+    try:
+        return ROOT / "dockerfiles" / image.dockerfile, render(image, templates)
+    except TemplateError as error:
+        if "has no template" in error.message:
+            return None
+        raise
+
+
+def main() -> int:
+    """Write or check; the status for the shell."""
+    checking = "--check" in sys.argv[1:]
+    wanted = dict(files())
+    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text() != text]
+    left = set((ROOT / "dockerfiles").glob("*.Dockerfile")) - set(wanted)
+    for path in (*stale, *sorted(left)):
+        print(f"{'differs' if checking else 'wrote'}: {path.relative_to(ROOT)}")
+        if not checking:
+            if path in left:
+                path.unlink()
+            else:
+                path.write_text(wanted[path])
+    if checking and (stale or left):
+        print("generated files are out of date; mend them with: make generate")
+        return 1
+    print(f"{len(wanted)} generated files are up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -61,7 +61,9 @@ def main() -> int:
     """Write or check; the status for the shell."""
     checking = "--check" in sys.argv[1:]
     wanted = dict(files())
-    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text() != text]
+    stale = [
+        path for path, text in wanted.items() if not path.is_file() or path.read_text() != text
+    ]
     left = set((ROOT / "dockerfiles").glob("*.Dockerfile")) - set(wanted)
     for path in (*stale, *sorted(left)):
         print(f"{'differs' if checking else 'wrote'}: {path.relative_to(ROOT)}")

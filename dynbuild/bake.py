@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dynbuild.plan import ImagePlan, Plan
 
+# The definition is dynbuild's own: it reads the files that the plan names, wherever they
+# are, without bake asking about each folder outside of the current one.
+ENVIRONMENT = {"BUILDX_BAKE_ENTITLEMENTS_FS": "0"}
+"""Variables that the command needs."""
+
 _OUTPUT = {"load": "type=docker", "push": "type=registry", "none": "type=cacheonly"}
 
 
-def definition(plan: Plan, dockerfiles: Mapping[str, str]) -> dict[str, Any]:
+def definition(
+    plan: Plan, dockerfiles: Mapping[str, str], *, network: str = "bridge"
+) -> dict[str, Any]:
     """The JSON definition for ``docker buildx bake``.
 
     Args:
         plan: What to build.
         dockerfiles: Path of the rendered Dockerfile of each image, by image name.
+        network: ``host`` where the engine has no network of its own for build steps.
     """
+    more = {"network": "host"} if network == "host" else {}
     return {
         "group": {"default": {"targets": [target_name(image) for image in plan.images]}},
         "target": {
-            target_name(image): _target(image, plan.context, dockerfiles[image.name])
+            target_name(image): _target(image, plan.context, dockerfiles[image.name]) | more
             for image in plan.images
         },
     }
@@ -31,12 +40,16 @@ def target_name(image: ImagePlan) -> str:
     return image.name.replace(".", "_")
 
 
-def argv(
-    plan: Plan, *, bake_file: str, metadata_file: str, docker: Sequence[str] = ("docker",)
-) -> tuple[str, ...]:
+def targets(plan: Plan, *, network: str = "bridge") -> tuple[str, ...]:
+    """The last words of the command: what to build, and what that is allowed to use."""
+    names = tuple(target_name(image) for image in plan.images)
+    return ("--allow=network.host", *names) if network == "host" else names
+
+
+def argv(plan: Plan, *, bake_file: str, metadata_file: str) -> tuple[str, ...]:
     """The command that ``dynbuild build`` runs, word by word."""
     return (
-        *docker,
+        "docker",
         "buildx",
         "bake",
         "--progress",
@@ -45,7 +58,7 @@ def argv(
         bake_file,
         "--metadata-file",
         metadata_file,
-        *(target_name(image) for image in plan.images),
+        *targets(plan),
     )
 
 
@@ -62,7 +75,9 @@ def _target(image: ImagePlan, context: str, dockerfile: str) -> dict[str, Any]:
         # A provenance attestation holds the time of the build: with it, the same image
         # loaded twice would have two digests. What is pushed carries one.
         "attest": [
-            "type=provenance,mode=min" if image.output == "push" else "type=provenance,disabled=true"
+            "type=provenance,mode=min"
+            if image.output == "push"
+            else "type=provenance,disabled=true"
         ],
     }
     optional = {

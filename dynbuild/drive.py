@@ -6,8 +6,8 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -84,7 +84,7 @@ def build(
     """
     context = Path(plan.context)
     now = record.create(context, record.new_id(plan.images[0].name))
-    _write_inputs(now, plan, dockerfiles, context)
+    _write_inputs(now, plan, dockerfiles, context, engine.network)
     solve = Solve()
     warnings: list[str] = []
     begun = time.monotonic()
@@ -93,7 +93,9 @@ def build(
         with ExitStack() as stack:
             log = stack.enter_context(now.log.open("w", encoding="utf-8"))
             events = stack.enter_context(now.events.open("w", encoding="utf-8"))
-            for line in _bake(plan, now, engine, env, secrets):
+            # Closed with the stack: an error in here must cancel the build as well.
+            lines = stack.enter_context(closing(_bake(plan, now, engine, env, secrets)))
+            for line in lines:
                 if line.startswith("{"):
                     events.write(line if line.endswith("\n") else f"{line}\n")
                 for event in solve.feed(line):
@@ -141,7 +143,7 @@ class _BakeFailed(Exception):
 
 
 def _write_inputs(
-    now: Record, plan: Plan, dockerfiles: Mapping[str, str], context: Path
+    now: Record, plan: Plan, dockerfiles: Mapping[str, str], context: Path, network: str
 ) -> None:
     only = len(plan.images) == 1
     paths = {name: now.dockerfile(name, only=only) for name in dockerfiles}
@@ -153,12 +155,13 @@ def _write_inputs(
         now.write(path, dockerfiles[name])
         now.write(path.with_name(f"{path.name}.dockerignore"), f"{ignore}\n{record.STATE}/\n")
     now.write_json(now.path / "plan.json", plan.document())
-    now.write_json(now.bake, bake.definition(plan, {k: str(v) for k, v in paths.items()}))
+    texts = {name: str(path) for name, path in paths.items()}
+    now.write_json(now.bake, bake.definition(plan, texts, network=network))
 
 
 def _bake(
     plan: Plan, now: Record, engine: Engine, env: Mapping[str, str], secrets: Mapping[str, str]
-) -> Any:
+) -> Generator[str, None, None]:
     """Lines of progress; the process below ends when the consumer stops early."""
     from python_on_whales import DockerClient
     from python_on_whales.exceptions import DockerException
@@ -166,12 +169,13 @@ def _bake(
     variables = {
         **{key: value for key, value in engine.env(env).items() if env.get(key) != value},
         **secrets,
-        # The definition is dynbuild's own: it reads what the plan says and nothing else.
-        "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
+        **bake.ENVIRONMENT,
     }
     client = DockerClient(client_call=[engine.docker])
-    lines = client.buildx.bake(
-        targets=[bake.target_name(image) for image in plan.images],
+    # The library's types do not know rawjson, nor that stream_logs makes it a generator.
+    start: Callable[..., Generator[str, None, None]] = client.buildx.bake  # type: ignore[assignment]
+    lines = start(
+        targets=list(bake.targets(plan, network=engine.network)),
         files=[str(now.bake)],
         progress="rawjson",
         stream_logs=True,
@@ -180,8 +184,7 @@ def _bake(
     )
     with _signals_interrupt(), closing(lines):
         try:
-            for line in lines:
-                yield line if isinstance(line, str) else line.decode(errors="replace")
+            yield from lines
         except DockerException as error:
             raise _BakeFailed(f"status {error.return_code}") from error
         except (KeyboardInterrupt, GeneratorExit):
@@ -226,10 +229,8 @@ def _cancel_children() -> None:
 def _signal(process: Any, number: int) -> None:
     import psutil
 
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _log(log: TextIO, event: Event) -> None:
@@ -270,9 +271,7 @@ def _failure(solve: Solve, now: Record, cause: Exception) -> BuildFailed:
     )
 
 
-def _images(
-    plan: Plan, now: Record, engine: Engine, env: Mapping[str, str]
-) -> tuple[Built, ...]:
+def _images(plan: Plan, now: Record, engine: Engine, env: Mapping[str, str]) -> tuple[Built, ...]:
     metadata = json.loads(now.metadata.read_text()) if now.metadata.is_file() else {}
     found = []
     for image in plan.images:
@@ -299,4 +298,3 @@ def _bytes(text: str) -> int | None:
         return round(float(number) * units[text[len(number) :]])
     except (ValueError, KeyError):
         return None
-

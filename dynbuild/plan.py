@@ -120,9 +120,7 @@ class Machine:
     index_url: str = ""
 
 
-def make_plan(
-    config: Settings, *, version: Version, context: Path, machine: Machine
-) -> Plan:
+def make_plan(config: Settings, *, version: Version, context: Path, machine: Machine) -> Plan:
     """Decide on the requested image.
 
     Raises:
@@ -225,9 +223,7 @@ def _choose(config: Settings) -> _Choice:
     )
 
 
-def _one_of(
-    config: Settings, key: str, value: str, choices: Any, owner: str = ""
-) -> str:
+def _one_of(config: Settings, key: str, value: str, choices: Any, owner: str = "") -> str:
     if value in choices:
         return value
     raise RequestError(
@@ -300,7 +296,7 @@ def _recipe(
     catalog: Catalog, choice: _Choice, wheels: str, values: Mapping[str, Setting]
 ) -> Recipe:
     def on(arg: str) -> bool:
-        text = values[arg].value.lower()
+        text = str(values[arg].value).lower()
         if text not in ("true", "false", ""):
             raise RequestError(
                 f"{arg} is '{values[arg].value}'",
@@ -356,7 +352,7 @@ def _check_downloads(
         if stage.template == "tool.url":
             table, sums = "tools", dict(recipe.tools[stage.subject].sha256)
             sums = {arch: sums.get(arch, "") for arch in recipe.tools[stage.subject].url}
-            keys = [("sha256", arch) for arch in sums]
+            keys: list[tuple[str, ...]] = [("sha256", arch) for arch in sums]
         elif stage.template == "source.url":
             table, sums = "sources", {"": recipe.sources[stage.subject].sha256}
             keys = [("sha256",)]
@@ -378,8 +374,8 @@ def _check_downloads(
                 f"{moved[0]} is changed to {values[moved[0]].value}, but the checksum of "
                 f"{stage.subject} is the one of the catalog's version",
                 origin=str(values[moved[0]].origin),
-                hint=f"give the new one as {table}.{stage.subject}.sha256 in {settings.OVERLAY_NAME}"
-                ' ("" goes without)',
+                hint=f"give the new one as {table}.{stage.subject}.sha256 in "
+                f'{settings.OVERLAY_NAME} ("" goes without)',
             )
     return warnings
 
@@ -417,8 +413,11 @@ def _tags(config: Settings, choice: _Choice, version: Version) -> tuple[str, ...
                     f"'{tag}' names no registry, so it cannot be pushed",
                     origin=str(config.origin("request", "output")),
                     hint="name the registry: --repository REGISTRY/dynamo"
-                    + (", and --no-tag-latest or a --repository for the latest tag"
-                       if request.tag else ""),
+                    + (
+                        ", and --no-tag-latest or a --repository for the latest tag"
+                        if request.tag
+                        else ""
+                    ),
                 )
     return tuple(dict.fromkeys(tags))
 
@@ -437,9 +436,12 @@ def _secrets(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
 
 def secret_values(catalog: Catalog, machine: Machine) -> dict[str, str]:
     """The values of the secrets that are handed over as variables, by variable."""
-    index = catalog.site.index_url or machine.index_url
-    values = {"DYNBUILD_SECRET_CA_BUNDLE_PATH": "/run/secrets/ca_bundle"}
-    return values | ({"DYNBUILD_SECRET_INDEX_URL": index} if index else {})
+    values = {
+        "DYNBUILD_SECRET_CA_BUNDLE_PATH": "/run/secrets/ca_bundle",
+        "DYNBUILD_SECRET_INDEX_URL": catalog.site.index_url or machine.index_url,
+    }
+    wanted = {secret.env for secret in _secrets(catalog, machine)}
+    return {variable: value for variable, value in values.items() if variable in wanted}
 
 
 def _labels(version: Version, choice: _Choice) -> dict[str, str]:

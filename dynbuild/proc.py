@@ -118,6 +118,8 @@ def start_daemon(argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> i
             )
         except (FileNotFoundError, PermissionError) as error:
             raise NotReady(f"the program '{argv[0]}' cannot be started") from error
+    # The daemon is meant to live on; an object without a status would complain of that.
+    process.returncode = 0
     return process.pid
 
 

@@ -1,9 +1,9 @@
 """The build record: one folder a build, ``.dynbuild/builds/<id>/``.
 
-    plan.json      what was decided        Dockerfile     what was rendered
-    bake.json      what BuildKit was told  metadata.json  what it answered (digests)
-    events.jsonl   its progress, raw       log            the same to read
-    result.json    how it ended; written last, so a folder without it is unfinished
+plan.json      what was decided        Dockerfile     what was rendered
+bake.json      what BuildKit was told  metadata.json  what it answered (digests)
+events.jsonl   its progress, raw       log            the same to read
+result.json    how it ended; written last, so a folder without it is unfinished
 """
 
 from __future__ import annotations

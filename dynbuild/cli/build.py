@@ -137,7 +137,7 @@ def build(
 
       dynbuild build --framework none --target runtime --source ucx=../ucx
 
-      dynbuild build --framework none --target runtime --repository registry.example.com/ai/dynamo --push
+      dynbuild build --framework none --target runtime --push --repository example.com/ai/dynamo
     """
     decided = _decide(asked)
     texts = _dockerfiles(decided)
@@ -151,7 +151,9 @@ def build(
     for warning in decided.plan.warnings:
         console.warn(warning)
     for image in decided.plan.images:
-        console.say(f"building {image.name} as {image.tags[0]} on the {engine.kind} engine {engine.version}")
+        console.say(
+            f"building {image.name} as {image.tags[0]} on the {engine.kind} engine {engine.version}"
+        )
     progress = report.Progress()
     outcome = drive.build(
         decided.plan,
@@ -174,17 +176,18 @@ def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
     from dynbuild import bake, record
 
     plan = decided.plan
-    now = record.Record(
-        record.builds(Path(plan.context)) / record.new_id(plan.images[0].name)
-    )
+    now = record.Record(record.builds(Path(plan.context)) / record.new_id(plan.images[0].name))
     paths = {name: str(now.dockerfile(name, only=len(texts) == 1)) for name in texts}
     definition = bake.definition(plan, paths)
     argv = bake.argv(plan, bake_file=str(now.bake), metadata_file=str(now.metadata))
+    # A secret's variable is named, its value is not shown.
+    env = bake.ENVIRONMENT | dict.fromkeys(decided.secrets, "...")
     if format == "json":
-        console.out_json({"argv": argv, "definition": definition, "dockerfiles": texts})
+        console.out_json({"argv": argv, "env": env, "definition": definition, "dockerfiles": texts})
         return
     console.out(f"# The command; the definition below would be {now.bake}")
-    console.out(shlex.join(argv))
+    variables = (f"{name}={value}" for name, value in env.items())
+    console.out(f"{' '.join(variables)} {shlex.join(argv)}")
     console.out("")
     console.out(json.dumps(definition, indent=2, ensure_ascii=False))
 

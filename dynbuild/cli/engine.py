@@ -83,7 +83,7 @@ def status(
             ("host", str(found.host)),
             ("engine", str(found.version)),
             ("buildx", str(found.buildx)),
-            ("network", "bridge" if found.bridge else "the host's only"),
+            ("network", "the host's only" if found.network == "host" else "bridge"),
         ]
     for name, value in rows:
         console.out(f"{name:<8}  {value}")

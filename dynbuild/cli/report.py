@@ -68,7 +68,7 @@ def _worth_showing(name: str, seconds: float) -> bool:
 
 
 def _stage(name: str) -> str:
-    return name.split("]")[0].lstrip("[").split(" ")[0]
+    return name.split("]", maxsplit=1)[0].lstrip("[").split(" ")[0]
 
 
 def summary(outcome: Outcome) -> Iterator[str]:

@@ -35,9 +35,7 @@ class Flag:
     spelling: str
 
 
-def _text(
-    spelling: str, path: KeyPath, help: str, panel: str, metavar: str, **more: Any
-) -> Flag:
+def _text(spelling: str, path: KeyPath, help: str, panel: str, metavar: str, **more: Any) -> Flag:
     option = typer.Option(
         spelling, help=help, rich_help_panel=panel, metavar=metavar, show_default=False, **more
     )
@@ -62,19 +60,37 @@ def _list(spelling: str, path: KeyPath, help: str, panel: str, metavar: str) -> 
 
 FLAGS = (
     _text("--framework", ("request", "framework"), "vllm, trtllm, sglang or none.", IMAGE, "NAME"),
-    _text("--target", ("request", "target"), "Stage that becomes the image: runtime, dev, …",
-          IMAGE, "STAGE"),
+    _text(
+        "--target",
+        ("request", "target"),
+        "Stage that becomes the image: runtime, dev, …",
+        IMAGE,
+        "STAGE",
+    ),
     _text("--device", ("request", "device"), "cuda or cpu.", IMAGE, "NAME"),
-    _text("--cuda-version", ("request", "cuda_version"), "CUDA version, such as 13.0.",
-          IMAGE, "VERSION"),
-    _list("--platform", ("request", "platform"), "linux/amd64, linux/arm64, or both.",
-          IMAGE, "LIST"),
-    _text("--repository", ("request", "repository"), "Name of the image, with its registry.",
-          IMAGE, "NAME"),
-    _text("--tag", ("request", "tag"), "Image reference in place of the derived one.",
-          IMAGE, "REF"),
-    _switch("--tag-latest/--no-tag-latest", ("request", "tag_latest"),
-            "Also tag as latest-….", IMAGE),
+    _text(
+        "--cuda-version",
+        ("request", "cuda_version"),
+        "CUDA version, such as 13.0.",
+        IMAGE,
+        "VERSION",
+    ),
+    _list(
+        "--platform", ("request", "platform"), "linux/amd64, linux/arm64, or both.", IMAGE, "LIST"
+    ),
+    _text(
+        "--repository",
+        ("request", "repository"),
+        "Name of the image, with its registry.",
+        IMAGE,
+        "NAME",
+    ),
+    _text(
+        "--tag", ("request", "tag"), "Image reference in place of the derived one.", IMAGE, "REF"
+    ),
+    _switch(
+        "--tag-latest/--no-tag-latest", ("request", "tag_latest"), "Also tag as latest-….", IMAGE
+    ),
     _text("--uid", ("request", "uid"), "User id of local-dev.", IMAGE, "NUMBER"),
     _text("--gid", ("request", "gid"), "Group id of local-dev.", IMAGE, "NUMBER"),
     _text("--base-image", ("args", "BASE_IMAGE"), "Base image.", VALUES, "NAME"),
@@ -82,43 +98,114 @@ FLAGS = (
     _text("--nixl-ref", ("args", "NIXL_REF"), "Git ref of NIXL.", VALUES, "REF"),
     _text("--efa-version", ("args", "EFA_VERSION"), "AWS EFA installer.", VALUES, "VERSION"),
     _text("--vllm-max-jobs", ("args", "MAX_JOBS"), "Compile jobs of vLLM.", VALUES, "NUMBER"),
-    _switch("--enable-kvbm/--no-enable-kvbm", ("args", "ENABLE_KVBM"),
-            "KV cache block manager.", VALUES),
-    _switch("--enable-gpu-memory-service/--no-enable-gpu-memory-service",
-            ("args", "ENABLE_GPU_MEMORY_SERVICE"), "GPU memory service.", VALUES),
-    _switch("--enable-media-nixl/--no-enable-media-nixl", ("args", "ENABLE_MEDIA_NIXL"),
-            "Media decoding into NIXL memory.", VALUES),
-    _switch("--enable-media-ffmpeg/--no-enable-media-ffmpeg", ("args", "ENABLE_MEDIA_FFMPEG"),
-            "Media decoding by FFmpeg.", VALUES),
+    _switch(
+        "--enable-kvbm/--no-enable-kvbm", ("args", "ENABLE_KVBM"), "KV cache block manager.", VALUES
+    ),
+    _switch(
+        "--enable-gpu-memory-service/--no-enable-gpu-memory-service",
+        ("args", "ENABLE_GPU_MEMORY_SERVICE"),
+        "GPU memory service.",
+        VALUES,
+    ),
+    _switch(
+        "--enable-media-nixl/--no-enable-media-nixl",
+        ("args", "ENABLE_MEDIA_NIXL"),
+        "Media decoding into NIXL memory.",
+        VALUES,
+    ),
+    _switch(
+        "--enable-media-ffmpeg/--no-enable-media-ffmpeg",
+        ("args", "ENABLE_MEDIA_FFMPEG"),
+        "Media decoding by FFmpeg.",
+        VALUES,
+    ),
     _list("--build-arg", ("args",), "Any build argument; repeatable.", VALUES, "NAME=VALUE"),
-    _text("--dynamo-wheels", ("request", "dynamo_wheels"),
-          "'source', or published ones: index, index==0.9.0.", INPUTS, "WAY"),
-    _list("--source", ("sources",), "Build a component from this tree; repeatable.",
-          INPUTS, "NAME=PATH"),
-    _list("--build-context", ("contexts",), "Named build context; repeatable.",
-          INPUTS, "NAME=PATH"),
+    _text(
+        "--dynamo-wheels",
+        ("request", "dynamo_wheels"),
+        "'source', or published ones: index, index==0.9.0.",
+        INPUTS,
+        "WAY",
+    ),
+    _list(
+        "--source",
+        ("sources",),
+        "Build a component from this tree; repeatable.",
+        INPUTS,
+        "NAME=PATH",
+    ),
+    _list(
+        "--build-context", ("contexts",), "Named build context; repeatable.", INPUTS, "NAME=PATH"
+    ),
     _switch("--no-cache", ("request", "no_cache"), "Run every step anew.", OUTPUT),
-    _list("--cache-from", ("request", "cache_from"), "Cache to read; repeatable.",
-          OUTPUT, "SPEC"),
+    _list("--cache-from", ("request", "cache_from"), "Cache to read; repeatable.", OUTPUT, "SPEC"),
     _list("--cache-to", ("request", "cache_to"), "Cache to write; repeatable.", OUTPUT, "SPEC"),
 )
 
 _PLACES = (
-    ("context", Annotated[Path, typer.Option(
-        "--context", help="Folder of Dynamo's source.", rich_help_panel=INPUTS)], Path()),
-    ("config", Annotated[list[Path] | None, typer.Option(
-        "--config", help="Settings file laid over the catalog; repeatable.",
-        rich_help_panel=INPUTS, metavar="FILE", show_default=False)], None),
-    ("templates", Annotated[str | None, typer.Option(
-        "--templates", help="Folder of templates in place of dynbuild's.",
-        rich_help_panel=INPUTS, metavar="DIR", show_default=False,
-        envvar="DYNBUILD_TEMPLATES")], None),
-    ("load", Annotated[bool | None, typer.Option(
-        "--load/--no-load", help="Load the image into the engine (default).",
-        rich_help_panel=OUTPUT, show_default=False)], None),
-    ("push", Annotated[bool, typer.Option(
-        "--push", help="Push the image to its registry instead.",
-        rich_help_panel=OUTPUT, show_default=False)], False),
+    (
+        "context",
+        Annotated[
+            Path,
+            typer.Option("--context", help="Folder of Dynamo's source.", rich_help_panel=INPUTS),
+        ],
+        Path(),
+    ),
+    (
+        "config",
+        Annotated[
+            list[Path] | None,
+            typer.Option(
+                "--config",
+                help="Settings file laid over the catalog; repeatable.",
+                rich_help_panel=INPUTS,
+                metavar="FILE",
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+    (
+        "templates",
+        Annotated[
+            str | None,
+            typer.Option(
+                "--templates",
+                help="Folder of templates in place of dynbuild's.",
+                rich_help_panel=INPUTS,
+                metavar="DIR",
+                show_default=False,
+                envvar="DYNBUILD_TEMPLATES",
+            ),
+        ],
+        None,
+    ),
+    (
+        "load",
+        Annotated[
+            bool | None,
+            typer.Option(
+                "--load/--no-load",
+                help="Load the image into the engine (default).",
+                rich_help_panel=OUTPUT,
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+    (
+        "push",
+        Annotated[
+            bool,
+            typer.Option(
+                "--push",
+                help="Push the image to its registry instead.",
+                rich_help_panel=OUTPUT,
+                show_default=False,
+            ),
+        ],
+        False,
+    ),
 )
 
 

@@ -90,21 +90,28 @@ def run(
     ] = None,
     volume: Annotated[
         list[str] | None,
-        typer.Option("-v", "--volume", help="SOURCE:TARGET[:ro]; repeatable.",
-                     rich_help_panel=_ACCESS),
+        typer.Option(
+            "-v", "--volume", help="SOURCE:TARGET[:ro]; repeatable.", rich_help_panel=_ACCESS
+        ),
     ] = None,
     mount_workspace: Annotated[
         bool,
-        typer.Option("--mount-workspace", help="Mount --context, /tmp and /mnt.",
-                     rich_help_panel=_ACCESS),
+        typer.Option(
+            "--mount-workspace", help="Mount --context, /tmp and /mnt.", rich_help_panel=_ACCESS
+        ),
     ] = False,
     context: Annotated[
         Path, typer.Option(help="The tree to mount.", rich_help_panel=_ACCESS)
     ] = Path(),
     hf_home: Annotated[
         str | None,
-        typer.Option("--hf-home", "--hf-cache", help="Hugging Face cache, or none.",
-                     rich_help_panel=_ACCESS, show_default="$HF_HOME"),
+        typer.Option(
+            "--hf-home",
+            "--hf-cache",
+            help="Hugging Face cache, or none.",
+            rich_help_panel=_ACCESS,
+            show_default="$HF_HOME",
+        ),
     ] = None,
     use_nixl_gds: Annotated[
         bool, typer.Option("--use-nixl-gds", help="GPUDirect Storage.", rich_help_panel=_ACCESS)

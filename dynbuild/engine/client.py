@@ -33,6 +33,9 @@ class Engine:
         buildx: Version of the client's buildx plugin.
         containerd_store: Whether images live in the containerd store, which keeps
             indexes, attestations and images of several platforms.
+        network: ``host`` when containers get no way out of a network of their own, so that
+            builds and runs must use the host's: so with a private engine that was started
+            beside another engine.  Else ``bridge``, and always for a system engine.
     """
 
     kind: Literal["system", "private"]
@@ -42,6 +45,7 @@ class Engine:
     version: str
     buildx: str
     containerd_store: bool
+    network: Literal["bridge", "host"] = "bridge"
 
     def env(self, base: Mapping[str, str]) -> dict[str, str]:
         """The complete environment for a docker process, made from *base*."""

@@ -16,13 +16,14 @@ import re
 import shutil
 import socket
 import stat
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dynbuild import proc
 from dynbuild.engine import packages
@@ -39,6 +40,8 @@ _STOP_SECONDS = 60.0
 # A unix socket's path has at most 107 bytes; the longest name the engine adds has 34.
 _RUN_BYTES = 70
 _CAP_SYS_ADMIN = 21
+# From linux/sockios.h: add a bridge, remove it, set the flags of an interface.
+_SIOCBRADDBR, _SIOCBRDELBR, _SIOCSIFFLAGS = 0x89A0, 0x89A1, 0x8914
 _LOG_LINES = 12
 _SERVERS = frozenset(("dockerd", "containerd", "containerd-shim-runc-v2"))
 # The user's shell may hold secrets that a daemon has no business keeping.
@@ -56,8 +59,7 @@ class Status:
         host: Address of its socket, while it answers.
         version: Version of the engine, while it answers.
         buildx: Version of its buildx, while it answers.
-        bridge: Whether containers have a network of their own; without one, builds and
-            runs need the host's network.
+        network: What builds and runs can use, while it answers; see ``Engine.network``.
         data_bytes: Space that images, containers and build cache take on disk.
         uptime: Seconds since dockerd started, while it runs.
         home: The directory of dynbuild.
@@ -68,7 +70,7 @@ class Status:
     host: str | None
     version: str | None
     buildx: str | None
-    bridge: bool | None
+    network: Literal["bridge", "host"] | None
     data_bytes: int
     uptime: float | None
     home: Path
@@ -100,6 +102,11 @@ class _Place:
     @property
     def socket(self) -> Path:
         return self.run / "docker.sock"
+
+    @property
+    def bridge(self) -> str:
+        # An interface's name has at most 15 characters.
+        return f"dynbuild-{_mark(self.root)[:6]}"
 
     def log(self, name: str) -> Path:
         return self.root / f"{name}.log"
@@ -202,7 +209,7 @@ def status(env: Mapping[str, str]) -> Status:
         host=engine.host if engine else None,
         version=engine.version if engine else None,
         buildx=engine.buildx if engine else None,
-        bridge=_state(place).get("bridge") if engine else None,
+        network=engine.network if engine else None,
         data_bytes=_size(place.data),
         uptime=None if started is None else time.time() - started,
         home=place.root.parent,
@@ -266,8 +273,13 @@ def _place(env: Mapping[str, str]) -> _Place:
     run = root / "run"
     if len(os.fsencode(run)) > _RUN_BYTES:
         short = "/run" if os.access("/run", os.W_OK) else tempfile.gettempdir()
-        run = Path(short, f"dynbuild-{hashlib.sha256(os.fsencode(root)).hexdigest()[:12]}")
+        run = Path(short, f"dynbuild-{_mark(root)[:12]}")
     return _Place(root, run)
+
+
+def _mark(root: Path) -> str:
+    """What tells this engine's things from another private engine's, outside *root*."""
+    return hashlib.sha256(os.fsencode(root)).hexdigest()
 
 
 def _state(place: _Place) -> dict[str, Any]:
@@ -444,17 +456,21 @@ def _clear(place: _Place) -> bool:
         proc.run(("umount", "--lazy", *mounts), check=False)
     if left := _own_mounts(place) or [str(p.pid) for p in _processes(place)]:
         raise NotReady("a part of the private engine cannot be ended", details=tuple(left))
+    bridge = _remove_bridge(place.bridge)
     place.state.unlink(missing_ok=True)
     (place.root / "dockerd.pid").unlink(missing_ok=True)
     if place.run.exists():
         shutil.rmtree(place.run)
-    return bool(found or mounts)
+    return bool(found or mounts or bridge)
 
 
-def _another_has_bridge(place: _Place) -> bool:
-    """Whether another live engine has a bridge in this machine's network.
+# --- network
 
-    An engine that starts with a bridge, whatever its name, rewrites the packet filter's
+
+def _another_engine(place: _Place) -> bool:
+    """Whether another live engine uses this machine's network.
+
+    An engine that starts with a packet filter, whatever its bridge is, rewrites the
     chains that all engines share, and so cuts the containers of the others off.
     """
     import psutil
@@ -464,17 +480,54 @@ def _another_has_bridge(place: _Place) -> bool:
         with suppress(psutil.Error, OSError):
             if _name(process) != "dockerd" or process.pid in own:
                 continue
-            if not Path(f"/proc/{process.pid}/ns/net").samefile("/proc/self/ns/net"):
-                continue
-            command = " ".join(process.cmdline()).replace("=", " ")
-            file = re.search(r"--config-file (\S+)", command)
-            settings: dict[str, Any] = {}
-            with suppress(OSError, ValueError):
-                path = Path(process.cwd(), file[1] if file else "/etc/docker/daemon.json")
-                settings = json.loads(path.read_text(encoding="utf-8"))
-            if settings.get("bridge") != "none" and "--bridge none" not in command:
+            if Path(f"/proc/{process.pid}/ns/net").samefile("/proc/self/ns/net"):
                 return True
     return False
+
+
+def _add_bridge(name: str) -> None:
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            fcntl.ioctl(link, _SIOCBRADDBR, struct.pack("16s", name.encode()))
+    except OSError as error:
+        raise NotReady(
+            f"the network bridge {name} cannot be made: {error.strerror}",
+            hint="it needs CAP_NET_ADMIN and a kernel with bridges; "
+            "or point DOCKER_HOST at an engine elsewhere",
+        ) from error
+
+
+def _remove_bridge(name: str) -> bool:
+    """Remove the interface *name* and the rules about it; whether it was there."""
+    if name not in (interface for _, interface in socket.if_nameindex()):
+        return False
+    _remove_rules(name)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        # A bridge that is up cannot be removed.
+        fcntl.ioctl(link, _SIOCSIFFLAGS, struct.pack("16sh22x", name.encode(), 0))
+        fcntl.ioctl(link, _SIOCBRDELBR, struct.pack("16s", name.encode()))
+    return True
+
+
+def _remove_rules(bridge: str) -> None:
+    """Remove the packet filter's rules that name *bridge*; everything else stays.
+
+    The engine leaves them behind.  The one that hides a subnet behind the machine's
+    address would spoil the traffic of another engine that takes that subnet later.
+    """
+    env = {"PATH": packages.search_path(os.environ)}
+    for kind in ("iptables", "ip6tables"):
+        if shutil.which(f"{kind}-save", path=env["PATH"]) is None:
+            continue
+        changes = []
+        for line in proc.run((f"{kind}-save",), env=env, check=False).stdout.splitlines():
+            if line.startswith("-A ") and bridge in line.split():
+                changes.append(line.replace("-A", "-D", 1))
+            elif line.startswith("*") or line == "COMMIT":
+                changes.append(line)
+        if any(change.startswith("-D") for change in changes):
+            text = "\n".join((*changes, ""))
+            proc.run((f"{kind}-restore", "--noflush", "--wait"), input=text, env=env)
 
 
 # --- starting and asking
@@ -484,9 +537,9 @@ def _start(place: _Place, env: Mapping[str, str], say: Callable[[str], None]) ->
     for folder in (place.run, place.data):
         _private_directory(folder)
     _check_overlay(place)
-    bridge = not _another_has_bridge(place)
-    if not bridge:
-        say("another engine has a network bridge: builds and runs here use the host's network")
+    alone = not _another_engine(place)
+    if not alone:
+        say("another engine runs here: builds and runs of this one use the host's network")
     containerd = place.root / "containerd.toml"
     containerd.write_text(_containerd_settings(place), encoding="utf-8")
     dockerd = place.root / "daemon.json"
@@ -497,9 +550,14 @@ def _start(place: _Place, env: Mapping[str, str], say: Callable[[str], None]) ->
         "exec-root": str(place.run / "exec"),
         "pidfile": str(place.root / "dockerd.pid"),
         "features": {"containerd-snapshotter": True},
+        # Never the default: that is the bridge of a system engine, now or later.  Nor
+        # "none": an engine without a bridge deletes docker0, whoever made it.  The engine
+        # itself gives this one a subnet that nobody uses.
+        "bridge": place.bridge,
     }
-    if not bridge:
-        settings |= {"bridge": "none", "iptables": False, "ip6tables": False}
+    if not alone:
+        settings |= {"iptables": False, "ip6tables": False, "ip-forward": False}
+    _add_bridge(place.bridge)
     dockerd.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     daemon_env = {name: value for name, value in env.items() if _DAEMON_ENV.fullmatch(name)}
     usr = place.packages / "usr"
@@ -552,35 +610,36 @@ def _configure_client(place: _Place, env: Mapping[str, str]) -> None:
 
 def _record(place: _Place, env: Mapping[str, str]) -> None:
     """Write down what ``find`` needs to know, once the engine answers."""
-    client = _client(place, {}, "").env(env)
+    client = _client(place, {}, {}).env(env)
     version = proc.run((place.program("docker"), "buildx", "version"), env=client).stdout
     settings = json.loads((place.root / "daemon.json").read_text(encoding="utf-8"))
     state = {
         "host": f"unix://{place.socket}",
         "buildx": version.split()[1].removeprefix("v"),
-        "bridge": settings.get("bridge") != "none",
+        "network": "bridge" if settings.get("iptables", True) else "host",
     }
     draft = place.state.with_suffix(".new")
     draft.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
     draft.replace(place.state)
 
 
-def _client(place: _Place, answer: Mapping[str, Any], buildx: str) -> Engine:
+def _client(place: _Place, answer: Mapping[str, Any], state: Mapping[str, Any]) -> Engine:
     return Engine(
         kind="private",
         docker=place.program("docker"),
         host=f"unix://{place.socket}",
         config=place.config,
         version=str(answer.get("Version", "")),
-        buildx=buildx,
+        buildx=str(state.get("buildx", "")),
         containerd_store=True,
+        network="host" if state.get("network") == "host" else "bridge",
     )
 
 
 def _answering(place: _Place) -> Engine | None:
     state = _state(place)
     answer = _ask(place) if state else None
-    return None if answer is None else _client(place, answer, str(state.get("buildx", "")))
+    return None if answer is None else _client(place, answer, state)
 
 
 def _ask(place: _Place) -> dict[str, Any] | None:

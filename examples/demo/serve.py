@@ -68,7 +68,7 @@ class DemoError(Exception):
     """Something that the demo cannot go on from."""
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
+class Stopped(Exception):
     """A signal asked the demo to end."""
 
     def __init__(self, number: int) -> None:

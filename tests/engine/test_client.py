@@ -47,7 +47,9 @@ def private_engine(env):
     (root / "run").mkdir()
     path = root / "run/docker.sock"
     host = f"unix://{path}"
-    (root / "state.json").write_text(json.dumps({"host": host, "buildx": "0.29.1"}))
+    (root / "state.json").write_text(
+        json.dumps({"host": host, "buildx": "0.29.1", "network": "host"})
+    )
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()
@@ -75,6 +77,7 @@ def test_a_system_engine_is_used_as_it_is(env):
     path = docker(env, SYSTEM)
     engine = find(env)
     assert engine == Engine("system", path, None, None, "29.0.0", "0.30.0", True)
+    assert engine.network == "bridge"
     assert engine.env(env) == env
 
 
@@ -96,7 +99,7 @@ def test_the_private_engine_is_found_where_no_other_answers(env, private_engine)
     docker(env, DOWN, complaint="Cannot connect to the Docker daemon")
     engine = find(env)
     assert (engine.kind, engine.host, engine.version) == ("private", private_engine, "28.5.2")
-    assert engine.buildx == "0.29.1"
+    assert (engine.buildx, engine.network) == ("0.29.1", "host")
 
 
 def test_the_private_engine_needs_no_client_on_path(env, private_engine):

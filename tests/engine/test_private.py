@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -23,11 +24,6 @@ from dynbuild.errors import NotReady, RequestError, ToolFailed
 REPO = Path(__file__).parents[2]
 real_engine = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("apt-get") is None, reason="needs root and apt"
-)
-# The engine outlives the call that starts it, as it should.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:subprocess .* is still running:ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning",
 )
 
 
@@ -57,7 +53,7 @@ def link_or_copy(source, target):
 def place(tmp_path, unpacked, monkeypatch):
     """The environment of an engine of this test's own, which is ended whatever happens."""
     # Tests leave the machine's network alone, and each other's.
-    monkeypatch.setattr(private, "_another_has_bridge", lambda _place: True)
+    monkeypatch.setattr(private, "_another_engine", lambda _place: True)
     # Short enough for a socket, whatever the directory of the tests is.
     with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
         shutil.copytree(
@@ -67,6 +63,11 @@ def place(tmp_path, unpacked, monkeypatch):
         yield env
         private.down(env)
         assert remains(home) == []
+        assert private._place(env).bridge not in interfaces()
+
+
+def interfaces():
+    return [name for _, name in socket.if_nameindex()]
 
 
 def remains(home):
@@ -99,7 +100,7 @@ def pids(home, name):
     return own
 
 
-def sleeping_container(env, tmp_path):
+def sleeping_container(env, tmp_path, network="host"):
     """A container that sleeps, from an image made of this machine's own files."""
     tar = tmp_path / "sleep.tar"
     libraries = [
@@ -112,7 +113,8 @@ def sleeping_container(env, tmp_path):
         for path in ("/bin/sleep", *libraries):
             archive.add(Path(path).resolve(), arcname=path)
     docker(env, "import", str(tar), "sleep")
-    docker(env, "run", "-d", "--network=host", "--stop-signal=KILL", "sleep", "/bin/sleep", "3600")
+    options = ("-d", "--name=it", f"--network={network}", "--stop-signal=KILL")
+    docker(env, "run", *options, "sleep", "/bin/sleep", "3600")
 
 
 @real_engine
@@ -130,7 +132,8 @@ def test_a_life(place, tmp_path):
     assert before.host == first.host
     assert (before.version, before.buildx) == (first.version, first.buildx)
     assert before.data_bytes > 0
-    assert before.bridge is False
+    assert (before.network, first.network) == ("host", "host")
+    assert private._place(place).bridge in interfaces()
 
     assert private.up(place, silent) == first
     assert private.status(place).pid == before.pid
@@ -240,6 +243,7 @@ def test_a_second_engine_leaves_the_first_alone(place, tmp_path):
         assert not str(second.host).startswith(f"unix://{private.home(other)}")
         run = Path(str(second.host).removeprefix("unix://")).parent
         assert run.stat().st_mode & 0o777 == 0o700
+        assert {private._place(env).bridge for env in (place, other)} <= set(interfaces())
 
         # Seen from the second, the first is an engine of the system like any other.
         client = first.env(place) | {"DYNBUILD_HOME": other["DYNBUILD_HOME"]}
@@ -249,7 +253,122 @@ def test_a_second_engine_leaves_the_first_alone(place, tmp_path):
         assert private.down(other)
     assert not run.exists()
     assert remains(private.home(other)) == []
+    assert private._place(other).bridge not in interfaces()
     assert private.running(place) == first
+    assert private._place(place).bridge in interfaces()
+
+
+# --- the network
+
+
+@pytest.fixture
+def inside(place):
+    """Runs a command in a network of the test's own; the result is what it prints."""
+    with subprocess.Popen(
+        ("unshare", "--net", "sh", "-c", "echo; exec cat"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline(), "the network is there only now"
+        enter = ("nsenter", f"--net=/proc/{holder.pid}/ns/net")
+
+        def run(*argv):
+            return proc.run((*enter, *argv), env=place).stdout
+
+        run.enter = enter
+        yield run
+        private.down(place)
+        assert holder.stdin
+        holder.stdin.close()
+
+
+def in_python(statement):
+    """A command that carries out *statement*, as another process of the user would."""
+    head = "import os, sys, socket; from dynbuild.engine import find, private"
+    code = f"{head}; sys.path.insert(0, {str(REPO)!r}); {statement}"
+    return (sys.executable, "-c", code)
+
+
+UP = in_python("print(private.up(os.environ, print).network)")
+DOWN = in_python("print(private.down(os.environ))")
+
+
+def network_state(inside, *, but=""):
+    """Interfaces with their numbers, routes, rules and switches; without those about *but*."""
+    filters = [inside(name) for name in ("iptables-save", "ip6tables-save")]
+    rest = inside("cat", "/proc/net/route", "/proc/sys/net/ipv4/ip_forward")
+    links = inside(*in_python("print(*socket.if_nameindex(), sep=chr(10))"))
+    lines = "".join((*filters, rest, links)).splitlines()
+    return [line for line in lines if line[:1] != "#" and not (but and but in line)]
+
+
+@pytest.fixture
+def another_engine(inside, unpacked):
+    """An engine that has docker0 and the packet filter, as a system engine does."""
+    with tempfile.TemporaryDirectory(prefix="other-") as name:
+        folder = Path(name)
+        (folder / "daemon.json").write_text("{}")
+        host = f"unix://{folder}/docker.sock"
+        flags = {
+            "config-file": folder / "daemon.json",
+            "data-root": folder / "data",
+            "exec-root": folder / "exec",
+            "pidfile": folder / "pid",
+            "host": host,
+        }
+        path = f"{unpacked}/usr/bin:{unpacked}/usr/sbin:{packages.search_path(os.environ)}"
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen(
+                (*inside.enter, "dockerd", *(f"--{name}={value}" for name, value in flags.items())),
+                env=os.environ | {"PATH": path},
+                stdout=log,
+                stderr=log,
+            )
+        answer = (packages.program(unpacked, "docker"), "--host", host, "version")
+        try:
+            while proc.run(answer, check=False).returncode != 0:
+                assert process.poll() is None, (folder / "log").read_text()
+                time.sleep(0.1)
+            yield answer
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@real_engine
+def test_the_network_of_another_engine_stays_as_it_is(place, inside, another_engine):
+    bridge = private._place(place).bridge
+    before = network_state(inside)
+    assert any("'docker0'" in line for line in before)
+    assert any("MASQUERADE" in line for line in before)
+    for _ in range(2):
+        assert inside(*UP).split()[-1] == "host"
+        during = network_state(inside)
+        assert any(bridge in line for line in during)
+        assert network_state(inside, but=bridge) == before
+        assert inside(*DOWN).split() == ["True"]
+        assert network_state(inside) == before
+    assert proc.run(another_engine, check=False).returncode == 0
+
+
+@real_engine
+def test_an_engine_that_is_alone_has_a_network(place, inside, tmp_path):
+    bridge = private._place(place).bridge
+    assert inside(*UP).split()[-1] == "bridge"
+    assert private.status(place).network == "bridge"
+    assert find(place | {"DOCKER_HOST": str(private.host(place))}).network == "bridge"
+    during = network_state(inside)
+    assert any("MASQUERADE" in line and bridge in line for line in during)
+    assert not any("docker0" in line for line in during)
+
+    chosen = place | {"DOCKER_HOST": str(private.host(place))}
+    sleeping_container(chosen, tmp_path, "bridge")
+    assert docker(chosen, "inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "it")
+
+    assert inside(*DOWN).split() == ["True"]
+    assert not any(bridge in line for line in network_state(inside))
+    assert inside(*UP).split()[-1] == "bridge"
 
 
 @real_engine
@@ -340,16 +459,14 @@ def test_a_directory_of_somebody_else(tmp_path):
         private._private_directory(tmp_path / "link")
 
 
-def test_who_has_a_bridge(tmp_path, monkeypatch):
+def test_an_engine_is_seen_by_its_network(tmp_path, monkeypatch):
     place = private._place({"DYNBUILD_HOME": str(tmp_path)})
     daemon = tmp_path / "dockerd"
     shutil.copy(Path("/bin/sh").resolve(), daemon)
 
-    def taken(settings, *flags):
-        (tmp_path / "daemon.json").write_text(json.dumps(settings))
+    def seen(*before):
         with subprocess.Popen(
-            (daemon, "-c", "echo; read line", "--config-file", "daemon.json", *flags),
-            cwd=tmp_path,
+            (*before, daemon, "-c", "echo; read line"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         ) as process:
@@ -357,12 +474,31 @@ def test_who_has_a_bridge(tmp_path, monkeypatch):
             process.stdout.readline()
             others = [psutil.Process(process.pid)]
             monkeypatch.setattr(psutil, "process_iter", lambda: others)
-            return private._another_has_bridge(place)
+            return private._another_engine(place)
 
-    assert taken({})
-    assert taken({}, "--bridge", "other0")
-    assert not taken({"bridge": "none"})
-    assert not taken({}, "--bridge=none")
+    assert seen()
+    if os.geteuid() == 0:
+        assert not seen("unshare", "--net")
+
+
+def test_names_of_bridges():
+    names = {private._place({"DYNBUILD_HOME": home}).bridge for home in ("/a", "/b", "/c" * 99)}
+    assert len(names) == 3
+    assert all(len(name) <= 15 for name in names)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root")
+def test_a_bridge_that_cannot_be_made():
+    code = "from dynbuild.engine import private; private._add_bridge('dynbuild-test')"
+    done = subprocess.run(
+        ("setpriv", "--bounding-set=-net_admin", sys.executable, "-c", code),
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert "the network bridge dynbuild-test cannot be made" in last
 
 
 # --- packages, against an apt that a test plays

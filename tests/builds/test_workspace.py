@@ -1,0 +1,137 @@
+"""The example tree, built from source through the same stages as Dynamo's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import uuid
+
+import pytest
+
+from tests.conftest import ROOT, WORKSPACE
+
+REPOSITORY = "dynbuild-test/workspace"
+IMAGE = f"{REPOSITORY}:latest-none-runtime"
+FLAGS = (
+    "--dynamo-wheels", "source", "--repository", REPOSITORY,
+    "--enable-kvbm", "--enable-gpu-memory-service",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the example as a repository with a release tag, unlike any built before."""
+    path = tmp_path_factory.mktemp("tree") / "workspace"
+    shutil.copytree(WORKSPACE, path, ignore=shutil.ignore_patterns(".dynbuild", "target"))
+    (path / "components" / "src" / "dynamo" / "hello" / "build_id.py").write_text(
+        f'BUILD_ID = "{uuid.uuid4()}"\n'
+    )
+
+    def git(*words: str) -> None:
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", *words],
+            cwd=path, check=True, capture_output=True,
+        )  # fmt: skip
+
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "one")
+    git("tag", "v0.9.0")
+    return path
+
+
+@pytest.fixture(scope="module")
+def built(tree, build):
+    return build("--context", str(tree), *FLAGS)
+
+
+@pytest.fixture(scope="module")
+def inside(built, docker):
+    def run(*words: str) -> str:
+        assert built["images"]
+        return docker("run", "--rm", "--network", "none", IMAGE, *words)
+
+    return run
+
+
+def _steps(report, stage):
+    """Names of the steps of *stage* that were run, not cached."""
+    ran, cached = set(), set()
+    for line in (ROOT / report["record"] / "events.jsonl").read_text().splitlines():
+        for vertex in json.loads(line).get("vertexes") or ():
+            if vertex["name"].startswith(f"[{stage} ") and vertex.get("completed"):
+                (cached if vertex.get("cached") else ran).add(vertex["name"])
+    return ran - cached
+
+
+def test_tag_is_the_release_of_the_tree(built):
+    assert f"{REPOSITORY}:v0.9.0-none-runtime" in built["images"][0]["tags"]
+
+
+def test_pure_python_and_rust_wheels_work_together(inside):
+    answer = json.loads(inside("python", "-m", "dynamo.hello", "some words to hash"))
+    assert answer
+
+
+def test_every_wheel_is_installed(inside):
+    names = "ai_dynamo", "ai_dynamo_runtime", "kvbm", "gpu_memory_service"
+    line = "import importlib.metadata as m; print(*[m.version(n) for n in {0!r}])"
+    assert inside("python", "-c", line.format(names)).split() == ["0.9.0"] * len(names)
+    assert inside("python", "-c", "import kvbm, gpu_memory_service; print(1)") == "1"
+
+
+def test_extension_modules_resolve_their_libraries(inside):
+    line = (
+        "find /opt/dynamo/venv -name '*.so' | xargs ldd 2>/dev/null | grep 'not found' || echo none"
+    )
+    assert inside("bash", "-c", line) == "none"
+
+
+def test_media_switches_reach_the_wheel(built, build, tree, docker):
+    """In the old Dockerfiles the switch was not declared in the stage and did nothing."""
+    assert built["images"]
+    code = "import dynamo.runtime as r; print(sorted(r.features()))"
+    before = docker("run", "--rm", IMAGE, "python", "-c", code)
+    build(
+        "--context", str(tree), *FLAGS, "--enable-media-nixl",
+        "--tag", f"{REPOSITORY}:media", "--no-tag-latest",
+    )  # fmt: skip
+    after = docker("run", "--rm", f"{REPOSITORY}:media", "python", "-c", code)
+    assert "media-nixl" not in before
+    assert "media-nixl" in after
+
+
+def test_an_edit_in_python_compiles_no_rust(built, build, tree):
+    assert _steps(built, "ai_dynamo_wheel")
+    module = tree / "components" / "src" / "dynamo" / "hello" / "build_id.py"
+    module.write_text(module.read_text() + f"EDITED = '{uuid.uuid4()}'\n")
+    again = build("--context", str(tree), *FLAGS)
+    assert _steps(again, "ai_dynamo_wheel")
+    for stage in ("ai_dynamo_runtime_wheel", "kvbm_wheel", "gms_wheel", "ucx", "build_tools"):
+        assert _steps(again, stage) == set(), stage
+    labels = json.loads((ROOT / again["record"] / "plan.json").read_text())["images"][0]["labels"]
+    assert labels["dynbuild.dirty"] == "true"
+
+
+def test_state_of_dynbuild_never_reaches_the_builder(built, tree):
+    ignore = ROOT / built["record"] / "Dockerfile.dockerignore"
+    own = (tree / ".dockerignore").read_text()
+    assert ignore.read_text().startswith(own)
+    assert ".dynbuild/" in ignore.read_text().splitlines()
+
+
+def test_c_program_builds_against_the_compiled_ucx_and_runs(built, build, tree, docker):
+    """wheel_builder is a target of its own: the compilers with everything that was built."""
+    assert built["images"]
+    build("--context", str(tree), *FLAGS, "--target", "wheel_builder")
+    image = f"{REPOSITORY}:latest-none-wheel_builder"
+    line = (
+        "cp -r /tree/lib/ucx_probe /tmp/probe && make -s -C /tmp/probe UCX_PREFIX=/usr/local/ucx "
+        "&& LD_LIBRARY_PATH=/usr/local/ucx/lib /tmp/probe/ucx_probe "
+        "&& LD_LIBRARY_PATH=/usr/local/ucx/lib ldd /tmp/probe/ucx_probe"
+    )
+    shown = docker("run", "--rm", "-v", f"{tree}:/tree:ro", image, "bash", "-c", line)
+    assert "1.13" in shown
+    assert "/usr/local/ucx/lib/libucp.so" in shown
+    assert "not found" not in shown

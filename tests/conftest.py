@@ -1,0 +1,99 @@
+"""Fixtures of the tests that need an engine; everything else needs none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynbuild import proc
+from dynbuild.engine import base, client, private
+from dynbuild.engine.client import Engine
+from dynbuild.errors import NotReady
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = ROOT / "examples" / "demo"
+WORKSPACE = ROOT / "examples" / "workspace"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parts = item.path.relative_to(ROOT / "tests").parts
+        if parts[0] in ("builds", "engine"):
+            item.add_marker("engine")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The engine of this machine, else a private one that ends with the tests."""
+    try:
+        yield client.find(os.environ)
+    except NotReady:
+        pass
+    else:
+        return
+    yield private.up(os.environ, print)
+    private.down(os.environ)
+
+
+@pytest.fixture(scope="session")
+def docker(engine: Engine) -> Callable[..., str]:
+    """Run a docker command on the engine; its standard output."""
+
+    def run(*words: str, check: bool = True, timeout: float = 300) -> str:
+        done = proc.run(
+            [engine.docker, *words], env=engine.env(os.environ), check=check, timeout=timeout
+        )
+        return done.stdout.strip()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def base_image(engine: Engine) -> str:
+    """A Debian base image, made here."""
+    return base.make_base(engine, os.environ, suite="trixie", say=print)
+
+
+@pytest.fixture(scope="session")
+def dynbuild(base_image: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user would, on the engine with its base image."""
+    del base_image
+
+    def run(
+        *words: str, env: dict[str, str] | None = None, cwd: Path = ROOT, timeout: float = 1500
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "dynbuild", *words],
+            capture_output=True,
+            text=True,
+            env=os.environ | (env or {}),
+            cwd=cwd,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def build(
+    dynbuild: Callable[..., subprocess.CompletedProcess[str]],
+) -> Callable[..., dict[str, Any]]:
+    """Build on the demo's settings and return the report; a failure shows its output."""
+
+    def run(*words: str, **more: Any) -> dict[str, Any]:
+        done = dynbuild(
+            "build", "--format", "json", "--config", str(DEMO / "dynbuild.toml"), *words, **more
+        )
+        assert done.returncode == 0, done.stderr
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+    return run

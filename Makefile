@@ -19,10 +19,15 @@ $(STAMP): pyproject.toml requirements.lock
 	@touch $@
 
 demo: $(STAMP) ## Build the runtime image for real, run it, ask it something
-	@$(PY) examples/demo/demo.py
+	$(RUN) engine up --if-needed
+	$(RUN) engine base --suite trixie
+	$(RUN) build --config examples/demo/dynbuild.toml --context examples/demo
+	$(RUN) run --image dynamo-demo:latest-none-runtime --gpus none --network none \
+		-v $(CURDIR)/examples/demo:/demo:ro -- python /demo/serve.py ask
 
-test: $(STAMP) ## All tests, real builds included
-	@$(PY) -m pytest
+test: $(STAMP) ## All tests: the quick ones, then real builds on a real engine
+	@$(PY) -m pytest -n auto -m "not engine"
+	@$(PY) -m pytest -m engine
 
 fast: $(STAMP) ## Only the tests that need no engine
 	@$(PY) -m pytest -n auto -m "not engine"

@@ -120,7 +120,6 @@ FROM ${MANYLINUX_IMAGE}_x86_64:${MANYLINUX_TAG} AS manylinux_amd64
 FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 
 FROM manylinux_${TARGETARCH} AS build_tools
-ARG TARGETARCH
 ARG GCC_TOOLSET
 WORKDIR /workspace
 RUN --mount=type=cache,target=/var/cache/dnf,sharing=locked \
@@ -299,8 +298,8 @@ RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     && cd /build \
     && /source/contrib/configure-release --prefix=/usr/local/ucx --enable-shared --disable-static \
         --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
-        --with-cuda=/usr/local/cuda --with-verbs --with-dm \
---with-gdrcopy=/usr --with-efa --enable-mt \
+        --with-cuda=/usr/local/cuda --with-verbs --with-dm --with-efa --enable-mt \
+        --with-gdrcopy=/usr \
     && make -j"${BUILD_JOBS:-$(nproc)}" \
     && make install-strip
 

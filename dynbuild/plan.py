@@ -133,7 +133,7 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
     chain = stages.chain(recipe)
     used = stages.args(chain)
     warnings = [
-        *_check_args(config, values, used),
+        *_check_args(values, used),
         *_check_downloads(config, recipe, values, chain),
     ]
     tags = _tags(config, choice, version)
@@ -326,11 +326,8 @@ def _recipe(
     )
 
 
-def _check_args(
-    config: Settings, values: Mapping[str, Setting], used: tuple[str, ...]
-) -> list[str]:
+def _check_args(values: Mapping[str, Setting], used: tuple[str, ...]) -> list[str]:
     """Warn of arguments that were set for this build and reach no stage of it."""
-    del config
     return [
         f"{arg} ({setting.origin}) is used by no stage of this image"
         for arg, setting in values.items()

@@ -25,6 +25,8 @@ OVERLAY_NAME = "dynbuild.toml"
 
 ENV_PREFIX = "DYNBUILD_"
 ARG_PREFIX = "DYNBUILD_ARG_"
+OTHER_VARIABLES = frozenset({"DYNBUILD_HOME", "DYNBUILD_LOG", "DYNBUILD_TEMPLATES"})
+"""Variables that are no settings: where the engine lives, how much is said, which templates."""
 
 _PACKAGED = Path(__file__).parent / "_templates"
 _CHECKOUT = Path(__file__).parent.parent / "templates"
@@ -215,9 +217,17 @@ def _environment(env: Mapping[str, str], known: Mapping[str, frozenset[str]]) ->
                     hint=names.did_you_mean(arg, known["args"]),
                 )
             result["args", arg] = Setting(env[name], origin)
-        elif name.startswith(ENV_PREFIX):
+        elif name.startswith(ENV_PREFIX) and name not in OTHER_VARIABLES:
             key = name.removeprefix(ENV_PREFIX).lower()
-            if key in fields:
+            if key not in fields:
+                raise RequestError(
+                    f"there is no setting for the variable {name}",
+                    hint=names.did_you_mean(
+                        name, {f"{ENV_PREFIX}{field.upper()}" for field in fields}
+                    ),
+                )
+            # CI systems set a variable to nothing to leave it out.
+            if env[name]:
                 table = "request" if key in models.Request.model_fields else "site"
                 value = _from_text(env[name], fields[key].annotation, origin)
                 result[table, key] = Setting(value, origin)

@@ -32,7 +32,9 @@ GOLDEN = Path(__file__).resolve().parent / "golden"
 CATALOG = tomllib.loads((TEMPLATES / "catalog.toml").read_text(encoding="utf-8"))
 
 # The same examples in every run, and no clock: a loaded machine fails no test.
-hypothesis.settings.register_profile("dynbuild", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile(
+    "dynbuild", deadline=None, derandomize=True, database=None, max_examples=60
+)
 hypothesis.settings.load_profile("dynbuild")
 
 ENV = {

@@ -7,11 +7,9 @@ from dynbuild.layers import Origin, Setting
 from tests import support  # noqa: F401 - the profile of hypothesis
 
 KEYS = st.sampled_from(["a", "b", "c", "d.e", ""])
-LEAVES = st.one_of(st.integers(), st.text(max_size=3), st.booleans(), st.lists(st.integers()))
-TREES = st.dictionaries(
-    KEYS,
-    st.recursive(LEAVES, lambda below: st.dictionaries(KEYS, below, min_size=1), max_leaves=8),
-)
+LEAVES = st.sampled_from([0, 1, True, "", "x", [], ["y"]])
+BRANCHES = st.dictionaries(KEYS, LEAVES | st.dictionaries(KEYS, LEAVES, min_size=1), min_size=1)
+TREES = st.dictionaries(KEYS, LEAVES | BRANCHES, max_size=3)
 
 
 def layer(name, leaves):

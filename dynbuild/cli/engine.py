@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from dynbuild.cli import console
+from dynbuild.errors import NotReady
 
 app = typer.Typer(
     help="A private Docker engine, for machines that have none.\n\n"
@@ -30,15 +32,25 @@ class Format(StrEnum):
 
 
 @app.command()
-def up() -> None:
+def up(
+    if_needed: Annotated[
+        bool, typer.Option("--if-needed", help="Only where no other engine answers.")
+    ] = False,
+) -> None:
     """Start the engine, downloading it the first time, and print its address.
 
     Starting one that runs changes nothing.
 
     Example: dynbuild engine up && dynbuild build
     """
-    from dynbuild.engine import private
+    from dynbuild.engine import client, private
 
+    if if_needed:
+        with suppress(NotReady):
+            found = client.find(os.environ)
+            if found.kind == "system":
+                console.say(f"this machine's engine answers: Docker {found.version}")
+                return
     engine = private.up(os.environ, console.say)
     console.say(f"the private engine is up: Docker {engine.version}, buildx {engine.buildx}")
     console.out(str(engine.host))

@@ -163,7 +163,7 @@ def up(env: Mapping[str, str], say: Callable[[str], None]) -> Engine:
         packages.ensure_engine(place.packages, place.root / "download", env, say)
         packages.ensure_programs(("runc", "iptables"), env, say)
         _configure_client(place, env)
-        if not {"dockerd", "containerd"} <= {_name(p) for p in _processes(place)}:
+        if not {"dockerd", "containerd"} <= {_name(p.pid) for p in _processes(place)}:
             _clear(place)
             try:
                 _start(place, env, say)
@@ -196,7 +196,7 @@ def status(env: Mapping[str, str]) -> Status:
     place = _place(env)
     import psutil
 
-    dockerd = next((p for p in _processes(place) if _name(p) == "dockerd"), None)
+    dockerd = next((p for p in _processes(place) if _name(p.pid) == "dockerd"), None)
     engine = started = None
     if dockerd is not None:
         with suppress(NotReady):
@@ -375,10 +375,10 @@ def _check_overlay(place: _Place) -> None:
 # --- processes and mounts
 
 
-def _name(process: psutil.Process) -> str:
-    """Base name of the program that *process* runs, empty when that cannot be seen."""
+def _name(pid: int) -> str:
+    """Base name of the program that process *pid* runs, empty when that cannot be seen."""
     with suppress(OSError):
-        program = Path(f"/proc/{process.pid}/exe").readlink().name
+        program = Path(f"/proc/{pid}/exe").readlink().name
         return program.removesuffix(" (deleted)")
     return ""
 
@@ -395,7 +395,7 @@ def _processes(place: _Place) -> list[psutil.Process]:
         with suppress(psutil.Error, OSError):
             # Inside a container of an engine, that engine's paths can be the same as ours.
             here = root.samefile(f"/proc/{process.pid}/root")
-            if here and _name(process) in _SERVERS:
+            if here and _name(process.pid) in _SERVERS:
                 mine = any(argument.startswith(own) for argument in process.cmdline()[1:])
             else:
                 mine = not here and any(
@@ -438,7 +438,7 @@ def _clear(place: _Place) -> bool:
 
     found = _processes(place)
     for name in ("dockerd", "containerd"):
-        servers = [p for p in found if _name(p) == name]
+        servers = [p for p in found if _name(p.pid) == name]
         for server in servers:
             with suppress(psutil.NoSuchProcess):
                 server.terminate()
@@ -478,7 +478,7 @@ def _another_engine(place: _Place) -> bool:
     own = {process.pid for process in _processes(place)}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if _name(process) != "dockerd" or process.pid in own:
+            if _name(process.pid) != "dockerd" or process.pid in own:
                 continue
             if Path(f"/proc/{process.pid}/ns/net").samefile("/proc/self/ns/net"):
                 return True
@@ -569,8 +569,8 @@ def _start(place: _Place, env: Mapping[str, str], say: Callable[[str], None]) ->
     ):
         log = place.log(name)
         log.unlink(missing_ok=True)
-        proc.start_daemon((place.program(name), flag, str(file)), log=log, env=daemon_env)
-        _await(ready, place, name)
+        pid = proc.start_daemon((place.program(name), flag, str(file)), log=log, env=daemon_env)
+        _await(ready, place, name, pid)
 
 
 def _containerd_settings(place: _Place) -> str:
@@ -670,15 +670,25 @@ def _ask(place: _Place) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _await(ready: Callable[[], object], place: _Place, name: str) -> None:
+def _await(
+    ready: Callable[[], object], place: _Place, name: str, started: int | None = None
+) -> None:
     """Wait until *ready* says something true, as long as the program *name* lives.
+
+    Args:
+        ready: What is asked again and again.
+        place: The engine.
+        name: One of its programs.
+        started: Its pid, when it was started just now: for a moment such a process has no
+            command line, by which it would be found.
 
     Raises:
         NotReady: It ended, or took too long; the end of its log is in the details.
     """
     end = time.monotonic() + _START_SECONDS
     while not ready():
-        dead = not any(_name(process) == name for process in _processes(place))
+        pids = (p.pid for p in _processes(place)) if started is None else (started,)
+        dead = not any(_name(pid) == name for pid in pids)
         if dead or time.monotonic() > end:
             log = place.log(name)
             lines = log.read_text(errors="replace").splitlines() if log.exists() else []

@@ -63,19 +63,25 @@ def test_failing_step_is_named_with_its_last_lines_and_the_log(dynbuild, context
 
 
 @pytest.mark.usefixtures("dynbuild")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_interrupt_cancels_the_build_and_closes_the_record(context, tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False)],
+    ids=["SIGINT", "Ctrl-C on a terminal", "SIGTERM"],
+)
+def test_interrupt_cancels_the_build_and_closes_the_record(context, tmp_path, number, group):
     # The sleep is a number nobody else sleeps, so that it can be found from outside.
     mark = f"{uuid.uuid4().int % 10**6 + 10**6}"
     ucx = _ucx(tmp_path, f"exec sleep {mark}")
     process = subprocess.Popen(
         [sys.executable, "-m", "dynbuild", *_flags(context, ucx)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
+        start_new_session=True,
     )  # fmt: skip
     with process:
         try:
             _await(lambda: _sleeping(mark), process)
-            process.send_signal(number)
+            # A terminal signals the whole group: the docker client hears it as well.
+            (os.killpg if group else os.kill)(process.pid, number)
             _, stderr = process.communicate(timeout=60)
         finally:
             process.kill()

@@ -481,6 +481,16 @@ def test_an_engine_is_seen_by_its_network(tmp_path, monkeypatch):
         assert not seen("unshare", "--net")
 
 
+def test_a_program_that_has_no_command_line_yet_is_not_dead(tmp_path, monkeypatch):
+    place = private._place({"DYNBUILD_HOME": str(tmp_path)})
+    monkeypatch.setattr(private, "_processes", lambda _place: [])
+    looks = iter((False, False, True))
+    with subprocess.Popen(("cat",), stdin=subprocess.PIPE) as process:
+        private._await(lambda: next(looks), place, private._name(process.pid), process.pid)
+    with pytest.raises(NotReady, match="cat ended"):
+        private._await(lambda: False, place, "cat", process.pid)
+
+
 def test_names_of_bridges():
     names = {private._place({"DYNBUILD_HOME": home}).bridge for home in ("/a", "/b", "/c" * 99)}
     assert len(names) == 3

@@ -1,0 +1,122 @@
+"""``make bench``: what dynbuild costs, each figure beside the one it is compared with.
+
+All rows of a group are measured in one run on one machine, so their ratio means something
+even where the seconds do not. The engine is the one ``dynbuild build`` would use; without
+one only the commands are measured.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dynbuild.cli import console
+from dynbuild.engine import base, client
+from dynbuild.errors import NotReady
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = ROOT / "examples" / "demo"
+DYNBUILD = (sys.executable, "-m", "dynbuild")
+REQUEST = ("--framework", "none", "--target", "runtime", "--device", "cpu")
+INDEX = ("--dynamo-wheels", "index")
+
+Row = tuple[str, float]
+
+
+def seconds(argv: Sequence[str], *, times: int = 5, cwd: Path = ROOT) -> float:
+    """Median wall-clock seconds of *argv* over *times* runs, after one that is not counted."""
+    taken = []
+    for turn in range(times + 1):
+        begun = time.perf_counter()
+        subprocess.run(argv, check=True, capture_output=True, cwd=cwd)
+        if turn:
+            taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+def once(argv: Sequence[str], *, cwd: Path = ROOT) -> float:
+    """Wall-clock seconds of one run."""
+    begun = time.perf_counter()
+    subprocess.run(argv, check=True, capture_output=True, cwd=cwd)
+    return time.perf_counter() - begun
+
+
+def commands() -> list[Row]:
+    """The commands that build nothing, beside an interpreter that does nothing."""
+    return [
+        ("python -c pass", seconds([sys.executable, "-c", "pass"])),
+        ("git status", seconds(["git", "status", "--porcelain"])),
+        ("dynbuild --help", seconds([*DYNBUILD, "--help"])),
+        ("dynbuild plan", seconds([*DYNBUILD, "plan", *REQUEST, *INDEX])),
+        ("dynbuild render", seconds([*DYNBUILD, "render", *REQUEST, *INDEX])),
+        ("dynbuild run --dry-run", seconds([*DYNBUILD, "run", "--dry-run"])),
+    ]
+
+
+def builds(tree: Path) -> list[Row]:
+    """The example tree: all stages anew, then what an edit costs, then nothing to do."""
+    flags = ("--config", str(DEMO / "dynbuild.toml"), "--context", str(tree))
+    build = [*DYNBUILD, "build", *flags, "--dynamo-wheels", "source", "--no-load"]
+    subprocess.run(build, check=True, capture_output=True)
+
+    def edited(path: str, line: str) -> Callable[[], float]:
+        def run() -> float:
+            with (tree / path).open("a") as stream:
+                stream.write(line.format(uuid.uuid4()))
+            return once(build)
+
+        return run
+
+    python = edited("components/src/dynamo/hello/__init__.py", "# {0}\n")
+    rust = edited("lib/bindings/python/src/lib.rs", "// {0}\n")
+    (record,) = (tree / ".dynbuild" / "builds").glob("*-none-runtime-cpu")
+    return [
+        ("nothing changed, bake alone", seconds(_bake(record))),
+        ("nothing changed", seconds(build)),
+        ("a Python file edited", python()),
+        ("a Rust file edited", rust()),
+    ]
+
+
+def _bake(record: Path) -> list[str]:
+    words = ["buildx", "bake", "--file", str(record / "bake.json"), "--progress", "quiet"]
+    return [client.find(os.environ).docker, *words]
+
+
+def show(title: str, rows: list[Row]) -> None:
+    """A table of *rows*, each with its ratio to the first."""
+    first = rows[0][1]
+    lines = [(name, f"{value:8.3f} s", f"{value / first:7.2f} x") for name, value in rows]
+    for line in console.table((title, "median", f"of {rows[0][0]}"), lines):
+        console.out(line)
+    console.out("")
+
+
+def main() -> None:
+    """Measure what can be measured here."""
+    show("command", commands())
+    try:
+        engine = client.find(os.environ)
+    except NotReady as error:
+        console.say(f"no builds measured: {error.message}")
+        return
+    base.make_base(engine, os.environ, suite="trixie", say=console.say)
+    os.environ.update(engine.env(os.environ), BUILDX_BAKE_ENTITLEMENTS_FS="0")
+    os.environ["DYNBUILD_SECRET_CA_BUNDLE_PATH"] = "/run/secrets/ca_bundle"
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "workspace")
+        ignore = shutil.ignore_patterns(".dynbuild", "target")
+        shutil.copytree(ROOT / "examples" / "workspace", tree, ignore=ignore)
+        show("build of examples/workspace", builds(tree))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from dynbuild import __version__, cli
+from dynbuild.cli import console
+from dynbuild.errors import BuildFailed, Interrupted, NotReady, RequestError, TemplateError
+from tests.support import DEMO, ENV, ROOT, call, spawn
+
+COMMANDS = ("build", "plan", "render", "run", "engine")
+
+
+def test_the_version():
+    result = call("--version")
+    assert (result.code, result.out, result.err) == (0, f"dynbuild {__version__}\n", "")
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_names_every_command_and_status(flag):
+    result = call(flag)
+    assert (result.code, result.err) == (0, "")
+    assert all(command in result.out for command in COMMANDS)
+    text = " ".join(result.out.split())
+    for status in ("0 done", "1 the build or run failed", "2 the request is wrong", "130 interrupted"):
+        assert status in text
+
+
+@pytest.mark.parametrize("command", ["build", "plan", "render", "run"])
+def test_the_help_of_a_command_has_examples(command):
+    result = call(command, "--help")
+    assert result.code == 0
+    assert "Examples" in result.out
+    assert f"dynbuild {command} " in result.out
+
+
+@pytest.mark.parametrize("command", ["build", "plan", "render", "run"])
+def test_help_fits_eighty_columns(command):
+    assert max(map(len, call(command, "--help").out.splitlines())) <= 80
+
+
+def test_no_command_shows_the_help_and_is_wrong():
+    result = call()
+    assert (result.code, result.out) == (2, "")
+    assert "Usage: dynbuild" in result.err
+    assert "error:" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message", "hint"),
+    [
+        (["plna"], "No such command 'plna'", "'dynbuild --help'"),
+        (["plan", "--framewrok", "none"], "No such option: --framewrok", "'dynbuild plan --help'"),
+        (["plan", "--framework"], "'--framework' requires an argument", ""),
+        (["plan", "--format", "yaml"], "'yaml' is not one of", "'dynbuild plan --help'"),
+        (["plan", "stray"], "unexpected extra argument", "'dynbuild plan --help'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_command_line_that_makes_no_sense(argv, message, hint):
+    result = call(*argv)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert hint in result.hint
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RequestError("a"), 2),
+        (TemplateError("a"), 2),
+        (NotReady("a"), 3),
+        (BuildFailed("a"), 1),
+        (Interrupted("a"), 130),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_every_failure_has_its_status(monkeypatch, error, code):
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    result = call("plan")
+    assert (result.code, result.out) == (code, "")
+    assert "Traceback" not in result.err
+
+
+def test_an_error_is_shown_with_all_it_knows(monkeypatch):
+    def fail(**_):
+        raise RequestError("it is wrong", hint="mend it", origin="flag --x", details=("one", "two"))
+
+    monkeypatch.setattr(cli, "app", fail)
+    assert call("plan").err == (
+        "error: it is wrong (from flag --x)\n  one\n  two\nhint: mend it\n"
+    )
+
+
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
+    def fail(**_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(ZeroDivisionError):
+        call("plan")
+
+
+# ---- the console -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "level"),
+    [
+        ([], {}, 0),
+        (["-v"], {}, 1),
+        (["-vv"], {}, 2),
+        (["-v", "--verbose"], {}, 2),
+        ([], {"DYNBUILD_LOG": "info"}, 1),
+        ([], {"DYNBUILD_LOG": " Debug "}, 2),
+        (["-vv"], {"DYNBUILD_LOG": "info"}, 2),
+        ([], {"DYNBUILD_LOG": "nonsense"}, 0),
+    ],
+)
+def test_how_much_is_said(argv, env, level):
+    call(*argv, "run", "--dry-run", "--image", "x", env=env)
+    assert console.verbosity() == level
+
+
+def test_no_colour_where_nobody_looks():
+    result = call("plan", "--framework", "nothing")
+    assert "\x1b" not in result.err + call("--help").out
+
+
+class Terminal:
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("env", "colour"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+    ],
+)
+def test_colour_on_a_terminal_that_wants_it(monkeypatch, env, colour):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    styled = console.style("x", "red", Terminal())
+    assert styled == ("\x1b[31mx\x1b[0m" if colour else "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "short"),
+    [
+        ("abcdef", 6, "abcdef"),
+        ("abcdefg", 6, "abc…fg"),
+        ("abcdefgh", 5, "ab…gh"),
+        ("abc", 2, "a…"),
+    ],
+)
+def test_a_long_text_loses_its_middle(text, width, short):
+    assert console.shorten(text, width) == short
+
+
+def test_a_table_fits_its_width():
+    rows = [("NAME", "v" * 100, "catalog.toml:12"), ("LONGER_NAME", "x", "y")]
+    lines = console.table(("argument", "value", "from"), rows, width=60)
+    assert max(map(len, lines)) <= 60
+    assert lines[1].strip("- ") == ""
+    assert [line.split()[0] for line in lines[2:]] == ["NAME", "LONGER_NAME"]
+
+
+# ---- as a process ------------------------------------------------------------------------
+
+
+def test_as_a_program():
+    result = spawn("--version")
+    assert (result.code, result.out) == (0, f"dynbuild {__version__}\n")
+
+
+def test_as_the_installed_script():
+    script = os.path.join(os.path.dirname(sys.executable), "dynbuild")
+    done = subprocess.run([script, "--version"], env=ENV, capture_output=True, text=True, check=True)
+    assert done.stdout == f"dynbuild {__version__}\n"
+
+
+def test_a_reader_that_goes_away():
+    command = [sys.executable, "-m", "dynbuild", "render", "--context", str(DEMO)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 1
+    assert "Traceback" not in said
+    assert "BrokenPipe" not in said
+
+
+def test_an_error_as_a_process():
+    result = spawn("plan", "--framework", "vlm")
+    assert (result.code, result.out) == (2, "")
+    assert re.match(r"error: there is no framework 'vlm' \(from flag --framework\)\n", result.err)
+    assert "did you mean 'vllm'?" in result.hint
+
+
+def test_a_plan_as_a_process():
+    result = spawn("plan", "--context", DEMO, "--format", "json")
+    assert result.code == 0
+    assert json.loads(result.out)["schema"] == 1

@@ -1,0 +1,245 @@
+# none-runtime-cpu: rendered by dynbuild 0.1.0. Edit the templates, not this file.
+#
+# dynbuild render --framework none --target runtime --device cpu --dynamo-wheels index
+#
+# Stages, each after those it needs:
+#
+#   base -> uv_tool -> dynamo_base -> build_tools -> ucx_src -> ucx -> dynamo_wheels ->
+#   wheel_builder -> runtime
+
+# ==== arguments =======================================================================
+# A stage sees an argument only where it declares it again.
+ARG BASE_IMAGE=dynbuild/debian
+ARG BASE_IMAGE_TAG=trixie
+ARG UV_VERSION=0.11.2
+ARG BUILD_JOBS=
+ARG PYTHON_VERSION=3.13
+ARG DYNAMO_VERSION=0.9.0
+ARG ENABLE_KVBM=false
+ARG ENABLE_GPU_MEMORY_SERVICE=false
+ARG DYNAMO_COMMIT_SHA=
+
+# ==== base ============================================================================
+# The image everything but the manylinux build stages starts from. It has a stage of its
+# own so that a build context named "base" can take its place.
+FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
+
+# ==== uv_tool =========================================================================
+# A program that its project publishes on the Python package index.
+FROM base AS uv_tool
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates \
+        python3-venv
+
+ARG UV_VERSION
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
+    python3 -m venv /opt/uv \
+    && /opt/uv/bin/pip install --no-cache-dir "uv==${UV_VERSION}" \
+    && mkdir -p /tool/usr/bin/ \
+    && cp /opt/uv/bin/uv* /tool/usr/bin/
+
+# ==== dynamo_base =====================================================================
+# What every image of Dynamo stands on: NATS, etcd and uv on the base image.
+# Packages first, as they change least; each copied tool is a layer of its own, so that a
+# new NATS leaves etcd and uv alone.
+FROM base AS dynamo_base
+USER root
+WORKDIR /opt/dynamo
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates \
+        nats-server \
+        etcd-server \
+        etcd-client
+
+COPY --from=uv_tool /tool/ /
+# The distribution puts etcd into /usr/bin; its place in Dynamo's images is this folder.
+RUN mkdir -p /usr/local/bin/etcd && ln -s /usr/bin/etcd /usr/bin/etcdctl /usr/local/bin/etcd/
+ENV PATH=/usr/local/bin/etcd/:${PATH}
+
+# ==== build_tools =====================================================================
+# The C and C++ compilers. The native components are built from this stage, side by side,
+# so it holds only what several of them need: a new Rust or uv compiles none of them again.
+FROM base AS build_tools
+USER root
+WORKDIR /workspace
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        autoconf \
+        automake \
+        build-essential \
+        ca-certificates \
+        cmake \
+        flex \
+        git \
+        libhwloc-dev \
+        libibumad-dev \
+        libibverbs-dev \
+        libnuma-dev \
+        librdmacm-dev \
+        libtool \
+        ninja-build \
+        pkg-config \
+        rdma-core
+
+# ==== ucx_src =========================================================================
+# The upstream tarball of the distribution's source package, suite bookworm. The mirror is the
+# one the base image is configured with. A tarball that Debian repacked holds upstream's
+# own debian/ folder, which its configure script asks for, under another name.
+FROM base AS ucx_fetch
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        xz-utils
+
+WORKDIR /fetch
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    set -eu; \
+    sources="$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | sed -n 's/^deb /deb-src /p')"; \
+    if [ -z "$sources" ]; then \
+        sources="$(cat /etc/apt/sources.list.d/*.sources \
+            | sed -n 's/^URIs: *\([^ ]*\).*/deb-src [signed-by=\/usr\/share\/keyrings\/debian-archive-keyring.gpg] \1 suite main/p')"; \
+    fi; \
+    sources="$(printf '%s\n' "$sources" | grep -v -e security -e updates | head -n 1 \
+        | sed -E 's/^(deb-src (\[[^]]*\] )?[^ ]+) [^ ]+/\1 bookworm/')"; \
+    printf '%s\n' "$sources" > /etc/apt/sources.list.d/source.list; \
+    rm -f /etc/apt/apt.conf.d/docker-clean; \
+    apt-get update; \
+    apt-get source --download-only --tar-only ucx; \
+    mkdir /tree; \
+    tar -xf ./*.orig.tar.* -C /tree --strip-components=1 --no-same-owner; \
+    if [ -d /tree/debian.upstream ]; then mv /tree/debian.upstream /tree/debian; fi
+
+FROM scratch AS ucx_src
+COPY --from=ucx_fetch /tree/ /
+
+# ==== ucx =============================================================================
+# UCX: the transports below NIXL.
+FROM build_tools AS ucx
+ARG BUILD_JOBS
+WORKDIR /build
+# The source is mounted, not copied: what autogen and make leave there is thrown away.
+# The distribution's compiler may be newer than this UCX: its new warnings are no errors,
+# and <cstdint> no longer comes with other headers.
+RUN --mount=type=bind,from=ucx_src,target=/source,rw \
+    cd /source \
+    && { [ -x configure ] || ./autogen.sh; } \
+    && cd /build \
+    && export CFLAGS="-g -O2 -Wno-error" CXX="g++ -include cstdint" \
+    && /source/contrib/configure-release --prefix=/usr/local/ucx --enable-shared --disable-static \
+        --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
+        --without-cuda --with-verbs --with-dm --enable-mt \
+    && make -j"${BUILD_JOBS:-$(nproc)}" \
+    && make install-strip
+
+# ==== dynamo_wheels ===================================================================
+# The published wheels of Dynamo itself; what they depend on is installed with them later.
+FROM base AS dynamo_wheels
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates \
+        python3-pip
+
+ARG PYTHON_VERSION
+ARG DYNAMO_VERSION
+ARG ENABLE_KVBM
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
+    python3 -m pip download --no-cache-dir --no-deps --only-binary :all: \
+        --python-version "${PYTHON_VERSION}" --dest /opt/dynamo/dist \
+        "ai-dynamo==${DYNAMO_VERSION}" "ai-dynamo-runtime==${DYNAMO_VERSION}" \
+        $(if [ "${ENABLE_KVBM}" = true ]; then echo "kvbm==${DYNAMO_VERSION}"; fi)
+
+# ==== wheel_builder ===================================================================
+# Everything that was built, in one place. The parts are built side by side; this stage only
+# collects them, native libraries first, as wheels change more often.
+FROM build_tools AS wheel_builder
+COPY --from=ucx /usr/local/ucx /usr/local/ucx
+COPY --from=dynamo_wheels /opt/dynamo/dist/ /opt/dynamo/dist/
+
+# ==== runtime =========================================================================
+# The image without an engine: router, frontend, mocker, and the native libraries.
+# Order: packages and user (rarely change), native libraries, wheels, and last the commit,
+# which changes with every build and must not take a layer with it.
+FROM dynamo_base AS runtime
+ARG PYTHON_VERSION
+USER root
+WORKDIR /opt/dynamo
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        python${PYTHON_VERSION}-dev \
+        python${PYTHON_VERSION}-venv \
+        ibverbs-providers \
+        libgomp1 \
+        libibverbs1 \
+        libnuma1 \
+        librdmacm1 \
+    && ln -sf "/usr/bin/python${PYTHON_VERSION}" /usr/bin/python3
+
+RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi \
+    && useradd --create-home --shell /bin/bash --uid 1000 --gid 0 dynamo \
+    && mkdir -p /home/dynamo/.cache /opt/dynamo /workspace \
+    && chown dynamo:0 /home/dynamo /home/dynamo/.cache /opt/dynamo /workspace \
+    && chmod g+rwx /home/dynamo /home/dynamo/.cache /opt/dynamo /workspace \
+    && printf 'umask 002\n' > /etc/profile.d/00-umask.sh \
+    && chmod 644 /etc/profile.d/00-umask.sh
+# Only a login shell reads the umask: from here on what RUN creates is group-writable.
+SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
+
+COPY --from=wheel_builder /usr/local/ucx/ /usr/local/ucx/
+# The loader's own configuration, which also holds where LD_LIBRARY_PATH does not reach.
+RUN printf '%s\n' /usr/local/ucx/lib /usr/local/ucx/lib/ucx > /etc/ld.so.conf.d/dynamo.conf && ldconfig
+# A login shell starts from the distribution's PATH.
+RUN printf 'PATH="%s:$PATH"\n' /usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd > /etc/profile.d/10-dynamo.sh
+RUN printf '%s\n' '#!/bin/sh' '# Files of the group stay writable for the group.' 'umask 002' 'exec "$@"' \
+        > /opt/dynamo/entrypoint.sh \
+    && chmod 755 /opt/dynamo/entrypoint.sh
+
+USER dynamo
+ENV HOME=/home/dynamo \
+    CARGO_TARGET_DIR=/opt/dynamo/target \
+    VIRTUAL_ENV=/opt/dynamo/venv \
+    PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}
+COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
+ARG ENABLE_KVBM
+ARG ENABLE_GPU_MEMORY_SERVICE
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 \
+    && one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
+    && wheelhouse=/opt/dynamo/wheelhouse \
+    && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
+    && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
+        wheels="$wheels $(one "$wheelhouse/gpu_memory_service*.whl")"; fi \
+    && if [ "${ENABLE_KVBM}" = true ]; then wheels="$wheels $(one "$wheelhouse/kvbm*.whl")"; fi \
+    && uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv \
+    && uv pip install $wheels
+
+ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
+CMD ["/bin/bash"]
+ARG DYNAMO_COMMIT_SHA
+ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}

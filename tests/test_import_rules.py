@@ -1,0 +1,156 @@
+"""Who may import what, and who may touch the outside."""
+
+import ast
+import functools
+from pathlib import Path
+
+import pytest
+
+import dynbuild
+from tests.support import DEMO, spawn
+
+PACKAGE = Path(dynbuild.__file__).parent
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if "_templates" not in path.parts
+)
+
+PURE = ("names", "layers", "models", "recipe", "stages", "plan", "bake", "launch", "events")
+SLOW = ("boto3", "botocore", "python_on_whales", "git", "psutil")
+
+
+@functools.cache
+def tree(module):
+    path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(module, *, top_level=False):
+    """Full names of what a module imports, ``from a import b`` as ``a.b``."""
+    nodes = tree(module).body if top_level else ast.walk(tree(module))
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def uses(module, root, attribute=""):
+    """Whether a module uses the name *root*, or its *attribute*."""
+    for node in ast.walk(tree(module)):
+        if attribute and isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id == root and node.attr.startswith(attribute):
+                return True
+        elif not attribute and isinstance(node, ast.Name) and node.id == root:
+            return True
+    return False
+
+
+def in_cli(module):
+    return module.split(".")[0] == "cli"
+
+
+def test_the_rules_look_at_modules_that_exist():
+    assert set(PURE) <= set(MODULES)
+    assert "proc" in MODULES
+    assert [module for module in MODULES if in_cli(module)]
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_reaches_nothing_outside(module):
+    forbidden = {"subprocess", "os", "shutil", "socket", "tempfile", "urllib", "time", *SLOW}
+    assert not {name.split(".")[0] for name in imports(module)} & forbidden
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_knows_nothing_of_effects(module):
+    effects = {"drive", "cli", "engine", "proc", "record", "machine", "inputs"}
+    own = {name.split(".")[1] for name in imports(module) if name.startswith("dynbuild.")}
+    assert not own & effects
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not in_cli(module)])
+def test_only_the_command_line_imports_the_command_line(module):
+    if module != "__main__":
+        assert not [name for name in imports(module) if name.startswith("dynbuild.cli")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_processes_are_started_in_one_place(module):
+    if module == "proc":
+        return
+    assert "subprocess" not in {name.split(".")[0] for name in imports(module)}
+    for call in ("exec", "spawn", "system", "popen", "fork"):
+        assert not uses(module, "os", call)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not in_cli(module)])
+def test_only_the_command_line_prints_and_exits(module):
+    assert not uses(module, "print")
+    assert not uses(module, "sys", "exit")
+    assert not uses(module, "sys", "std")
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not in_cli(module)])
+def test_only_the_command_line_reads_the_environment(module, request):
+    if module == "engine.private":
+        reason = "engine/private.py: the watcher's PATH is taken from os.environ, not handed over"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+    for name in ("environ", "getenv", "putenv"):
+        assert not uses(module, "os", name)
+    assert not imports(module) & {"os.environ", "os.getenv"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_slow_libraries_are_imported_where_they_are_used(module):
+    roots = {name.split(".")[0] for name in imports(module, top_level=True)}
+    assert not roots & set(SLOW)
+
+
+def test_the_modules_make_no_circle():
+    below = {
+        module: {
+            other
+            for other in MODULES
+            for name in imports(module, top_level=True)
+            if name == f"dynbuild.{other}" or name.startswith(f"dynbuild.{other}.")
+        }
+        for module in MODULES
+    }
+    left = dict(below)
+    while ready := [module for module, needs in left.items() if not needs & set(left)]:
+        for module in ready:
+            del left[module]
+    assert left == {}
+
+
+def imported(*argv):
+    """Top-level packages that a command imports, read off ``-X importtime``."""
+    result = spawn(*argv, options=("-X", "importtime"))
+    assert result.code == 0, result.err
+    lines = [line for line in result.err.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--help",),
+        ("plan", "--context", DEMO),
+        ("render", "--context", DEMO),
+        ("run", "--dry-run", "--image", "x"),
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_a_quick_command_imports_no_slow_library(argv):
+    found = imported(*argv)
+    assert "dynbuild" in found
+    assert not found & {"boto3", "botocore", "python_on_whales"}
+
+
+def test_help_imports_no_git_and_no_jinja():
+    assert not imported("--help") & {"git", "jinja2", "psutil"}

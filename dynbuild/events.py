@@ -179,7 +179,11 @@ class Solve:
 def title(name: str) -> str:
     """The name of a step in one line: white space folded, options left out."""
     bare = re.sub(r"--(?:mount|network|chown|chmod|checksum|from)=\S+\s*", "", name)
-    return re.sub(r"\s+", " ", bare)
+    folded = re.sub(r"\s+", " ", bare)
+    # What every installation begins with says nothing of which one it is.
+    return re.sub(r"rm -f \S*docker-clean && apt-get update && DEBIAN\S+ ", "", folded).replace(
+        " --no-install-recommends", ""
+    )
 
 
 def _time(text: str | None) -> datetime | None:

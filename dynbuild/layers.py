@@ -31,12 +31,26 @@ class Origin:
         return f"{self.layer} {self.source}" if self.source else self.layer
 
 
+ORDER = ("catalog", "overlay", "environment", "flag")
+"""The layers a person sets values in, lowest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A value and its origin."""
 
     value: Any
     origin: Origin
+
+
+def stronger(one: Setting, other: Setting) -> bool:
+    """Whether *one* comes from a higher layer than *other*; derived values are the lowest."""
+
+    def rank(setting: Setting) -> int:
+        layer = setting.origin.layer
+        return ORDER.index(layer) if layer in ORDER else -1
+
+    return rank(one) > rank(other)
 
 
 Layer = Mapping[KeyPath, Setting]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dynbuild import names, settings, stages
+from dynbuild import layers, names, settings, stages
 from dynbuild.errors import RequestError
 from dynbuild.layers import Origin, Setting
 from dynbuild.models import Catalog, Framework
@@ -274,13 +274,13 @@ def _values(
             hint="'source' builds them, 'index' or 'index==VERSION' takes published ones",
         )
     if number:
-        values["DYNAMO_VERSION"] = Setting(number, origin)
+        _replace(values, "DYNAMO_VERSION", Setting(number, origin))
     if not values["DYNAMO_COMMIT_SHA"].value:
         values["DYNAMO_COMMIT_SHA"] = Setting(version.commit, Origin("git", "HEAD"))
     for key, arg, own in (("uid", "USER_UID", machine.uid), ("gid", "USER_GID", machine.gid)):
         given = getattr(request, key)
         if given is not None:
-            values[arg] = Setting(str(given), config.origin("request", key))
+            _replace(values, arg, Setting(str(given), config.origin("request", key)))
         elif not values[arg].value:
             values[arg] = Setting(str(own), Origin("machine", f"{key} of the caller"))
     for arg, setting in values.items():
@@ -290,6 +290,25 @@ def _values(
                 origin=str(setting.origin),
             )
     return wheels, values
+
+
+def _replace(values: dict[str, Setting], arg: str, setting: Setting) -> None:
+    """Let a request stand for the argument it sets, unless a higher layer set that itself.
+
+    Raises:
+        RequestError: Both are flags, and they differ.
+    """
+    own = values[arg]
+    if layers.stronger(own, setting):
+        return
+    both = own.origin.layer == setting.origin.layer == "flag"
+    if both and own.value != setting.value:
+        raise RequestError(
+            f"{arg} is given twice: '{own.value}' and '{setting.value}'",
+            origin=f"{own.origin}, {setting.origin}",
+            hint="drop one of them",
+        )
+    values[arg] = setting
 
 
 def _recipe(

@@ -25,8 +25,9 @@ OVERLAY_NAME = "dynbuild.toml"
 
 ENV_PREFIX = "DYNBUILD_"
 ARG_PREFIX = "DYNBUILD_ARG_"
-OTHER_VARIABLES = frozenset({"DYNBUILD_HOME", "DYNBUILD_LOG", "DYNBUILD_TEMPLATES"})
-"""Variables that are no settings: where the engine lives, how much is said, which templates."""
+OTHER_VARIABLES = ("DYNBUILD_HOME", "DYNBUILD_LOG", "DYNBUILD_TEMPLATES", "DYNBUILD_SECRET_")
+"""Variables that are no settings: where the engine lives, how much is said, which templates,
+and what BuildKit reads its secrets from."""
 
 _PACKAGED = Path(__file__).parent / "_templates"
 _CHECKOUT = Path(__file__).parent.parent / "templates"
@@ -217,7 +218,7 @@ def _environment(env: Mapping[str, str], known: Mapping[str, frozenset[str]]) ->
                     hint=names.did_you_mean(arg, known["args"]),
                 )
             result["args", arg] = Setting(env[name], origin)
-        elif name.startswith(ENV_PREFIX) and name not in OTHER_VARIABLES:
+        elif name.startswith(ENV_PREFIX) and not name.startswith(OTHER_VARIABLES):
             key = name.removeprefix(ENV_PREFIX).lower()
             if key not in fields:
                 raise RequestError(

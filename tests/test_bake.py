@@ -109,9 +109,7 @@ HCL = ["${HOME}", "a${b}c", "%{if x}", "$${kept}"]
 
 def evaluate(text):
     """What bake makes of a string in its JSON: a template of HCL, where ``$${`` is ``${``."""
-    assert not [
-        mark for mark in ("${", "%{") if mark in text.replace("$${", "").replace("%%{", "")
-    ]
+    assert not [mark for mark in ("${", "%{") if mark in text.replace("$${", "").replace("%%{", "")]
     return text.replace("$${", "${").replace("%%{", "%{")
 
 

@@ -42,7 +42,9 @@ def test_a_tree_that_lacks_something(tree, entry):
     path = tree / entry
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     error = refused(context=tree)
-    assert error.message == f"the build context {tree} has no {entry}: it is not Dynamo's source tree"
+    assert (
+        error.message == f"the build context {tree} has no {entry}: it is not Dynamo's source tree"
+    )
     assert "--dynamo-wheels index" in error.hint
     assert error.details == ()
 

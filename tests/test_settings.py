@@ -121,7 +121,12 @@ def test_environment_and_flags_win_over_every_scope(overlay):
     ("variable", "text", "key", "found"),
     [
         ("DYNBUILD_FRAMEWORK", "none", "framework", "none"),
-        ("DYNBUILD_PLATFORM", "linux/amd64, linux/arm64", "platform", ["linux/amd64", "linux/arm64"]),
+        (
+            "DYNBUILD_PLATFORM",
+            "linux/amd64, linux/arm64",
+            "platform",
+            ["linux/amd64", "linux/arm64"],
+        ),
         ("DYNBUILD_CACHE_FROM", "type=registry", "cache_from", ["type=registry"]),
         ("DYNBUILD_CACHE_FROM", "", "cache_from", []),
         ("DYNBUILD_UID", "1000", "uid", 1000),
@@ -186,7 +191,12 @@ def test_other_variables_are_left_alone():
         ('# note\n[sources.ucxx]\nkind = "none"\n', 3, "sources.ucxx", "ucx"),
         ('[sources.ucx]\nreff = "A"\n', 2, "sources.ucx.reff", "ref"),
         ('[frameworks.vlm.args]\nMAX_JOBS = "1"\n', 2, "frameworks.vlm", "vllm"),
-        ('[frameworks.vllm]\ncuda_defualt = "13.0"\n', 2, "frameworks.vllm.cuda_defualt", "cuda_default"),
+        (
+            '[frameworks.vllm]\ncuda_defualt = "13.0"\n',
+            2,
+            "frameworks.vllm.cuda_defualt",
+            "cuda_default",
+        ),
     ],
 )
 def test_a_misspelt_key_is_named_with_its_place_and_the_nearest(overlay, text, line, key, near):
@@ -292,7 +302,9 @@ def test_an_incomplete_entry_is_blamed_on_the_file_that_made_it_so(overlay):
 
 
 @pytest.mark.xfail(
-    strict=True, raises=KeyError, reason="nothing checks that a `version` or `ref` names an argument"
+    strict=True,
+    raises=KeyError,
+    reason="nothing checks that a `version` or `ref` names an argument",
 )
 @pytest.mark.parametrize(
     "text",

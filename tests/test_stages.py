@@ -99,7 +99,13 @@ def test_published_wheels_need_no_rust():
 
 @pytest.mark.parametrize(
     ("kind", "template"),
-    [("image", "tool.image"), ("url", "tool.url"), ("pypi", "tool.pypi"), ("apt", ""), ("none", "")],
+    [
+        ("image", "tool.image"),
+        ("url", "tool.url"),
+        ("pypi", "tool.pypi"),
+        ("apt", ""),
+        ("none", ""),
+    ],
 )
 def test_a_tool_has_a_stage_of_its_kind(kind, template):
     found = {stage.name: stage for stage in stages.chain(recipe(tools={"uv": kind}))}

@@ -56,7 +56,8 @@ def test_into_a_place_that_is_not_there(tmp_path):
 
 
 @pytest.mark.xfail(
-    strict=True, reason="cli.build.render: Path drops the last slash, so a file of that name is made"
+    strict=True,
+    reason="cli.build.render: Path drops the last slash, so a file of that name is made",
 )
 def test_into_a_folder_that_is_not_there(tmp_path):
     call("render", *CPU, *HERE, "--output", f"{tmp_path}/new/")

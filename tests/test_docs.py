@@ -1,0 +1,279 @@
+"""The examples of the documentation are run, its settings loaded, its links followed.
+
+A fenced ``console`` block holds commands after ``$ `` and what they print; a ``sh`` block
+holds commands only. ``# exit N`` at the end of a command says how it ends. A ``toml`` block
+is an overlay; ``# NAME.toml`` as its first line names it for the commands of the page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+
+from dynbuild import models, settings
+from dynbuild.cli import app
+from tests.support import CATALOG, ROOT, TEMPLATES, WORKSPACE, call, git
+
+PAGES = sorted([ROOT / "README.md", ROOT / "examples" / "README.md", *(ROOT / "docs").glob("*.md")])
+FLAG_PAGES = ("build.md", "launcher.md", "migrating.md")
+HOME = "/home/ada"
+"""Where the documentation's user lives; stands for the test's own folder."""
+
+PLANNED = ("plan", "render", "build", "run")
+OPERATORS = {"&&", "||", "|", ";", ">", ">>", "&", "do"}
+
+
+@dataclass(frozen=True)
+class Block:
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    @property
+    def name(self):
+        """The file name that a toml block gives itself."""
+        found = re.match(r"# (\S+\.toml)\n", self.text)
+        return found[1] if found else None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One command of the documentation with the lines shown below it."""
+
+    where: str
+    page: Path
+    words: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    code: int
+    shown: tuple[str, ...]
+
+
+def _blocks(page):
+    fence = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    text = page.read_text(encoding="utf-8")
+    for found in fence.finditer(text):
+        yield Block(page, text.count("\n", 0, found.start()) + 1, found[1], found[2])
+
+
+BLOCKS = [block for page in PAGES for block in _blocks(page)]
+OVERLAYS = [block for block in BLOCKS if block.language == "toml"]
+
+
+def _commands(block):
+    """(line number, command, lines shown below it) of a block; continued lines are joined."""
+    commands = []
+    for offset, line in enumerate(block.text.splitlines(), 1):
+        if block.language == "sh":
+            start = line.strip()
+        elif line.startswith("$ "):
+            start = line[2:]
+        else:
+            start = None
+        if commands and commands[-1][1].endswith("\\"):
+            commands[-1][1] = f"{commands[-1][1][:-1]} {line.strip()}"
+        elif start is not None:
+            commands.append([block.line + offset, start, []])
+        else:
+            commands[-1][2].append(line)
+    return [command for command in commands if command[1] and not command[1].startswith("#")]
+
+
+def _examples():
+    for block in BLOCKS:
+        if block.language not in ("console", "sh"):
+            continue
+        for line, text, shown in _commands(block):
+            command, _, comment = text.partition("  # ")
+            exit_code = re.search(r"exit (\d+)", comment)
+            lexer = shlex.shlex(command, posix=True, punctuation_chars=";|&>")
+            lexer.whitespace_split, lexer.commenters = True, ""
+            part = []
+            for word in (*lexer, ";"):
+                if word not in OPERATORS:
+                    part.append(word)
+                    continue
+                env = [w for w in part if re.match(r"[A-Za-z_]+=", w)][: _assignments(part)]
+                words = part[len(env) :]
+                part = []
+                if words and words[0] == "dynbuild":
+                    yield Example(
+                        where=f"{block.page.relative_to(ROOT)}:{line}",
+                        page=block.page,
+                        words=tuple(words[1:]),
+                        env=tuple(tuple(w.split("=", 1)) for w in env),
+                        code=int(exit_code[1]) if exit_code else 0,
+                        shown=tuple(shown),
+                    )
+
+
+def _assignments(words):
+    """How many words at the front set a variable."""
+    count = 0
+    while count < len(words) and re.match(r"[A-Za-z_]+=", words[count]):
+        count += 1
+    return count
+
+
+EXAMPLES = list(_examples())
+RUN = [example for example in EXAMPLES if example.words and example.words[0] in PLANNED]
+NOT_RUN = [example for example in EXAMPLES if example not in RUN]
+
+
+def _parameters(*ones):
+    return [pytest.param(one, id=one.where) for one in ones]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """The documentation user's source tree, a repository at the tag v0.9.0."""
+    home = tmp_path_factory.mktemp("home")
+    path = home / "dynamo"
+    shutil.copytree(WORKSPACE, path, ignore=shutil.ignore_patterns(".dynbuild", "target"))
+    shutil.copytree(ROOT / "examples" / "demo", path / "examples" / "demo", dirs_exist_ok=True)
+    (home / "ucx").mkdir()
+    for block in OVERLAYS:
+        if block.name and block.name != settings.OVERLAY_NAME:
+            (path / block.name).write_text(block.text, encoding="utf-8")
+    git(path, "init", "--quiet", "--initial-branch", "main")
+    git(path, "add", "--all")
+    git(path, "commit", "--quiet", "--message", "one")
+    git(path, "tag", "v0.9.0")
+    return path
+
+
+def _dry(words):
+    """The same command, told to touch nothing."""
+    if words[0] not in ("build", "run") or "--dry-run" in words:
+        return words
+    end = words.index("--") if "--" in words else len(words)
+    return (*words[:end], "--dry-run", *words[end:])
+
+
+@pytest.mark.parametrize("example", _parameters(*RUN))
+def test_example_runs(example, tree):
+    home = str(tree.parent)
+    words = [re.sub(r"^~(?=/|$)", home, word.replace("$target", "runtime")) for word in example.words]
+    for flag in ("--output", "-o"):
+        if flag in words:
+            words[words.index(flag) + 1] = f"{home}/Dockerfile"
+    done = call(*_dry(tuple(words)), env={"HOME": home, **dict(example.env)}, cwd=tree)
+    assert done.code == example.code, done.err
+    _compare(example, done, home)
+    assert not (tree / ".dynbuild").exists()
+
+
+def _compare(example, done, home):
+    """What is shown was printed: messages and docker lines whole, tables by their rows."""
+    out, err = (text.replace(home, HOME) for text in (done.out, done.err))
+    err = re.sub(r"/\S*/templates/", "…/templates/", err)
+    for line in example.shown:
+        if line.startswith(("error:", "hint:", "warning:")):
+            assert line in err.splitlines()
+        elif line.startswith("docker run"):
+            assert line in out.splitlines()
+        elif example.words[0] == "plan" and line.strip() and line != "…":
+            first, last = line.split()[0], line.split()[-1]
+            row = next(row for row in out.splitlines() if row.split()[:1] == [first])
+            if "flag" in line or first == "tags":
+                assert row.split()[-1] == last
+
+
+@pytest.mark.parametrize("example", _parameters(*NOT_RUN))
+def test_other_commands_exist(example):
+    group = typer.main.get_command(app)
+    for word in example.words:
+        if word.startswith("-"):
+            known = {flag for one in group.params for flag in (*one.opts, *one.secondary_opts)}
+            assert word in known
+        elif hasattr(group, "commands"):
+            group = group.commands[word]
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(one, id=f"{one.page.name}:{one.line}") for one in OVERLAYS]
+)
+def test_overlay_loads(block, tmp_path):
+    file = tmp_path / "overlay.toml"
+    file.write_text(block.text, encoding="utf-8")
+    settings.load(templates=TEMPLATES, overlays=(file,), env={}, flags={})
+
+
+def test_overlays_have_names_of_their_own():
+    names = [block.name for block in OVERLAYS if block.name]
+    assert len(names) == len(set(names))
+
+
+def test_there_are_examples_to_run():
+    pages = {example.page.name for example in RUN}
+    assert {"README.md", "build.md", "launcher.md", "troubleshooting.md", "migrating.md"} <= pages
+
+
+def _flags():
+    group = typer.main.get_command(app)
+    for name in PLANNED:
+        for parameter in group.commands[name].params:
+            if parameter.param_type_name == "option":
+                yield from (*parameter.opts, *parameter.secondary_opts)
+
+
+@pytest.mark.parametrize("flag", sorted(set(_flags())))
+def test_flag_is_documented(flag):
+    text = "\n".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in FLAG_PAGES)
+    assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text)
+
+
+@pytest.mark.parametrize("field", [*models.Request.model_fields, *models.Site.model_fields])
+def test_setting_and_its_variable_are_documented(field):
+    text = (ROOT / "docs" / "build.md").read_text(encoding="utf-8")
+    assert f"| `{field}` " in text
+    assert f"`DYNBUILD_{field.upper()}`" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+class TestPage:
+    def test_variables_exist(self, page):
+        known = {"HOME", "LOG", "TEMPLATES"}
+        known |= {f.upper() for f in (*models.Request.model_fields, *models.Site.model_fields)}
+        known |= {f"ARG_{name}" for name in CATALOG["args"]} | {"NAME", "ARG_NAME", ""}
+        for name in re.findall(r"\bDYNBUILD_(\w*)", page.read_text(encoding="utf-8")):
+            assert name in known
+
+    def test_make_targets_exist(self, page):
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+        text = page.read_text(encoding="utf-8")
+        named = re.findall(r"(?:`|^ {4}|^\$ |^)make ([a-z]+)(?:`|$)", text, re.MULTILINE)
+        assert set(named) <= targets
+
+    def test_links_resolve(self, page):
+        text = page.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", text):
+            other = page.parent / target if target else page
+            assert other.exists(), target
+            if anchor:
+                headings = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE)
+                slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+                assert anchor in slugs
+
+    def test_lines_and_tables_keep_their_shape(self, page):
+        text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        widths = {}
+        for number, line in enumerate(text.splitlines()):
+            assert line == line.rstrip()
+            assert len(line) <= 130
+            if line.startswith("|"):
+                widths[number] = line.count("|")
+                assert widths.get(number - 1, widths[number]) == widths[number], line
+
+
+def test_schema_is_the_one_that_is_linked():
+    schema = json.loads((ROOT / "docs" / "plan.schema.json").read_text(encoding="utf-8"))
+    assert {"schema", "version", "context", "images"} <= set(schema["properties"])

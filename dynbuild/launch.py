@@ -42,6 +42,12 @@ class RunRequest:
         hf_token: Whether the caller has HF_TOKEN set, so that it is passed on.
         nixl_gds: GPUDirect Storage.
         ulimits: Resource limits, ``NAME=SOFT[:HARD]``; -1 is unlimited.
+        ipc: IPC namespace: host, private, shareable, container:NAME.
+        cap_add: Capabilities beyond SYS_PTRACE.
+        memory: Bound of memory, such as ``64g``; empty for none.
+        cpus: Bound of processors, such as ``8``; empty for none.
+        cpuset_cpus: Processors to stay on, such as ``0-15``; empty for all.
+        cpuset_mems: NUMA nodes to take memory from; empty for all.
     """
 
     image: str
@@ -65,6 +71,12 @@ class RunRequest:
     hf_token: bool = False
     nixl_gds: bool = False
     ulimits: tuple[str, ...] = DEFAULT_ULIMITS
+    ipc: str = "host"
+    cap_add: tuple[str, ...] = ()
+    memory: str = ""
+    cpus: str = ""
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
 
 
 def fit_ulimits(
@@ -106,53 +118,87 @@ def is_root(user: str | None) -> bool:
 
 def argv(request: RunRequest) -> tuple[str, ...]:
     """The command, word by word, starting with ``docker``."""
-    words = ["docker", "run"]
-    gpus = request.gpus.lower() != "none"
-    if gpus:
-        words += ["--gpus", request.gpus]
-    if request.interactive:
-        words.append("-it")
-    if request.rm:
-        words.append("--rm")
-    words += ["--network", request.network]
-    if gpus and request.runtime and request.runtime.lower() != "none":
-        words += ["--runtime", request.runtime]
-    words.append(f"--shm-size={request.shm_size}")
-    for limit in request.ulimits:
-        words += ["--ulimit", limit]
-    for item in (*request.env, *(("HF_TOKEN",) if request.workspace and request.hf_token else ())):
-        words += ["-e", item]
-    for mount in (*request.volumes, *_mounts(request)):
-        words += ["-v", mount]
-    for port in request.ports:
-        words += ["-p", port]
-    words += ["-w", request.workdir, "--cap-add", "CAP_SYS_PTRACE"]
-    if request.nixl_gds:
-        words.append("--cap-add=IPC_LOCK")
-    words += ["--ipc", "host"]
-    if request.privileged:
-        words.append("--privileged")
-    if request.user is not None:
-        words += ["--user", request.user]
-        # Another user loses the image's supplementary groups; group 0 owns what it needs.
-        if not is_root(request.user):
-            words += ["--group-add", "0"]
-    if request.name:
-        words += ["--name", request.name]
-    if request.entrypoint is not None:
-        words += ["--entrypoint", request.entrypoint]
-    return (*words, request.image, *request.command)
+    return (
+        "docker",
+        "run",
+        *_devices_and_terminal(request),
+        f"--shm-size={request.shm_size}",
+        *_each("--ulimit", request.ulimits),
+        *_each("-e", environment(request)),
+        *_each("-v", mounts(request)),
+        *_each("-p", request.ports),
+        "-w",
+        request.workdir,
+        "--cap-add",
+        "CAP_SYS_PTRACE",
+        *(("--cap-add=IPC_LOCK",) if request.nixl_gds else ()),
+        *_each("--cap-add", request.cap_add),
+        "--ipc",
+        request.ipc,
+        *(("--privileged",) if request.privileged else ()),
+        *_user(request),
+        *_given("--memory", request.memory),
+        *_given("--cpus", request.cpus),
+        *_given("--cpuset-cpus", request.cpuset_cpus),
+        *_given("--cpuset-mems", request.cpuset_mems),
+        *_given("--name", request.name),
+        # An empty entrypoint is one: it takes the image's away.
+        *(("--entrypoint", request.entrypoint) if request.entrypoint is not None else ()),
+        request.image,
+        *request.command,
+    )
 
 
-def _mounts(request: RunRequest) -> tuple[str, ...]:
-    mounts = []
+def uses_gpus(request: RunRequest) -> bool:
+    """Whether the container gets GPUs: ``none`` in any case means it does not."""
+    return request.gpus.lower() != "none"
+
+
+def environment(request: RunRequest) -> tuple[str, ...]:
+    """The variables, in the caller's order; HF_TOKEN comes with the workspace."""
+    token = request.workspace is not None and request.hf_token
+    return (*request.env, *(("HF_TOKEN",) if token else ()))
+
+
+def _devices_and_terminal(request: RunRequest) -> tuple[str, ...]:
+    gpus = uses_gpus(request)
+    runtime = request.runtime if gpus and request.runtime.lower() != "none" else ""
+    return (
+        *(("--gpus", request.gpus) if gpus else ()),
+        *(("-it",) if request.interactive else ()),
+        *(("--rm",) if request.rm else ()),
+        "--network",
+        request.network,
+        *_given("--runtime", runtime),
+    )
+
+
+def _user(request: RunRequest) -> tuple[str, ...]:
+    if request.user is None:
+        return ()
+    # Another user loses the image's supplementary groups; group 0 owns what it needs.
+    group = () if is_root(request.user) else ("--group-add", "0")
+    return ("--user", request.user, *group)
+
+
+def _given(flag: str, value: str | None) -> tuple[str, ...]:
+    return (flag, value) if value else ()
+
+
+def _each(flag: str, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for value in values for word in (flag, value))
+
+
+def mounts(request: RunRequest) -> tuple[str, ...]:
+    """The mounts: the caller's, then workspace, Hugging Face cache and GPUDirect Storage."""
+    found = list(request.volumes)
     if request.workspace:
-        mounts += [f"{request.workspace}:/workspace", "/tmp:/tmp", "/mnt/:/mnt"]  # noqa: S108
+        found += [f"{request.workspace}:/workspace", "/tmp:/tmp", "/mnt/:/mnt"]  # noqa: S108
     if request.hf_home:
         home = "/root" if is_root(request.user) else CONTAINER_HOME
-        mounts.append(f"{request.hf_home}:{home}/.cache/huggingface")
+        found.append(f"{request.hf_home}:{home}/.cache/huggingface")
     if request.nixl_gds:
-        mounts.append("/run/udev:/run/udev:ro")
+        found.append("/run/udev:/run/udev:ro")
         if not request.workspace:
-            mounts.append("/tmp:/tmp")  # noqa: S108 - KVBM's disk pools live there
-    return tuple(mounts)
+            found.append("/tmp:/tmp")  # noqa: S108 - KVBM's disk pools live there
+    return tuple(found)

@@ -115,7 +115,7 @@ def evaluate(text):
 
 @pytest.mark.xfail(
     strict=True,
-    reason="bake._target: strings of a bake JSON file are HCL templates; write ${ as $${, %{ as %%{",
+    reason="bake._target: strings of a bake file are HCL templates; write ${ as $${, %{ as %%{",
 )
 @pytest.mark.parametrize("text", HCL)
 def test_a_value_is_not_evaluated_by_bake(text):

@@ -270,6 +270,7 @@ class TestPage:
             assert line == line.rstrip()
             assert len(line) <= 130
             if line.startswith("|"):
+                assert len(line) <= 100
                 widths[number] = line.count("|")
                 assert widths.get(number - 1, widths[number]) == widths[number], line
 

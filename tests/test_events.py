@@ -1,4 +1,5 @@
 import base64
+import itertools
 import json
 
 import pytest
@@ -204,7 +205,7 @@ def test_a_line_that_says_nothing(line):
 
 def pieces(data, cuts):
     bounds = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 LINES = st.lists(st.text(st.characters(codec="ascii", exclude_characters="\r\n")), max_size=6)

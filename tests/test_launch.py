@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import shlex
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from dynbuild import launch
 from dynbuild.launch import RunRequest
-from tests import support  # noqa: F401 - the profile of hypothesis
+from tests import support
 
 LIMITS = "--shm-size=10G --ulimit memlock=-1 --ulimit stack=67108864 --ulimit nofile=65536:65536"
 
@@ -178,7 +179,7 @@ def test_every_value_stays_one_word(values):
     end = len(words) - len(request.command)
     assert words[end:] == request.command
     assert words[end - 1] == request.image
-    pairs = list(zip(words, words[1:], strict=False))
+    pairs = list(itertools.pairwise(words))
     for item in request.env:
         assert ("-e", item) in pairs
     for item in request.volumes:

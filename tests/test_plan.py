@@ -194,14 +194,39 @@ DL = "nvcr.io/nvidia/cuda-dl-base"
 @pytest.mark.parametrize(
     ("framework", "cuda", "base", "runtime"),
     [
-        ("vllm", "12.9", f"{DL}:25.06-cuda12.9-devel-ubuntu24.04", "nvcr.io/nvidia/cuda:12.9.1-runtime-ubuntu24.04"),
-        ("vllm", "13.0", f"{DL}:25.11-cuda13.0-devel-ubuntu24.04", "nvcr.io/nvidia/cuda:13.0.2-runtime-ubuntu24.04"),
-        ("sglang", "12.9", f"{DL}:25.06-cuda12.9-devel-ubuntu24.04", "lmsysorg/sglang:v0.5.8-runtime"),
-        ("sglang", "13.0", f"{DL}:25.11-cuda13.0-devel-ubuntu24.04", "lmsysorg/sglang:v0.5.8-cu130-runtime"),
-        ("trtllm", "13.1", "nvcr.io/nvidia/pytorch:25.12-py3", f"{DL}:25.12-cuda13.1-runtime-ubuntu24.04"),
+        (
+            "vllm",
+            "12.9",
+            f"{DL}:25.06-cuda12.9-devel-ubuntu24.04",
+            "nvcr.io/nvidia/cuda:12.9.1-runtime-ubuntu24.04",
+        ),
+        (
+            "vllm",
+            "13.0",
+            f"{DL}:25.11-cuda13.0-devel-ubuntu24.04",
+            "nvcr.io/nvidia/cuda:13.0.2-runtime-ubuntu24.04",
+        ),
+        (
+            "sglang",
+            "12.9",
+            f"{DL}:25.06-cuda12.9-devel-ubuntu24.04",
+            "lmsysorg/sglang:v0.5.8-runtime",
+        ),
+        (
+            "sglang",
+            "13.0",
+            f"{DL}:25.11-cuda13.0-devel-ubuntu24.04",
+            "lmsysorg/sglang:v0.5.8-cu130-runtime",
+        ),
+        (
+            "trtllm",
+            "13.1",
+            "nvcr.io/nvidia/pytorch:25.12-py3",
+            f"{DL}:25.12-cuda13.1-runtime-ubuntu24.04",
+        ),
         ("none", "12.8", f"{DL}:25.01-cuda12.8-devel-ubuntu24.04", None),
     ],
-)  # fmt: skip
+)
 def test_base_and_runtime_images(framework, cuda, base, runtime):
     args = make_image(framework=framework, target="runtime", cuda_version=cuda).build_args
     assert f"{args['BASE_IMAGE']}:{args['BASE_IMAGE_TAG']}" == base
@@ -311,20 +336,44 @@ def tags(framework, target, built=BUILT, **more):
         ("trtllm", "runtime", "", f"dynamo:{BUILT}-trtllm-runtime", "dynamo:latest-trtllm-runtime"),
         ("none", "frontend", "", f"dynamo:{BUILT}-none-frontend", "dynamo:latest-none-frontend"),
         ("vllm", "framework", "", f"dynamo:{BUILT}-vllm-framework", "dynamo:latest-vllm-framework"),
-        ("sglang", "wheel_builder", "", f"dynamo:{BUILT}-sglang-wheel_builder", "dynamo:latest-sglang-wheel_builder"),
+        (
+            "sglang",
+            "wheel_builder",
+            "",
+            f"dynamo:{BUILT}-sglang-wheel_builder",
+            "dynamo:latest-sglang-wheel_builder",
+        ),
         ("vllm", "dev", "foo:bar", "foo:bar-dev", "dynamo:latest-vllm"),
         ("vllm", "dev", "foo:bar-dev", "foo:bar-dev", "dynamo:latest-vllm"),
         ("vllm", "dev", "foo:bar-runtime", "foo:bar-dev", "dynamo:latest-vllm"),
         ("vllm", "dev", "foo:bar-local-dev", "foo:bar-dev", "dynamo:latest-vllm"),
-        ("vllm", "local-dev", "foo:bar-runtime", "foo:bar-local-dev", "dynamo:latest-vllm-local-dev"),
-        ("vllm", "local-dev", "foo:bar-local-dev", "foo:bar-local-dev", "dynamo:latest-vllm-local-dev"),
-        ("vllm", "local-dev", "foo:bar-dev-runtime", "foo:bar-local-dev", "dynamo:latest-vllm-local-dev"),
+        (
+            "vllm",
+            "local-dev",
+            "foo:bar-runtime",
+            "foo:bar-local-dev",
+            "dynamo:latest-vllm-local-dev",
+        ),
+        (
+            "vllm",
+            "local-dev",
+            "foo:bar-local-dev",
+            "foo:bar-local-dev",
+            "dynamo:latest-vllm-local-dev",
+        ),
+        (
+            "vllm",
+            "local-dev",
+            "foo:bar-dev-runtime",
+            "foo:bar-local-dev",
+            "dynamo:latest-vllm-local-dev",
+        ),
         ("vllm", "dev", "foo:bar-dev-dev", "foo:bar-dev-dev", "dynamo:latest-vllm"),
         ("vllm", "runtime", "foo:bar-dev", "foo:bar-dev", "dynamo:latest-vllm-runtime"),
         ("none", "frontend", "foo:bar", "foo:bar", "dynamo:latest-none-frontend"),
         ("vllm", "framework", "foo:bar-runtime", "foo:bar-runtime", "dynamo:latest-vllm-framework"),
     ],
-)  # fmt: skip
+)
 def test_tags(framework, target, given, first, latest):
     assert tags(framework, target, tag=given) == (first, latest)
     assert tags(framework, target, tag=given, tag_latest=False) == (first,)
@@ -499,7 +548,7 @@ def test_a_value_with_a_control_character(text):
 
 @pytest.mark.xfail(
     strict=True,
-    reason="plan._values knows ASCII's control characters; render._tidy splits lines at all of these",
+    reason="plan._values knows ASCII's control characters; render._tidy splits lines at these",
 )
 @pytest.mark.parametrize("char", ["\x85", "\u2028", "\u2029"], ids=ascii)
 def test_a_value_with_another_line_break(char):

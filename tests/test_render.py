@@ -351,7 +351,7 @@ def test_a_component_without_a_source_is_left_out(overlay):
         (
             'kind = "url"\nurl = "https://example.com/${NIXL_UCX_REF}.tar.gz"\n'
             f'sha256 = "{"0" * 64}"',
-            f"ADD --checksum=sha256:{'0' * 64} --unpack=true https://example.com/${{NIXL_UCX_REF}}.tar.gz /",
+            f"ADD --checksum=sha256:{'0' * 64} --unpack=true https://example.com/${{NIXL_UCX_REF}}.",
         ),
     ],
     ids=["git", "apt", "context", "url"],
@@ -377,7 +377,8 @@ def test_kinds_of_tools(overlay, tool, wanted):
 
 def test_downloads_are_checked_where_a_checksum_is_known():
     text = text_of(**NONE_CPU)
-    sums = {sum for tool in load().catalog.tools.values() for sum in tool.sha256.values() if sum}
+    tools = load().catalog.tools.values()
+    sums = {text for tool in tools for text in tool.sha256.values() if text}
     used = set(re.findall(r"--checksum=sha256:([0-9a-f]{64})", text))
     assert used
     assert used <= sums
@@ -447,11 +448,15 @@ def test_a_template_that_calculates_nonsense(templates, expression):
     ("old", "new", "hint"),
     [
         ("ARG BUILD_JOBS\n", "", "without an ARG line: BUILD_JOBS; with one"),
-        ("ARG BUILD_JOBS\n", "ARG BUILD_JOBS\nARG UCX_FLAGS\n", "not in dynbuild/stages.py: UCX_FLAGS"),
+        (
+            "ARG BUILD_JOBS\n",
+            "ARG BUILD_JOBS\nARG UCX_FLAGS\n",
+            "not in dynbuild/stages.py: UCX_FLAGS",
+        ),
         ("FROM build_tools", "FROM ${UCX_BASE}", "not in dynbuild/stages.py: UCX_BASE"),
     ],
     ids=["an argument less", "an argument more", "an argument in FROM"],
-)  # fmt: skip
+)
 def test_a_template_that_disagrees_with_the_stage_table(templates, old, new, hint):
     change(templates / "ucx.Dockerfile.j2", old, new)
     error = refused(templates)
@@ -473,11 +478,11 @@ def unquote(text):
     value, rest = "", iter(text[1:-1])
     for char in rest:
         if char == "\\":
-            char = next(rest)
-            assert char in '\\"$', f"\\{char} is not an escape in double quotes"
+            value += next(rest)
+            assert value[-1] in '\\"$', f"{char}{value[-1]} is no escape in double quotes"
         else:
+            value += char
             assert char not in '"$', f"{char} ends or expands here"
-        value += char
     return value
 
 

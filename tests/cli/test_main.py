@@ -1,8 +1,8 @@
 import json
-import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -202,7 +202,7 @@ def test_as_a_program():
 
 
 def test_as_the_installed_script():
-    script = os.path.join(os.path.dirname(sys.executable), "dynbuild")
+    script = Path(sys.executable).parent / "dynbuild"
     done = subprocess.run(
         [script, "--version"], env=ENV, capture_output=True, text=True, check=True
     )

@@ -126,15 +126,25 @@ def test_the_four_layers_on_the_command_line(tmp_path, overlay):
         (["--nixl-ref", "0.9.1"], "NIXL_REF", "0.9.1", "flag --nixl-ref"),
         (["--enable-kvbm"], "ENABLE_KVBM", "true", "flag --enable-kvbm"),
         (["--no-enable-kvbm"], "ENABLE_KVBM", "false", "flag --enable-kvbm"),
-        (["--enable-gpu-memory-service"], "ENABLE_GPU_MEMORY_SERVICE", "true", "flag --enable-gpu-memory-service"),
+        (
+            ["--enable-gpu-memory-service"],
+            "ENABLE_GPU_MEMORY_SERVICE",
+            "true",
+            "flag --enable-gpu-memory-service",
+        ),
         (["--enable-media-nixl"], "ENABLE_MEDIA_NIXL", "true", "flag --enable-media-nixl"),
         (["--enable-media-ffmpeg"], "ENABLE_MEDIA_FFMPEG", "true", "flag --enable-media-ffmpeg"),
         (["--build-arg", "BUILD_JOBS=a=b c"], "BUILD_JOBS", "a=b c", "flag --build-arg BUILD_JOBS"),
         (["--build-arg", "BUILD_JOBS="], "BUILD_JOBS", "", "flag --build-arg BUILD_JOBS"),
-        (["--build-arg", "BUILD_JOBS=1", "--build-arg", "BUILD_JOBS=2"], "BUILD_JOBS", "2", "flag --build-arg BUILD_JOBS"),
+        (
+            ["--build-arg", "BUILD_JOBS=1", "--build-arg", "BUILD_JOBS=2"],
+            "BUILD_JOBS",
+            "2",
+            "flag --build-arg BUILD_JOBS",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)  # fmt: skip
+)
 def test_a_flag_sets_an_argument(argv, name, value, origin):
     made = image(*NONE, *HERE, *argv)
     assert (made["build_args"][name], made["origins"][name]) == (value, origin)
@@ -145,7 +155,11 @@ def test_a_flag_sets_an_argument(argv, name, value, origin):
     [
         (["--platform", "arm64"], "platforms", ["linux/arm64"]),
         (["--platform", "linux/arm64,linux/amd64"], "platforms", ["linux/amd64", "linux/arm64"]),
-        (["--platform", "amd64", "--platform", "arm64"], "platforms", ["linux/amd64", "linux/arm64"]),
+        (
+            ["--platform", "amd64", "--platform", "arm64"],
+            "platforms",
+            ["linux/amd64", "linux/arm64"],
+        ),
         (["--tag", "a:b"], "tags", ["a:b", "dynamo:latest-none-runtime"]),
         (["--tag", "a:b", "--no-tag-latest"], "tags", ["a:b"]),
         (["--load"], "output", "load"),
@@ -156,26 +170,64 @@ def test_a_flag_sets_an_argument(argv, name, value, origin):
         (["--cache-from", "a", "--cache-from", "b"], "cache_from", ["a", "b"]),
         (["--cache-to", "type=inline"], "cache_to", ["type=inline"]),
         (["--cuda-version", "12.8.1"], "cuda_version", "12.8"),
-        (["--build-context", "base=docker-image://x:y"], "contexts", {"base": "docker-image://x:y"}),
-        (["--build-context", "a=/tmp", "--build-context", "b=/"], "contexts", {"a": "/tmp", "b": "/"}),
+        (
+            ["--build-context", "base=docker-image://x:y"],
+            "contexts",
+            {"base": "docker-image://x:y"},
+        ),
+        (
+            ["--build-context", "a=/tmp", "--build-context", "b=/"],
+            "contexts",
+            {"a": "/tmp", "b": "/"},
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)  # fmt: skip
+)
 def test_a_flag_sets_a_field(argv, key, value):
     assert image(*NONE, *HERE, *argv)[key] == value
 
 
-KNOWN_FLAGS = (
-    "platform framework cuda-version nixl-ref base-image base-image-tag target uid gid build-arg "
-    "tag no-cache no-load push cache-from cache-to build-context enable-kvbm "
-    "enable-gpu-memory-service enable-media-nixl enable-media-ffmpeg vllm-max-jobs efa-version "
-    "no-tag-latest"
-).split()
+KNOWN_FLAGS = [
+    "platform",
+    "framework",
+    "cuda-version",
+    "nixl-ref",
+    "base-image",
+    "base-image-tag",
+    "target",
+    "uid",
+    "gid",
+    "build-arg",
+    "tag",
+    "no-cache",
+    "no-load",
+    "push",
+    "cache-from",
+    "cache-to",
+    "build-context",
+    "enable-kvbm",
+    "enable-gpu-memory-service",
+    "enable-media-nixl",
+    "enable-media-ffmpeg",
+    "vllm-max-jobs",
+    "efa-version",
+    "no-tag-latest",
+]
 
 
-@pytest.mark.parametrize("columns", [120, pytest.param(80, marks=pytest.mark.xfail(
-    strict=True, reason="the help cuts the longest flags off in 80 columns (--enable-gpu-memor…)"
-))])  # fmt: skip
+@pytest.mark.parametrize(
+    "columns",
+    [
+        120,
+        pytest.param(
+            80,
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="the help cuts the longest flags off in 80 columns (--enable-gpu-memor…)",
+            ),
+        ),
+    ],
+)
 def test_flags_that_build_sh_users_know(columns):
     text = spawn("build", "--help", env={"COLUMNS": str(columns)}).out
     assert [flag for flag in KNOWN_FLAGS if f"--{flag}" not in text] == []
@@ -246,33 +298,93 @@ def test_the_environment_is_not_copied_in():
     ("argv", "message", "hint"),
     [
         (["--framework", "vlm"], "there is no framework 'vlm' (from flag --framework)", "'vllm'"),
-        (["--target", "runtme"], "there is no target 'runtme' of none (from flag --target)", "'runtime'"),
+        (
+            ["--target", "runtme"],
+            "there is no target 'runtme' of none (from flag --target)",
+            "'runtime'",
+        ),
         (["--device", "gpu"], "there is no device 'gpu' of none (from flag --device)", "cpu, cuda"),
-        (["--cuda-version", "11.8"], "there is no CUDA 11.8 for none (from flag --cuda-version)", "there are: 12.8"),
-        (["--platform", "linux/arm"], "there is no platform 'linux/arm' (from flag --platform)", "linux/arm64"),
-        (["--uid", "1"], "--uid is only for the target local-dev, not for runtime (from flag --uid)", "--target local-dev"),
+        (
+            ["--cuda-version", "11.8"],
+            "there is no CUDA 11.8 for none (from flag --cuda-version)",
+            "there are: 12.8",
+        ),
+        (
+            ["--platform", "linux/arm"],
+            "there is no platform 'linux/arm' (from flag --platform)",
+            "linux/arm64",
+        ),
+        (
+            ["--uid", "1"],
+            "--uid is only for the target local-dev, not for runtime (from flag --uid)",
+            "--target local-dev",
+        ),
         (["--uid", "ada"], "--uid takes a number, not 'ada'", ""),
         (["--uid", "99999999999"], "'request.uid': Input should be less than or equal to", ""),
-        (["--tag", "foo:a+b"], "'foo:a+b' has a tag that Docker refuses (from flag --tag)", "128 letters"),
-        (["--repository", "Dynamo"], "'Dynamo' is not an image repository that Docker accepts", "lower-case"),
+        (
+            ["--tag", "foo:a+b"],
+            "'foo:a+b' has a tag that Docker refuses (from flag --tag)",
+            "128 letters",
+        ),
+        (
+            ["--repository", "Dynamo"],
+            "'Dynamo' is not an image repository that Docker accepts",
+            "lower-case",
+        ),
         (["--build-arg", "NIXL_REF"], "--build-arg takes NAME=VALUE, not 'NIXL_REF'", ""),
         (["--build-arg", "=x"], "--build-arg takes NAME=VALUE, not '=x'", ""),
-        (["--build-arg", "NIXL_REFF=x"], "unknown key 'args.NIXL_REFF' (from flag --build-arg NIXL_REFF)", "'NIXL_REF'"),
-        (["--build-arg", "NIXL_REF=a\nb"], "the value of NIXL_REF has a line break or a control character", ""),
-        (["--build-arg", "ENABLE_KVBM=maybe"], "ENABLE_KVBM is 'maybe' (from flag --build-arg ENABLE_KVBM)", "'true' or 'false'"),
-        (["--build-arg", "ETCD_VERSION=v3.6.0"], "ETCD_VERSION is changed to v3.6.0", "tools.etcd.sha256"),
+        (
+            ["--build-arg", "NIXL_REFF=x"],
+            "unknown key 'args.NIXL_REFF' (from flag --build-arg NIXL_REFF)",
+            "'NIXL_REF'",
+        ),
+        (
+            ["--build-arg", "NIXL_REF=a\nb"],
+            "the value of NIXL_REF has a line break or a control character",
+            "",
+        ),
+        (
+            ["--build-arg", "ENABLE_KVBM=maybe"],
+            "ENABLE_KVBM is 'maybe' (from flag --build-arg ENABLE_KVBM)",
+            "'true' or 'false'",
+        ),
+        (
+            ["--build-arg", "ETCD_VERSION=v3.6.0"],
+            "ETCD_VERSION is changed to v3.6.0",
+            "tools.etcd.sha256",
+        ),
         (["--push", "--load"], "--push and --load exclude each other", "build twice"),
-        (["--push"], "names no registry, so it cannot be pushed (from flag --push)", "--repository REGISTRY/dynamo"),
-        (["--dynamo-wheels", "wheels"], "'wheels' is no way to get Dynamo's wheels", "'index==VERSION'"),
+        (
+            ["--push"],
+            "names no registry, so it cannot be pushed (from flag --push)",
+            "--repository REGISTRY/dynamo",
+        ),
+        (
+            ["--dynamo-wheels", "wheels"],
+            "'wheels' is no way to get Dynamo's wheels",
+            "'index==VERSION'",
+        ),
         (["--source", "ucx"], "--source takes NAME=VALUE, not 'ucx'", ""),
         (["--source", "ucxx=/tmp"], "unknown key 'sources.ucxx' (from flag --source)", "'ucx'"),
-        (["--source", "ucx=/nowhere"], "the source path of 'ucx_src' is not there: /nowhere", "--source ucx=PATH"),
-        (["--build-context", "ucx_src=/nowhere"], "the source path of 'ucx_src' is not there: /nowhere", "--build-context"),
-        (["--config", "/nowhere/site.toml"], "the settings file /nowhere/site.toml does not exist", ""),
+        (
+            ["--source", "ucx=/nowhere"],
+            "the source path of 'ucx_src' is not there: /nowhere",
+            "--source ucx=PATH",
+        ),
+        (
+            ["--build-context", "ucx_src=/nowhere"],
+            "the source path of 'ucx_src' is not there: /nowhere",
+            "--build-context",
+        ),
+        (
+            ["--config", "/nowhere/site.toml"],
+            "the settings file /nowhere/site.toml does not exist",
+            "",
+        ),
         (["--templates", "/nowhere"], "the template folder /nowhere does not exist", "--templates"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)  # fmt: skip
+)
 def test_a_request_that_is_wrong(argv, message, hint):
     result = refused(*NONE, *HERE, *argv)
     assert message in result.err.partition("\nhint:")[0]

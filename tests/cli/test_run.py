@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a command line of the table is one line
 import json
 import shlex
 

@@ -26,13 +26,26 @@ def definition(
         network: ``host`` where the engine has no network of its own for build steps.
     """
     more = {"network": "host"} if network == "host" else {}
-    return {
+    bare: dict[str, Any] = {
         "group": {"default": {"targets": [target_name(image) for image in plan.images]}},
         "target": {
             target_name(image): _target(image, plan.context, dockerfiles[image.name]) | more
             for image in plan.images
         },
     }
+    literal: dict[str, Any] = _literal(bare)
+    return literal
+
+
+def _literal(value: Any) -> Any:
+    """*value* with the template signs of HCL escaped, which bake expands in JSON as well."""
+    if isinstance(value, str):
+        return value.replace("${", "$${").replace("%{", "%%{")
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    return value
 
 
 def target_name(image: ImagePlan) -> str:
@@ -83,11 +96,7 @@ def _target(image: ImagePlan, context: str, dockerfile: str) -> dict[str, Any]:
     optional = {
         "contexts": dict(image.contexts),
         "secret": [
-            ",".join(
-                f"{key}={value}"
-                for key, value in (("id", secret.id), ("src", secret.src), ("env", secret.env))
-                if value
-            )
+            {key: value for key, value in secret.model_dump().items() if value}
             for secret in image.secret_sources
         ],
         "cache-from": list(image.cache_from),

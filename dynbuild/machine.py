@@ -16,11 +16,17 @@ _SITE_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 def read(env: Mapping[str, str]) -> Machine:
     """The facts of this machine that a plan depends on."""
     return Machine(
-        uid=int(env.get("SUDO_UID") or os.getuid()),
-        gid=int(env.get("SUDO_GID") or os.getgid()),
+        uid=_id(env, "SUDO_UID", os.getuid()),
+        gid=_id(env, "SUDO_GID", os.getgid()),
         ca_bundle=_ca_bundle(env),
         index_url=_index_url(env),
     )
+
+
+def _id(env: Mapping[str, str], variable: str, own: int) -> int:
+    """The id of who called sudo; a variable that is no number was not set by sudo."""
+    text = env.get(variable, "")
+    return int(text) if text.isascii() and text.isdecimal() else own
 
 
 def _ca_bundle(env: Mapping[str, str]) -> str:
@@ -37,6 +43,8 @@ def _index_url(env: Mapping[str, str]) -> str:
 
     A local folder is no use inside a build, so only http and https count.
     """
+    if env.get("PIP_CONFIG_FILE") == os.devnull:
+        return ""  # pip's own way of saying: no configuration at all
     found = env.get("PIP_INDEX_URL", "")
     home = Path(env.get("HOME", "/root"))
     files = (

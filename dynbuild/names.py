@@ -13,10 +13,13 @@ PLATFORMS = ("linux/amd64", "linux/arm64")
 
 # https://github.com/distribution/reference: the grammar of what Docker accepts.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _REPOSITORY = re.compile(rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG_ONLY = re.compile(_TAG)
+_LONGEST = 255
+_LONGEST_TAG = 128
 
 
 def image_id(framework: str, target: str, device: str, cuda: str | None) -> str:
@@ -74,12 +77,12 @@ def check_repository(name: str, *, origin: str | None = None) -> str:
     Raises:
         RequestError: It does not.
     """
-    if not _REPOSITORY.fullmatch(name):
+    if len(name) > _LONGEST or not _REPOSITORY.fullmatch(name):
         raise RequestError(
             f"'{name}' is not an image repository that Docker accepts",
             origin=origin,
             hint="lower-case path components of letters, digits, '.', '_', '-', with an optional "
-            "registry in front: dynamo, registry.example.com/team/dynamo",
+            "registry in front, 255 characters at most: dynamo, registry.example.com/team/dynamo",
         )
     return name
 
@@ -118,7 +121,25 @@ def is_qualified(reference: str) -> bool:
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
-def as_tag(text: str) -> str:
-    """*text* with every character Docker refuses in a tag replaced by ``-``."""
-    clean = re.sub(r"[^A-Za-z0-9_.-]", "-", text)[:128]
-    return re.sub(r"^[.-]", "_", clean) if clean else "_"
+def as_tag(text: str, suffix: str = "") -> str:
+    """*text* and *suffix* as a tag Docker takes.
+
+    Characters it refuses become ``-``; where both are too long, *text* is cut.
+    """
+    end = re.sub(r"[^A-Za-z0-9_.-]", "-", suffix)
+    clean = re.sub(r"[^A-Za-z0-9_.-]", "-", text)[: _LONGEST_TAG - len(end)]
+    return re.sub(r"^[.-]", "_", f"{clean}{end}") or "_"
+
+
+def check_image(reference: str, *, origin: str | None = None) -> str:
+    """*reference* if it names an image to run: ``repository[:tag][@digest]``.
+
+    Raises:
+        RequestError: It does not; a leading dash would be an option to docker.
+    """
+    name, _, digest = reference.partition("@")
+    if digest and not re.fullmatch(r"[a-z0-9]+:[0-9a-fA-F]{32,}", digest):
+        raise RequestError(f"'{reference}' has a malformed digest", origin=origin)
+    if not re.fullmatch(r"(?:sha256:)?[0-9a-f]{12,64}", name):
+        check_reference(name, origin=origin)
+    return reference

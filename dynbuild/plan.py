@@ -6,6 +6,8 @@ Pure: nothing is read, started or written here. The models are also the interfac
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,14 @@ PASSED_THROUGH = frozenset(
     for name in (base, base.lower())
 ) | {"SOURCE_DATE_EPOCH", "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_INLINE_CACHE"}
 """Arguments that BuildKit knows without a declaration."""
+
+SWITCHES = (
+    "ENABLE_KVBM",
+    "ENABLE_GPU_MEMORY_SERVICE",
+    "ENABLE_MEDIA_NIXL",
+    "ENABLE_MEDIA_FFMPEG",
+)
+"""Arguments that are true or false."""
 
 VOLATILE = frozenset({"DYNAMO_COMMIT_SHA", "USER_UID", "USER_GID"})
 """Arguments whose values belong to a build and not into a rendered file."""
@@ -158,7 +168,7 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
         tags=tags,
         build_args={arg: setting.value for arg, setting in build_args.items()},
         origins={arg: str(setting.origin) for arg, setting in build_args.items()},
-        labels=_labels(version, choice),
+        labels=_labels(version, choice, commit=values["DYNAMO_COMMIT_SHA"].value),
         secrets=tuple(secret.id for secret in secrets),
         contexts=contexts,
         cache_from=tuple(catalog.request.cache_from),
@@ -276,20 +286,35 @@ def _values(
     if number:
         _replace(values, "DYNAMO_VERSION", Setting(number, origin))
     if not values["DYNAMO_COMMIT_SHA"].value:
-        values["DYNAMO_COMMIT_SHA"] = Setting(version.commit, Origin("git", "HEAD"))
+        values["DYNAMO_COMMIT_SHA"] = Setting(version.commit, version.commit_origin)
     for key, arg, own in (("uid", "USER_UID", machine.uid), ("gid", "USER_GID", machine.gid)):
         given = getattr(request, key)
         if given is not None:
             _replace(values, arg, Setting(str(given), config.origin("request", key)))
         elif not values[arg].value:
             values[arg] = Setting(str(own), Origin("machine", f"{key} of the caller"))
+    for arg in SWITCHES:
+        values[arg] = Setting(_switch(arg, values[arg]), values[arg].origin)
     for arg, setting in values.items():
-        if any(ord(char) < 32 or ord(char) == 127 for char in setting.value):
+        # Control characters, line and paragraph separators, lone surrogates.
+        if any(unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") for char in setting.value):
             raise RequestError(
                 f"the value of {arg} has a line break or a control character",
                 origin=str(setting.origin),
             )
     return wheels, values
+
+
+def _switch(arg: str, setting: Setting) -> str:
+    """``true`` or ``false``: the templates' shells know no other spelling."""
+    text = str(setting.value).lower() or "false"
+    if text not in ("true", "false"):
+        raise RequestError(
+            f"{arg} is '{setting.value}'",
+            origin=str(setting.origin),
+            hint="it is 'true' or 'false'",
+        )
+    return text
 
 
 def _replace(values: dict[str, Setting], arg: str, setting: Setting) -> None:
@@ -315,14 +340,7 @@ def _recipe(
     catalog: Catalog, choice: _Choice, wheels: str, values: Mapping[str, Setting]
 ) -> Recipe:
     def on(arg: str) -> bool:
-        text = str(values[arg].value).lower()
-        if text not in ("true", "false", ""):
-            raise RequestError(
-                f"{arg} is '{values[arg].value}'",
-                origin=str(values[arg].origin),
-                hint="it is 'true' or 'false'",
-            )
-        return text == "true"
+        return bool(values[arg].value == "true")
 
     if wheels == "index" and on("ENABLE_GPU_MEMORY_SERVICE"):
         raise RequestError(
@@ -366,12 +384,13 @@ def _check_downloads(
     warnings = []
     for stage in chain:
         if stage.template == "tool.url":
-            table, sums = "tools", dict(recipe.tools[stage.subject].sha256)
-            sums = {arch: sums.get(arch, "") for arch in recipe.tools[stage.subject].url}
-            keys: list[tuple[str, ...]] = [("sha256", arch) for arch in sums]
+            tool = recipe.tools[stage.subject]
+            table, used = "tools", [tool.version]
+            sums = {("sha256", arch): tool.sha256.get(arch, "") for arch in tool.url}
         elif stage.template == "source.url":
-            table, sums = "sources", {"": recipe.sources[stage.subject].sha256}
-            keys = [("sha256",)]
+            source = recipe.sources[stage.subject]
+            table, used = "sources", re.findall(r"\$\{(\w+)\}", source.url)
+            sums = {("sha256",): source.sha256}
         else:
             continue
         if not all(sums.values()):
@@ -381,10 +400,10 @@ def _check_downloads(
             )
         fixed = [
             key
-            for key, value in zip(keys, sums.values(), strict=True)
+            for key, value in sums.items()
             if value and config.origin(table, stage.subject, *key).layer == "catalog"
         ]
-        moved = [arg for arg in stage.args if values[arg].origin.layer != "catalog"]
+        moved = [arg for arg in used if values[arg].value != config.lowest("args", arg)]
         if fixed and moved:
             raise RequestError(
                 f"{moved[0]} is changed to {values[moved[0]].value}, but the checksum of "
@@ -417,7 +436,7 @@ def _tags(config: Settings, choice: _Choice, version: Version) -> tuple[str, ...
             first = f"{first}-{target}"
         names.check_reference(first, origin=str(config.origin("request", "tag")))
     else:
-        first = f"{repository}:{names.as_tag(f'{version.tag}-{choice.framework}-{target}')}"
+        first = f"{repository}:{names.as_tag(version.tag, f'-{choice.framework}-{target}')}"
     tags = [first]
     if request.tag_latest:
         suffix = "" if target == "dev" else f"-{target}"
@@ -460,11 +479,11 @@ def secret_values(catalog: Catalog, machine: Machine) -> dict[str, str]:
     return {variable: value for variable, value in values.items() if variable in wanted}
 
 
-def _labels(version: Version, choice: _Choice) -> dict[str, str]:
+def _labels(version: Version, choice: _Choice, *, commit: str) -> dict[str, str]:
     labels = {
         "org.opencontainers.image.title": f"dynamo {choice.framework} {choice.target}",
         "org.opencontainers.image.version": version.tag,
-        "org.opencontainers.image.revision": version.commit,
+        "org.opencontainers.image.revision": commit,
         "dynbuild.dirty": "true" if version.dirty else "false",
         "dynbuild.image": names.image_id(
             choice.framework, choice.target, choice.device, choice.cuda

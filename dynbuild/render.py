@@ -77,7 +77,8 @@ def _stage(stage: Stage, image: ImagePlan, environment: jinja2.Environment) -> s
             f"the template of the stage '{stage.name}' is malformed: {error.message}",
             origin=f"{error.filename or stage.template}:{error.lineno}",
         ) from error
-    except jinja2.TemplateError as error:
+    except Exception as error:
+        # A template is code: what its author gets wrong may be any of Python's errors.
         raise TemplateError(
             f"the template of the stage '{stage.name}' cannot be rendered: {error}",
             origin=f"{stage.template}{SUFFIX}",
@@ -150,5 +151,5 @@ def quote(value: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    lines = [line.rstrip() for line in text.strip("\n").splitlines()]
+    lines = [line.rstrip() for line in text.strip("\n").split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynbuild.errors import NotReady
+from dynbuild.layers import Origin
 
 FALLBACK = "0.0.1"
 """The last resort where neither a release branch nor a tag says anything."""
@@ -28,7 +29,8 @@ class GitFacts:
             ``no commit yet``.
         short: Abbreviated HEAD.
         commit: Full HEAD.
-        exact_tag: A tag pointing at HEAD, as it is written, or empty.
+        exact_tag: The tag pointing at HEAD, as it is written, or empty. Of several, one
+            that looks like a version, and of those the highest.
         release_branches: Remote branch names such as ``origin/release/0.9.0``.
         tags: Tags that match ``v*``, highest version first.
         dirty: Whether tracked or untracked files differ from HEAD.
@@ -56,6 +58,7 @@ class Version:
         commit: Full commit, empty where there is none.
         dirty: Whether the tree had changes.
         origin: Which rule gave it.
+        commit_origin: Where *commit* came from.
     """
 
     tag: str
@@ -63,6 +66,7 @@ class Version:
     commit: str
     dirty: bool
     origin: str
+    commit_origin: Origin = Origin("git", "HEAD")
 
 
 def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
@@ -72,13 +76,20 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
     replace what git says of the short commit, the exact tag, the latest release and the
     full commit.
     """
-    commit = env.get("DYNAMO_COMMIT_SHA") or git.commit
+    given = env.get("DYNAMO_COMMIT_SHA")
+    commit = given or git.commit
+    commit_origin = Origin("environment", "DYNAMO_COMMIT_SHA") if given else Origin("git", "HEAD")
     exact = env.get("current_tag") or git.exact_tag
     if exact:
         number = exact.removeprefix("v")
         origin = "variable current_tag" if env.get("current_tag") else f"git tag {exact}"
         return Version(
-            tag=f"v{number}", python=number, commit=commit, dirty=git.dirty, origin=origin
+            tag=f"v{number}",
+            python=number,
+            commit=commit,
+            dirty=git.dirty,
+            origin=origin,
+            commit_origin=commit_origin,
         )
     short = env.get("commit_id") or git.short or _PLACE_HOLDERS[git.state]
     latest, origin = _latest(git, env)
@@ -92,6 +103,7 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
         commit=commit,
         dirty=git.dirty,
         origin=origin,
+        commit_origin=commit_origin,
     )
 
 
@@ -136,7 +148,7 @@ def read_git(directory: Path) -> GitFacts:
             # detached heads are git's business.
             dirty = bool(repo.git.status("--porcelain", "--untracked-files=normal"))
             branches = _lines(
-                repo.git.for_each_ref("--format=%(refname:short)", "refs/remotes/origin/release/")
+                repo.git.for_each_ref("--format=%(refname:lstrip=2)", "refs/remotes/origin/release/")
             )
             tags = _lines(repo.git.tag("--list", "v*", "--sort=-version:refname"))
             shallow = repo.git.rev_parse("--is-shallow-repository") == "true"
@@ -144,20 +156,18 @@ def read_git(directory: Path) -> GitFacts:
                 return GitFacts(
                     state="no commit yet", release_branches=branches, tags=tags, dirty=dirty
                 )
-            try:
-                exact = repo.git.describe("--tags", "--exact-match", "HEAD")
-            except git.GitCommandError:
-                exact = ""
+            here = _lines(repo.git.tag("--points-at", "HEAD", "--sort=-version:refname"))
+            releases = [tag for tag in here if re.match(r"v\d", tag)]
             return GitFacts(
                 short=repo.git.rev_parse("--short", "HEAD"),
                 commit=repo.git.rev_parse("HEAD"),
-                exact_tag=exact,
+                exact_tag=next(iter((*releases, *here)), ""),
                 release_branches=branches,
                 tags=tags,
                 dirty=dirty,
                 shallow=shallow,
             )
-        except git.GitCommandError as error:
+        except git.CommandError as error:
             text = str(error.stderr).strip().strip("'").strip()
             raise NotReady(
                 f"git refuses the repository of {directory}",

@@ -138,6 +138,7 @@ def tree(tmp_path_factory):
     path = home / "dynamo"
     shutil.copytree(WORKSPACE, path, ignore=shutil.ignore_patterns(".dynbuild", "target"))
     shutil.copytree(ROOT / "examples" / "demo", path / "examples" / "demo", dirs_exist_ok=True)
+    (path / "examples" / "workspace").symlink_to("..")
     (home / "ucx").mkdir()
     for block in OVERLAYS:
         if block.name and block.name != settings.OVERLAY_NAME:
@@ -160,7 +161,9 @@ def _dry(words):
 @pytest.mark.parametrize("example", _parameters(*RUN))
 def test_example_runs(example, tree):
     home = str(tree.parent)
-    words = [re.sub(r"^~(?=/|$)", home, word.replace("$target", "runtime")) for word in example.words]
+    words = [
+        re.sub(r"^~(?=/|$)", home, word.replace("$target", "runtime")) for word in example.words
+    ]
     for flag in ("--output", "-o"):
         if flag in words:
             words[words.index(flag) + 1] = f"{home}/Dockerfile"

@@ -34,7 +34,22 @@ def definition(
         },
     }
     literal: dict[str, Any] = _literal(bare)
+    for image in plan.images:
+        for name in image.passed_args:
+            # By reference: the file stays in the record, and a proxy may hold a password.
+            literal.setdefault("variable", {})[variable(name)] = {"default": ""}
+            literal["target"][target_name(image)]["args"][name] = f"${{{variable(name)}}}"
     return literal
+
+
+def variable(arg: str) -> str:
+    """The variable that the value of a passed-on argument travels in."""
+    return f"DYNBUILD_SECRET_ARG_{arg}"
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """Variables with the values of passed-on arguments."""
+    return {variable(name): value for image in plan.images for name, value in image.passed.items()}
 
 
 def _literal(value: Any) -> Any:
@@ -59,7 +74,9 @@ def targets(plan: Plan, *, network: str = "bridge") -> tuple[str, ...]:
     return ("--allow=network.host", *names) if network == "host" else names
 
 
-def argv(plan: Plan, *, bake_file: str, metadata_file: str) -> tuple[str, ...]:
+def argv(
+    plan: Plan, *, bake_file: str, metadata_file: str, network: str = "bridge"
+) -> tuple[str, ...]:
     """The command that ``dynbuild build`` runs, word by word."""
     return (
         "docker",
@@ -71,7 +88,7 @@ def argv(plan: Plan, *, bake_file: str, metadata_file: str) -> tuple[str, ...]:
         bake_file,
         "--metadata-file",
         metadata_file,
-        *targets(plan),
+        *targets(plan, network=network),
     )
 
 

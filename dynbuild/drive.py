@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -85,7 +86,7 @@ def build(
     context = Path(plan.context)
     now = record.create(context, record.new_id(plan.images[0].name))
     _write_inputs(now, plan, dockerfiles, context, engine.network)
-    solve = Solve()
+    solve = Solve(begun=datetime.now(UTC))
     warnings: list[str] = []
     begun = time.monotonic()
     status = "failed"

@@ -7,15 +7,17 @@ statuses, logs, warnings), and turns it into events; drive and report meet only 
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 _TAIL_LINES = 20
+_CLOCK_STEP = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class Step:
     error: str = ""
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
     partial: str = ""
+    shared: bool = False
+    decoder: codecs.IncrementalDecoder = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
+    )
 
     @property
     def title(self) -> str:
@@ -96,8 +102,14 @@ class Step:
 class Solve:
     """The state of a solve, fed line by line."""
 
-    def __init__(self) -> None:
-        """Start with nothing known."""
+    def __init__(self, begun: datetime | None = None) -> None:
+        """Start with nothing known.
+
+        Args:
+            begun: When the build began, so that steps a solve beside this one had started
+                before are told apart; ``None`` takes every step for our own.
+        """
+        self.begun = begun
         self.steps: dict[str, Step] = {}
         self.messages: list[str] = []
 
@@ -115,6 +127,13 @@ class Solve:
                 self.messages.append(line)
                 yield Message(line)
             return
+        try:
+            yield from self._status(status)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # Progress of an unknown shape is no reason to end a build.
+            yield Message(line)
+
+    def _status(self, status: dict[str, Any]) -> Iterator[Event]:
         for vertex in status.get("vertexes") or ():
             yield from self._vertex(vertex)
         for log in status.get("logs") or ():
@@ -131,6 +150,8 @@ class Solve:
         started = _time(vertex.get("started"))
         if started and step.started is None:
             step.started = started
+            # A solve that runs beside this one lends its steps; they are not our work.
+            step.shared = self.begun is not None and started < self.begun - _CLOCK_STEP
             yield StepStarted(step.name)
         step.cached = step.cached or bool(vertex.get("cached"))
         error = vertex.get("error") or ""
@@ -141,34 +162,37 @@ class Solve:
             if not step.completed or error != step.error:
                 step.completed = True
                 step.error = error
-                yield StepEnded(step.name, step.seconds, step.cached, error)
+                if step.partial:
+                    yield self._line(step, step.partial)
+                    step.partial = ""
+                yield StepEnded(step.name, step.seconds, step.cached or step.shared, error)
 
     def _log(self, log: dict[str, Any]) -> Iterator[Event]:
         step = self.steps.get(log["vertex"])
         if step is None:
             return
-        text = base64.b64decode(log.get("data") or "").decode(errors="replace")
+        # A piece may end within a character: the decoder keeps the rest for the next.
+        text = step.decoder.decode(base64.b64decode(log.get("data") or ""))
         *lines, step.partial = (step.partial + text).split("\n")
         for line in lines:
-            # A carriage return overwrites: what a terminal would show last is kept.
-            shown = line.rstrip("\r").rsplit("\r", 1)[-1]
-            step.tail.append(shown)
-            yield LogLine(step.name, shown)
+            yield self._line(step, line)
+
+    def _line(self, step: Step, line: str) -> LogLine:
+        # A carriage return overwrites: what a terminal would show last is kept.
+        shown = line.rstrip("\r").rsplit("\r", 1)[-1]
+        step.tail.append(shown)
+        return LogLine(step.name, shown)
 
     def failed(self) -> Step | None:
         """The step that failed of itself, not one cancelled because of it."""
         errors = [step for step in self.steps.values() if step.error]
         own = [step for step in errors if "cancel" not in step.error.lower()]
-        found = next(iter(own or errors), None)
-        if found is not None and found.partial:
-            found.tail.append(found.partial)
-            found.partial = ""
-        return found
+        return next(iter(own or errors), None)
 
     def counts(self) -> dict[str, int]:
         """Instructions ``run`` and ``cached``, and the RUN instructions among the former."""
         done = [step for step in self.steps.values() if step.is_instruction and step.completed]
-        ran = [step for step in done if not step.cached]
+        ran = [step for step in done if not step.cached and not step.shared]
         return {
             "run": len(ran),
             "cached": len(done) - len(ran),

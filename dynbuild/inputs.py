@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dynbuild import names
 from dynbuild.errors import RequestError
 from dynbuild.plan import ImagePlan, Plan
 
@@ -35,8 +36,14 @@ def check(plan: Plan) -> None:
     for image in plan.images:
         if image.recipe.from_source:
             _check_tree(image, context)
+        for secret in image.secret_sources:
+            if secret.src and not Path(secret.src).is_file():
+                raise RequestError(
+                    f"the file of the secret '{secret.id}' is not there: {secret.src}",
+                    hint="site.ca_bundle, or SSL_CERT_FILE, names a file of certificates",
+                )
         for name, where in image.contexts.items():
-            if "://" not in where and not where.startswith("git@") and not Path(where).is_dir():
+            if not names.is_address(where) and not Path(where).is_dir():
                 source = name.removesuffix("_src")
                 raise RequestError(
                     f"the source path of '{name}' is not there: {where}",

@@ -43,14 +43,9 @@ class Setting:
     origin: Origin
 
 
-def stronger(one: Setting, other: Setting) -> bool:
-    """Whether *one* comes from a higher layer than *other*; derived values are the lowest."""
-
-    def rank(setting: Setting) -> int:
-        layer = setting.origin.layer
-        return ORDER.index(layer) if layer in ORDER else -1
-
-    return rank(one) > rank(other)
+def rank(origin: Origin) -> int:
+    """How high the layer of *origin* is; derived values are the lowest."""
+    return ORDER.index(origin.layer) if origin.layer in ORDER else -1
 
 
 Layer = Mapping[KeyPath, Setting]

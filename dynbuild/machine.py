@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from dynbuild.errors import RequestError
 from dynbuild.plan import Machine
 
 _SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -24,9 +25,16 @@ def read(env: Mapping[str, str]) -> Machine:
 
 
 def _id(env: Mapping[str, str], variable: str, own: int) -> int:
-    """The id of who called sudo; a variable that is no number was not set by sudo."""
+    """The id of who called sudo, else *own*."""
     text = env.get(variable, "")
-    return int(text) if text.isascii() and text.isdecimal() else own
+    if not text:
+        return own
+    if not (text.isascii() and text.isdecimal()):
+        raise RequestError(
+            f"the variable {variable} is '{text}', which is no number",
+            hint="sudo sets it; unset it where no sudo is involved",
+        )
+    return int(text)
 
 
 def _ca_bundle(env: Mapping[str, str]) -> str:

@@ -13,6 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Args = dict[str, str]
 """Build arguments by name; the values are text, as in a Dockerfile."""
 
+PASSED_THROUGH = frozenset(
+    name
+    for base in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+    for name in (base, base.lower())
+) | {"SOURCE_DATE_EPOCH", "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_INLINE_CACHE"}
+"""Arguments that BuildKit knows without a declaration."""
+
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 """A SHA-256 in hexadecimal, or empty where none is known."""
 

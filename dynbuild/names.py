@@ -121,6 +121,11 @@ def is_qualified(reference: str) -> bool:
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
+def is_address(context: str) -> bool:
+    """Whether a build context is something other than a local path."""
+    return "://" in context or context.startswith("git@")
+
+
 def as_tag(text: str, suffix: str = "") -> str:
     """*text* and *suffix* as a tag Docker takes.
 

@@ -18,17 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from dynbuild import layers, names, settings, stages
 from dynbuild.errors import RequestError
 from dynbuild.layers import Origin, Setting
-from dynbuild.models import Catalog, Framework
+from dynbuild.models import PASSED_THROUGH, Catalog, Framework
 from dynbuild.recipe import Recipe
 from dynbuild.settings import Settings
 from dynbuild.version import Version
-
-PASSED_THROUGH = frozenset(
-    name
-    for base in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
-    for name in (base, base.lower())
-) | {"SOURCE_DATE_EPOCH", "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_INLINE_CACHE"}
-"""Arguments that BuildKit knows without a declaration."""
 
 SWITCHES = (
     "ENABLE_KVBM",
@@ -78,6 +71,9 @@ class ImagePlan(_Model):
     tags: tuple[str, ...]
     build_args: dict[str, str] = Field(description="value of every global ARG")
     origins: dict[str, str] = Field(description="where each of build_args came from")
+    passed_args: tuple[str, ...] = Field(
+        description="arguments that BuildKit knows by itself, such as proxies; names only"
+    )
     labels: dict[str, str]
     secrets: tuple[str, ...] = Field(description="ids of the BuildKit secrets")
     contexts: dict[str, str] = Field(description="named build contexts")
@@ -88,6 +84,9 @@ class ImagePlan(_Model):
     depends_on: tuple[str, ...] = Field(description="names of images this one is built on")
     recipe: Any = Field(exclude=True, description="facts for the templates (internal)")
     secret_sources: tuple[Secret, ...] = Field(exclude=True)
+    passed: dict[str, str] = Field(
+        exclude=True, description="values of passed_args; a proxy's address may hold a password"
+    )
 
 
 class Plan(_Model):
@@ -140,6 +139,7 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
     choice = _choose(config)
     wheels, values = _values(config, choice, version, machine)
     recipe = _recipe(catalog, choice, wheels, values)
+    _check_tools(config, recipe)
     chain = stages.chain(recipe)
     used = stages.args(chain)
     warnings = [
@@ -154,8 +154,7 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
         if source.kind == "context" and any(stage.name == f"{name}_src" for stage in chain)
     } | dict(catalog.contexts)
     name = names.image_id(choice.framework, choice.target, choice.device, choice.cuda)
-    passed = {arg: values[arg] for arg in values if arg in PASSED_THROUGH}
-    build_args = {arg: values[arg] for arg in used} | passed
+    build_args = {arg: values[arg] for arg in used}
     image = ImagePlan(
         name=name,
         framework=choice.framework,
@@ -168,6 +167,8 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
         tags=tags,
         build_args={arg: setting.value for arg, setting in build_args.items()},
         origins={arg: str(setting.origin) for arg, setting in build_args.items()},
+        passed_args=tuple(arg for arg in values if arg in PASSED_THROUGH),
+        passed={arg: values[arg].value for arg in values if arg in PASSED_THROUGH},
         labels=_labels(version, choice, commit=values["DYNAMO_COMMIT_SHA"].value),
         secrets=tuple(secret.id for secret in secrets),
         contexts=contexts,
@@ -324,7 +325,7 @@ def _replace(values: dict[str, Setting], arg: str, setting: Setting) -> None:
         RequestError: Both are flags, and they differ.
     """
     own = values[arg]
-    if layers.stronger(own, setting):
+    if layers.rank(own.origin) > layers.rank(setting.origin):
         return
     both = own.origin.layer == setting.origin.layer == "flag"
     if both and own.value != setting.value:
@@ -363,6 +364,17 @@ def _recipe(
     )
 
 
+def _check_tools(config: Settings, recipe: Recipe) -> None:
+    """Refuse to leave out a tool that the stages call."""
+    for name in ("uv", "rust", "protoc") if recipe.from_source else ("uv",):
+        if recipe.tools[name].kind == "none":
+            raise RequestError(
+                f"the images cannot be built without {name}",
+                origin=str(config.origin("tools", name, "kind")),
+                hint=f"tools.{name}.kind is one of: image, url, apt, pypi",
+            )
+
+
 def _check_args(values: Mapping[str, Setting], used: tuple[str, ...]) -> list[str]:
     """Warn of arguments that were set for this build and reach no stage of it."""
     return [
@@ -386,7 +398,9 @@ def _check_downloads(
         if stage.template == "tool.url":
             tool = recipe.tools[stage.subject]
             table, used = "tools", [tool.version]
-            sums = {("sha256", arch): tool.sha256.get(arch, "") for arch in tool.url}
+            sums: dict[tuple[str, ...], str] = {
+                ("sha256", arch): tool.sha256.get(arch, "") for arch in tool.url
+            }
         elif stage.template == "source.url":
             source = recipe.sources[stage.subject]
             table, used = "sources", re.findall(r"\$\{(\w+)\}", source.url)
@@ -470,7 +484,7 @@ def _secrets(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
 
 
 def secret_values(catalog: Catalog, machine: Machine) -> dict[str, str]:
-    """The values of the secrets that are handed over as variables, by variable."""
+    """The values of the secrets that BuildKit reads from variables, by variable."""
     values = {
         "DYNBUILD_SECRET_CA_BUNDLE_PATH": "/run/secrets/ca_bundle",
         "DYNBUILD_SECRET_INDEX_URL": catalog.site.index_url or machine.index_url,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from typing import Any
 from dynbuild.errors import NotReady
 
 STATE = ".dynbuild"
+_ABANDONED_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,5 +136,7 @@ def _sweep(parent: Path) -> None:
         parts = path.name.split("-")
         if path.is_symlink() or (path / "result.json").exists() or len(parts) < 3:
             continue
-        if parts[1].isdecimal() and not Path(f"/proc/{parts[1]}").exists():
+        # On a shared folder the process may be another machine's: a day is a build's end.
+        old = time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+        if old and parts[1].isdecimal() and not Path(f"/proc/{parts[1]}").exists():
             shutil.rmtree(path, ignore_errors=True)

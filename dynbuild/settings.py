@@ -47,6 +47,11 @@ class Settings:
     origins: Mapping[layers.KeyPath, Origin]
     layers: tuple[Layer, ...]
 
+    def lowest(self, *path: str) -> Any:
+        """What the catalog itself says at *path*, before anything was laid over it."""
+        setting = self.layers[0].get(path)
+        return None if setting is None else setting.value
+
     def origin(self, *path: str) -> Origin:
         """Where the leaf at *path* came from; a default of the model has no layer."""
         return self.origins.get(path, Origin("catalog", "default"))
@@ -97,18 +102,27 @@ def load(
         )
     base = _read(catalog_file, "catalog")
     known = {table: _keys_below(base, table) for table in models.CLOSED_TABLES}
+    known["args"] |= models.PASSED_THROUGH
     above = [_read(path, "overlay") for path in overlays]
     stack = (base, *above, _environment(env, known), flags)
     resolved = layers.resolve(stack)
-    problems = list(_unknown_keys(resolved, known))
-    if not problems:
-        try:
-            catalog = Catalog.model_validate(
-                layers.nest({path: setting.value for path, setting in resolved.items()})
-            )
-        except ValidationError as error:
-            problems = list(_type_problems(error, resolved))
-        else:
+    unknown = dict(_unknown_keys(resolved, known))
+    problems = list(unknown.values())
+    # What is unknown is said once; the rest is looked at all the same.
+    kept = {
+        path: setting
+        for path, setting in resolved.items()
+        if not any(path[: len(bad)] == bad for bad in unknown)
+    }
+    try:
+        catalog = Catalog.model_validate(
+            layers.nest({path: setting.value for path, setting in kept.items()})
+        )
+    except ValidationError as error:
+        problems += _type_problems(error, kept)
+    else:
+        problems += _unknown_references(catalog, kept)
+        if not problems:
             origins = {path: setting.origin for path, setting in resolved.items()}
             return Settings(catalog, origins, stack)
     first, *rest = problems
@@ -155,6 +169,8 @@ def _read(path: Path, layer: str) -> Layer:
         tree = tomllib.loads(text)
     except FileNotFoundError as error:
         raise RequestError(f"the settings file {path} does not exist") from error
+    except IsADirectoryError as error:
+        raise RequestError(f"{path} is a folder, not a settings file") from error
     except OSError as error:
         raise NotReady(f"the settings file {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -162,12 +178,22 @@ def _read(path: Path, layer: str) -> Layer:
             f"{path} is not valid TOML: {error}", hint="see https://toml.io for the syntax"
         ) from error
     lines = _line_numbers(text)
-    name = f"{path.parent.name}/{path.name}" if layer == "catalog" else str(path)
+    own = path.parent in (_PACKAGED, _CHECKOUT)
+    name = f"templates/{path.name}" if own else str(path)
     return {
-        leaf: Setting(value, Origin(layer, f"{name}:{line}" if line else name))
+        leaf: Setting(_beside(path, leaf, value), Origin(layer, f"{name}:{line}" if line else name))
         for leaf, value in layers.flatten(tree)
         for line in [_line_of(leaf, lines)]
     }
+
+
+def _beside(file: Path, leaf: layers.KeyPath, value: Any) -> Any:
+    """A local path in a settings file is meant from the folder of that file."""
+    is_path = leaf[0] == "contexts" or leaf == ("site", "ca_bundle")
+    is_path = is_path or (leaf[0] == "sources" and leaf[-1] == "path")
+    if is_path and isinstance(value, str) and value and not names.is_address(value):
+        return str((file.absolute().parent / Path(value).expanduser()).resolve())
+    return value
 
 
 def _line_numbers(text: str) -> dict[layers.KeyPath, int]:
@@ -253,7 +279,7 @@ def _from_text(text: str, annotation: Any, origin: Origin) -> Any:
 
 def _unknown_keys(
     resolved: Mapping[layers.KeyPath, Setting], known: Mapping[str, frozenset[str]]
-) -> Iterator[_Problem]:
+) -> Iterator[tuple[layers.KeyPath, _Problem]]:
     seen = set()
     for path, setting in resolved.items():
         if setting.origin.layer == "catalog":
@@ -263,16 +289,48 @@ def _unknown_keys(
             choices = models.keys_at(parent)
             if len(parent) == 1 and parent[0] in known:
                 choices = tuple(known[parent[0]])
+            elif _holds_args(parent):
+                choices = tuple(known["args"])
             if choices is None or key in choices:
                 continue
             if path[: depth + 1] not in seen:
                 seen.add(path[: depth + 1])
-                yield _Problem(
+                problem = _Problem(
                     f"unknown key '{'.'.join(path[: depth + 1])}'",
                     str(setting.origin),
                     names.did_you_mean(key, choices) if choices else f"{parent[-1]} is no table",
                 )
+                yield path[: depth + 1], problem
             break
+
+
+def _holds_args(path: layers.KeyPath) -> bool:
+    """Whether *path* is one of a framework's tables of build arguments."""
+    if path[:1] != ("frameworks",):
+        return False
+    return path[2:] == ("args",) or (
+        path[2:3] == ("devices",)
+        and (path[4:] == ("args",) or (path[4:5] == ("cuda",) and len(path) == 6))
+    )
+
+
+def _unknown_references(
+    catalog: Catalog, resolved: Mapping[layers.KeyPath, Setting]
+) -> Iterator[_Problem]:
+    """Tools and sources name build arguments; each must be one."""
+    named: list[tuple[layers.KeyPath, str]] = []
+    for name, tool in catalog.tools.items():
+        named.append((("tools", name, "version"), tool.version))
+    for name, source in catalog.sources.items():
+        named.append((("sources", name, "ref"), source.ref))
+        named += [(("sources", name, "url"), arg) for arg in re.findall(r"\$\{(\w*)\}", source.url)]
+    for path, arg in named:
+        if arg not in catalog.args and (arg or path[2] == "url"):
+            yield _Problem(
+                f"'{'.'.join(path)}' names the build argument '{arg}', which does not exist",
+                str(resolved[path].origin),
+                names.did_you_mean(arg, catalog.args),
+            )
 
 
 _WANTED = {
@@ -301,15 +359,22 @@ def _type_problems(
         loc = tuple(str(part) for part in item["loc"])
         below = [path for path in resolved if path[: len(loc)] == loc or loc[: len(path)] == path]
         # The highest layer is the one that brought the offending value in.
-        origin = str(resolved[below[-1]].origin) if below else "catalog"
+        highest = max(
+            (resolved[path] for path in below),
+            key=lambda setting: layers.rank(setting.origin),
+            default=None,
+        )
+        origin = str(highest.origin) if highest else "catalog"
         key = ".".join(loc)
         if item["type"] in _WANTED:
             got = _TOML_NAMES.get(type(item["input"]), type(item["input"]).__name__)
             text = f"'{key}' must be {_WANTED[item['type']]}, not {got}"
             hint = None
             if item["type"] == "string_type" and isinstance(item["input"], (int, float)):
-                hint = f'write "{item["input"]}"'
+                hint = f'write "{str(item["input"]).lower()}"'
             yield _Problem(text, origin, hint)
+        elif item["type"] == "string_pattern_mismatch":
+            yield _Problem(f"'{key}' must be 64 hexadecimal digits, or empty", origin)
         elif item["type"] == "missing":
             yield _Problem(f"'{key}' is missing", origin)
         else:

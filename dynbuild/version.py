@@ -20,6 +20,9 @@ FALLBACK = "0.0.1"
 _RELEASE_BRANCH = re.compile(r"origin/release/(\d+)\.(\d+)\.(\d+)")
 
 
+_HEAD = Origin("git", "HEAD")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitFacts:
     """What the repository says; all empty where there is none.
@@ -66,7 +69,7 @@ class Version:
     commit: str
     dirty: bool
     origin: str
-    commit_origin: Origin = Origin("git", "HEAD")
+    commit_origin: Origin = _HEAD
 
 
 def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
@@ -78,7 +81,7 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
     """
     given = env.get("DYNAMO_COMMIT_SHA")
     commit = given or git.commit
-    commit_origin = Origin("environment", "DYNAMO_COMMIT_SHA") if given else Origin("git", "HEAD")
+    commit_origin = Origin("environment", "DYNAMO_COMMIT_SHA") if given else _HEAD
     exact = env.get("current_tag") or git.exact_tag
     if exact:
         number = exact.removeprefix("v")
@@ -148,7 +151,9 @@ def read_git(directory: Path) -> GitFacts:
             # detached heads are git's business.
             dirty = bool(repo.git.status("--porcelain", "--untracked-files=normal"))
             branches = _lines(
-                repo.git.for_each_ref("--format=%(refname:lstrip=2)", "refs/remotes/origin/release/")
+                repo.git.for_each_ref(
+                    "--format=%(refname:lstrip=2)", "refs/remotes/origin/release/"
+                )
             )
             tags = _lines(repo.git.tag("--list", "v*", "--sort=-version:refname"))
             shallow = repo.git.rev_parse("--is-shallow-repository") == "true"

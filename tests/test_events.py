@@ -219,9 +219,6 @@ def test_lines_are_the_same_however_they_are_cut(lines, cuts):
     assert printed(events) == lines
 
 
-@pytest.mark.xfail(
-    strict=True, reason="events.Solve._log decodes every piece alone, so a cut character is lost"
-)
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc"))), CUTS)
 @example("\u2713 done", [1])
 def test_characters_are_the_same_however_they_are_cut(line, cuts):
@@ -230,9 +227,6 @@ def test_characters_are_the_same_however_they_are_cut(line, cuts):
     assert printed(events) == [line]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="events.Solve: a last line without a line break is never told"
-)
 def test_the_last_line_needs_no_line_break():
     events = feed(vertex(started=START), log("done"), vertex(started=START, completed=END))
     assert printed(events) == ["done"]
@@ -279,17 +273,11 @@ ODD = [
 ]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="events.Solve trusts the shape of a status; an odd one ends the build"
-)
 @pytest.mark.parametrize("document", ODD, ids=json.dumps)
 def test_an_odd_status_breaks_nothing(document):
     feed(document)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="events.Solve trusts the shape of a status; an odd one ends the build"
-)
 @given(st.lists(JSON, max_size=4))
 @example([{"vertexes": [{}]}])
 def test_no_json_breaks_the_reader(documents):

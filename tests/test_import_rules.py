@@ -96,10 +96,7 @@ def test_only_the_command_line_prints_and_exits(module):
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if not in_cli(module)])
-def test_only_the_command_line_reads_the_environment(module, request):
-    if module == "engine.private":
-        reason = "engine/private.py: _remove_rules reads os.environ instead of being handed env"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_only_the_command_line_reads_the_environment(module):
     for name in ("environ", "getenv", "putenv"):
         assert not uses(module, "os", name)
     assert not imports(module) & {"os.environ", "os.getenv"}

@@ -83,7 +83,6 @@ def test_a_remote_context_is_not_looked_for(tree, where):
     inputs.check(make_plan(**NONE_CPU, context=tree, contexts={"ucx_src": where}))
 
 
-@pytest.mark.xfail(strict=True, reason="inputs.check does not look at site.ca_bundle")
 def test_a_bundle_of_certificates_that_is_not_there(tree, tmp_path):
     overlay = tmp_path / "a.toml"
     overlay.write_text('[site]\nca_bundle = "/nowhere/ca.pem"\n')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -15,7 +16,7 @@ from dynbuild.errors import DynbuildError
 
 app = typer.Typer(
     name="dynbuild",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -33,6 +34,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -42,6 +44,11 @@ def root(
 ) -> None:
     """Options that come before every command."""
     del version
+    if context.invoked_subcommand is None:
+        # get_help prints the help as well as returning it.
+        with contextlib.redirect_stdout(sys.stderr):
+            context.get_help()
+        raise typer.Exit(2)
     level = max(verbose, _level(os.environ.get("DYNBUILD_LOG", "")))
     console.set_verbosity(level)
 
@@ -97,9 +104,6 @@ def _show(error: DynbuildError) -> None:
 def _show_usage(error: TyperException) -> None:
     context = getattr(error, "ctx", None)
     text = error.format_message()
-    if context is not None and text == context.get_help():
-        console.say(text)
-        return
     console.say(f"{console.style('error:', 'red', sys.stderr)} {text}")
     if context is not None:
         console.say(

@@ -28,7 +28,7 @@ class _Decided:
 
 def _decide(asked: Asked) -> _Decided:
     """Gather the facts, which is where files and git are read, and make the plan."""
-    from dynbuild import inputs, machine, plan, settings, version
+    from dynbuild import bake, inputs, machine, plan, settings, version
 
     context = asked.context.expanduser().resolve()
     env = os.environ
@@ -50,7 +50,8 @@ def _decide(asked: Asked) -> _Decided:
         machine=facts,
     )
     inputs.check(made)
-    return _Decided(made, templates, plan.secret_values(config.catalog, facts))
+    secrets = plan.secret_values(config.catalog, facts) | bake.environment(made)
+    return _Decided(made, templates, secrets)
 
 
 def _dockerfiles(decided: _Decided) -> dict[str, str]:
@@ -90,8 +91,10 @@ def plan(
 def render(
     asked: Asked,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="File or folder to write.", show_default=False),
+        str | None,
+        typer.Option(
+            "--output", "-o", help="File, or folder/, to write.", show_default=False, metavar="PATH"
+        ),
     ] = None,
 ) -> None:
     """Print the Dockerfile, or write it.
@@ -108,8 +111,12 @@ def render(
         if output is None:
             console.out(texts[image.name].rstrip("\n"))
             continue
-        path = output / image.dockerfile if output.is_dir() else output
+        path = Path(output)
         try:
+            if output.endswith("/"):
+                path.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                path /= image.dockerfile
             path.write_text(texts[image.name], encoding="utf-8")
         except OSError as error:
             raise NotReady(f"{path} cannot be written: {error.strerror}") from error
@@ -154,15 +161,15 @@ def build(
         console.say(
             f"building {image.name} as {image.tags[0]} on the {engine.kind} engine {engine.version}"
         )
-    progress = report.Progress()
-    outcome = drive.build(
-        decided.plan,
-        texts,
-        engine=engine,
-        env=os.environ,
-        secrets=decided.secrets,
-        listen=progress,
-    )
+    with report.Progress() as progress:
+        outcome = drive.build(
+            decided.plan,
+            texts,
+            engine=engine,
+            env=os.environ,
+            secrets=decided.secrets,
+            listen=progress,
+        )
     for warning in outcome.warnings:
         console.warn(warning)
     if format == "json":
@@ -178,10 +185,13 @@ def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
     plan = decided.plan
     now = record.Record(record.builds(Path(plan.context)) / record.new_id(plan.images[0].name))
     paths = {name: str(now.dockerfile(name, only=len(texts) == 1)) for name in texts}
-    definition = bake.definition(plan, paths)
-    argv = bake.argv(plan, bake_file=str(now.bake), metadata_file=str(now.metadata))
+    network, where = _where()
+    definition = bake.definition(plan, paths, network=network)
+    argv = bake.argv(
+        plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
+    )
     # A secret's variable is named, its value is not shown.
-    env = bake.ENVIRONMENT | dict.fromkeys(decided.secrets, "...")
+    env = where | bake.ENVIRONMENT | dict.fromkeys(decided.secrets, "...")
     if format == "json":
         console.out_json({"argv": argv, "env": env, "definition": definition, "dockerfiles": texts})
         return
@@ -190,6 +200,22 @@ def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
     console.out(f"{' '.join(variables)} {shlex.join(argv)}")
     console.out("")
     console.out(json.dumps(definition, indent=2, ensure_ascii=False))
+
+
+def _where() -> tuple[str, dict[str, str]]:
+    """The network build steps would have, and the variables that lead to a private engine."""
+    from dynbuild.engine import client
+
+    try:
+        engine = client.find(os.environ)
+    except NotReady:
+        return "bridge", {}
+    own = engine.env(os.environ)
+    return engine.network, {
+        name: own[name]
+        for name in ("DOCKER_HOST", "DOCKER_CONFIG")
+        if name in own and own[name] != os.environ.get(name)
+    }
 
 
 def _engine() -> Any:

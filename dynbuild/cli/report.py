@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from dynbuild.drive import Outcome
 from dynbuild.events import Event, LogLine, Message, StepEnded, StepStarted, Warned, title
 
 _HEARTBEAT_SECONDS = 30.0
+_BEAT_SECONDS = 5.0
 
 
 class Progress:
@@ -21,9 +23,24 @@ class Progress:
         """Start the clock."""
         self._running: dict[str, float] = {}
         self._begun = time.monotonic()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._beat = threading.Thread(target=self._heartbeats, daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._beat.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._beat.join()
 
     def __call__(self, event: Event) -> None:
         """Show *event*."""
+        with self._lock:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         match event:
             case StepStarted(name):
                 self._running[name] = time.monotonic()
@@ -39,14 +56,16 @@ class Progress:
                 console.warn(text)
             case _:
                 pass
-        self._heartbeat()
 
-    def _heartbeat(self) -> None:
-        now = time.monotonic()
-        for name, since in self._running.items():
-            if now - since > _HEARTBEAT_SECONDS and _worth_showing(name, now - since):
-                self._running[name] = now
-                self._line(name, "running")
+    def _heartbeats(self) -> None:
+        # A step may be silent for minutes, so the clock and not its output is the beat.
+        while not self._over.wait(_BEAT_SECONDS):
+            with self._lock:
+                now = time.monotonic()
+                for name, since in self._running.items():
+                    if now - since > _HEARTBEAT_SECONDS and _worth_showing(name, now - since):
+                        self._running[name] = now
+                        self._line(name, "running")
 
     def _line(self, name: str, end: str) -> None:
         clock = f"{time.monotonic() - self._begun:6.1f}s"
@@ -64,7 +83,8 @@ def _end(seconds: float, *, cached: bool, error: str) -> str:
 
 
 def _worth_showing(name: str, seconds: float) -> bool:
-    return (name.startswith("[") and not name.startswith("[internal]")) or seconds > 1
+    internal = not name.startswith("[") or name.startswith("[internal]")
+    return not internal or seconds > 1 or console.verbosity() >= 2
 
 
 def _stage(name: str) -> str:

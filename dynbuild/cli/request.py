@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dynbuild import names
 from dynbuild.errors import RequestError
 from dynbuild.layers import KeyPath, Origin, Setting
 
@@ -27,27 +28,72 @@ OUTPUT = "Output and cache"
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag: parameter name, annotation with its ``typer.Option``, setting, spelling."""
+    """One flag.
+
+    Attributes:
+        name: Parameter of the command.
+        annotation: Its type with its ``typer.Option``.
+        path: The setting it sets.
+        spelling: How it is written.
+        value: What a switch sets; ``None`` for flags that take a value.
+    """
 
     name: str
     annotation: Any
     path: KeyPath
     spelling: str
+    value: bool | None = None
 
 
 def _text(spelling: str, path: KeyPath, help: str, panel: str, metavar: str, **more: Any) -> Flag:
     option = typer.Option(
-        spelling, help=help, rich_help_panel=panel, metavar=metavar, show_default=False, **more
+        spelling,
+        help=help,
+        rich_help_panel=panel,
+        metavar=metavar,
+        show_default=False,
+        callback=_no_flag,
+        **more,
     )
     name = spelling.lstrip("-").replace("-", "_")
     return Flag(name, Annotated[str | None, option], path, spelling)
 
 
-def _switch(spelling: str, path: KeyPath, help: str, panel: str) -> Flag:
-    first = spelling.split("/", maxsplit=1)[0]
-    option = typer.Option(spelling, help=help, rich_help_panel=panel, show_default=False)
-    name = first.lstrip("-").replace("-", "_")
-    return Flag(name, Annotated[bool | None, option], path, spelling)
+def _no_flag(value: str | None, param: typer.CallbackParam) -> str | None:
+    """Refuse a flag that was taken for the value of the one before it."""
+    if value is not None and value.startswith("--"):
+        raise RequestError(
+            f"{param.opts[0]} has no value: '{value}' comes after it",
+            hint=f"a value that starts with dashes is written {param.opts[0]}={value}"
+            if not value.removeprefix("--").replace("-", "").isalpha()
+            else None,
+        )
+    return value
+
+
+def _switch(
+    spelling: str, path: KeyPath, help: str, panel: str, *, value: bool = True, hidden: bool = False
+) -> Flag:
+    option = typer.Option(
+        spelling, help=help, rich_help_panel=panel, show_default=False, hidden=hidden
+    )
+    name = spelling.lstrip("-").replace("-", "_")
+    return Flag(name, Annotated[bool, option], path, spelling, value)
+
+
+def _both(spelling: str, path: KeyPath, help: str, panel: str) -> tuple[Flag, Flag]:
+    """A switch and its opposite; the help has room for the one that changes the default."""
+    no = f"--no-{spelling.removeprefix('--')}"
+    if spelling.startswith("--no-"):
+        yes = f"--{spelling.removeprefix('--no-')}"
+        return (
+            _switch(spelling, path, help, panel, value=False),
+            _switch(yes, path, help, panel, hidden=True),
+        )
+    return (
+        _switch(spelling, path, f"{help} (also --no-…)", panel),
+        _switch(no, path, help, panel, value=False, hidden=True),
+    )
 
 
 def _list(spelling: str, path: KeyPath, help: str, panel: str, metavar: str) -> Flag:
@@ -88,9 +134,7 @@ FLAGS = (
     _text(
         "--tag", ("request", "tag"), "Image reference in place of the derived one.", IMAGE, "REF"
     ),
-    _switch(
-        "--tag-latest/--no-tag-latest", ("request", "tag_latest"), "Also tag as latest-….", IMAGE
-    ),
+    *_both("--no-tag-latest", ("request", "tag_latest"), "No latest-… tag.", IMAGE),
     _text("--uid", ("request", "uid"), "User id of local-dev.", IMAGE, "NUMBER"),
     _text("--gid", ("request", "gid"), "Group id of local-dev.", IMAGE, "NUMBER"),
     _text("--base-image", ("args", "BASE_IMAGE"), "Base image.", VALUES, "NAME"),
@@ -98,23 +142,21 @@ FLAGS = (
     _text("--nixl-ref", ("args", "NIXL_REF"), "Git ref of NIXL.", VALUES, "REF"),
     _text("--efa-version", ("args", "EFA_VERSION"), "AWS EFA installer.", VALUES, "VERSION"),
     _text("--vllm-max-jobs", ("args", "MAX_JOBS"), "Compile jobs of vLLM.", VALUES, "NUMBER"),
-    _switch(
-        "--enable-kvbm/--no-enable-kvbm", ("args", "ENABLE_KVBM"), "KV cache block manager.", VALUES
-    ),
-    _switch(
-        "--enable-gpu-memory-service/--no-enable-gpu-memory-service",
+    *_both("--enable-kvbm", ("args", "ENABLE_KVBM"), "KV cache block manager.", VALUES),
+    *_both(
+        "--enable-gpu-memory-service",
         ("args", "ENABLE_GPU_MEMORY_SERVICE"),
         "GPU memory service.",
         VALUES,
     ),
-    _switch(
-        "--enable-media-nixl/--no-enable-media-nixl",
+    *_both(
+        "--enable-media-nixl",
         ("args", "ENABLE_MEDIA_NIXL"),
         "Media decoding into NIXL memory.",
         VALUES,
     ),
-    _switch(
-        "--enable-media-ffmpeg/--no-enable-media-ffmpeg",
+    *_both(
+        "--enable-media-ffmpeg",
         ("args", "ENABLE_MEDIA_FFMPEG"),
         "Media decoding by FFmpeg.",
         VALUES,
@@ -232,7 +274,12 @@ def with_request(command: Callable[..., Any]) -> Callable[..., Any]:
     kept = list(own.parameters.values())[1:]
     keyword = inspect.Parameter.KEYWORD_ONLY
     shared = [
-        inspect.Parameter(flag.name, keyword, default=None, annotation=flag.annotation)
+        inspect.Parameter(
+            flag.name,
+            keyword,
+            default=None if flag.value is None else False,
+            annotation=flag.annotation,
+        )
         for flag in FLAGS
     ]
     places = [
@@ -256,9 +303,11 @@ def _asked(given: Mapping[str, Any]) -> Asked:
     layer: dict[KeyPath, Setting] = {}
     for flag in FLAGS:
         value = given[flag.name]
-        if value is None or value == []:
+        if value is None or value is False or value == []:
             continue
-        first = flag.spelling.split("/", maxsplit=1)[0]
+        if flag.value is not None:
+            value = flag.value
+        first = flag.spelling
         origin = Origin("flag", first)
         if flag.path[0] == "args":
             if isinstance(value, list):
@@ -318,11 +367,6 @@ def _number(text: str, flag: str) -> int:
     return int(text)
 
 
-def is_remote(context: str) -> bool:
-    """Whether a build context is something other than a local path."""
-    return "://" in context or context.startswith("git@")
-
-
 def absolute(path: str) -> str:
     """A local *path* made absolute; an address stays as it is."""
-    return path if is_remote(path) else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
+    return path if names.is_address(path) else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111

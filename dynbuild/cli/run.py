@@ -133,9 +133,11 @@ def run(
 
       dynbuild run --mount-workspace --hf-home ~/.cache/huggingface --dry-run
     """
-    from dynbuild import launch
+    from dynbuild import launch, names
 
     _check_command(command or [])
+    if image is not None:
+        names.check_image(image, origin="flag --image")
     tree = str(context.expanduser().resolve()) if mount_workspace else None
     request = RunRequest(
         image=image or launch.default_image(repository, framework, target),
@@ -172,8 +174,7 @@ def run(
 
 def _check_command(command: list[str]) -> None:
     """Everything before ``--`` must be a flag: a stray word is a mistake, not a command."""
-    after = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
-    if len(command) != len(after):
+    if command and sys.argv[-len(command) - 1 :] != ["--", *command]:
         raise RequestError(
             f"'{command[0]}' is no flag of dynbuild run",
             hint="the command inside the container comes after --",

@@ -515,7 +515,7 @@ def _remove_rules(bridge: str) -> None:
     The engine leaves them behind.  The one that hides a subnet behind the machine's
     address would spoil the traffic of another engine that takes that subnet later.
     """
-    env = {"PATH": packages.search_path(os.environ)}
+    env = {"PATH": packages.search_path({})}
     for kind in ("iptables", "ip6tables"):
         if shutil.which(f"{kind}-save", path=env["PATH"]) is None:
             continue

@@ -72,7 +72,7 @@ def test_a_dry_run_shows_no_secret():
     env = {"DYNBUILD_INDEX_URL": url, "GITHUB_TOKEN": "hunter2", "AWS_SESSION_TOKEN": "hunter2"}
     for form in ("table", "json"):
         result = call("build", *CPU, *HERE, "--dry-run", "--format", form, env=env)
-        assert "id=index_url" in result.out
+        assert '"id": "index_url"' in result.out
         assert "hunter2" not in result.out + result.err
 
 

@@ -47,13 +47,6 @@ def test_help_fits_eighty_columns(command):
     assert max(map(len, call(command, "--help").out.splitlines())) <= 80
 
 
-HELP_ON_STDOUT = pytest.mark.xfail(
-    strict=True,
-    reason="cli._show_usage: with rich, context.get_help() prints the help, on stdout",
-)
-
-
-@HELP_ON_STDOUT
 @pytest.mark.parametrize("argv", [[], ["plna"], ["plan", "stray"]], ids=" ".join)
 def test_no_help_among_the_results(argv):
     assert call(*argv).out == ""

@@ -55,10 +55,6 @@ def test_into_a_place_that_is_not_there(tmp_path):
     assert "cannot be written: No such file or directory" in result.err
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="cli.build.render: Path drops the last slash, so a file of that name is made",
-)
 def test_into_a_folder_that_is_not_there(tmp_path):
     call("render", *CPU, *HERE, "--output", f"{tmp_path}/new/")
     assert not (tmp_path / "new").is_file()

@@ -105,10 +105,11 @@ def _os() -> str:
 
 
 def _engine(env: Mapping[str, str]) -> dict[str, Any]:
+    # A report is most wanted where things are broken in ways nobody foresaw.
     try:
         found = client.find(env)
-    except DynbuildError as error:
-        return {"error": scrub("; ".join((error.message, *error.details)))}
+    except Exception as error:
+        return {"error": _said(error)}
     return {
         "kind": found.kind,
         "version": found.version,
@@ -123,8 +124,8 @@ def _git(context: Path, env: Mapping[str, str]) -> dict[str, Any]:
     try:
         facts = version.read_git(context)
         derived = version.derive(facts, env)
-    except DynbuildError as error:
-        return {"error": scrub("; ".join((error.message, *error.details)))}
+    except Exception as error:
+        return {"error": _said(error)}
     return {
         "version": derived.tag,
         "origin": derived.origin,
@@ -132,6 +133,12 @@ def _git(context: Path, env: Mapping[str, str]) -> dict[str, Any]:
         "dirty": facts.dirty,
         "shallow": facts.shallow,
     }
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, DynbuildError):
+        return scrub("; ".join((error.message, *error.details)))
+    return scrub(repr(error))
 
 
 def _tool(argv: tuple[str, ...], env: Mapping[str, str]) -> str:

@@ -139,6 +139,44 @@ class Framework(Model):
     devices: dict[str, Device]
 
 
+class RunProfile(Model):
+    """Options of ``dynbuild run``; what is left out is as in ``[run]``.
+
+    The names are those of the flags, lists being added to, not replaced by, the flags.
+    """
+
+    image: str | None = None
+    gpus: str | None = None
+    runtime: str | None = None
+    network: str | None = None
+    shm_size: str | None = None
+    ulimit: list[str] | None = None
+    ipc: str | None = None
+    cap_add: list[str] | None = None
+    memory: str | None = None
+    cpus: str | None = None
+    numa: str | None = None
+    workdir: str | None = None
+    user: str | None = None
+    name: str | None = None
+    entrypoint: str | None = None
+    env: list[str] | None = None
+    volume: list[str] | None = None
+    port: list[str] | None = None
+    hf_home: str | None = None
+    rm: bool | None = None
+    privileged: bool | None = None
+    mount_workspace: bool | None = None
+    use_nixl_gds: bool | None = None
+    gms: bool | None = None
+
+
+class Run(RunProfile):
+    """Defaults of ``dynbuild run``, and named sets of changes to them (``--profile``)."""
+
+    profiles: dict[str, RunProfile] = Field(default_factory=dict)
+
+
 class Catalog(Model):
     """The whole of the settings after all layers are combined."""
 
@@ -150,6 +188,7 @@ class Catalog(Model):
     tools: dict[str, Tool]
     sources: dict[str, Source]
     frameworks: dict[str, Framework]
+    run: Run
 
 
 CLOSED_TABLES = ("args", "tools", "sources", "frameworks")

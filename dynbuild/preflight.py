@@ -8,6 +8,7 @@ known is never a finding.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -392,7 +393,7 @@ def _network(request: RunRequest, host: Host) -> Iterator[Finding]:
 def _models(command: tuple[str, ...]) -> list[str]:
     """The models of the hub, ``ORGANISATION/NAME``, that *command* names."""
     found = []
-    for word, after in zip(command, (*command[1:], ""), strict=True):
+    for word, after in itertools.pairwise((*command, "")):
         flag, equals, value = word.partition("=")
         name = value if equals else after
         if flag in _MODEL_FLAGS and _HUB_NAME.fullmatch(name) and name not in found:

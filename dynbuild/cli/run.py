@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,11 +15,24 @@ from dynbuild.cli import console
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.launch import RunRequest
 
+if TYPE_CHECKING:
+    from dynbuild.engine.client import Engine
+    from dynbuild.settings import Settings
+
 CONTEXT = {"allow_interspersed_args": True}
 
 _IMAGE = "Image"
 _CONTAINER = "Container"
 _ACCESS = "Devices, network, files"
+_LIMITS = "Limits"
+
+
+def _text(*spelling: str, help: str, panel: str, metavar: str, default: str = "") -> Any:
+    # The default comes from the settings; the help names the catalog's.
+    text = f"{help.rstrip('.')} (default {default})." if default else help
+    return typer.Option(
+        *spelling, help=text, rich_help_panel=panel, metavar=metavar, show_default=False
+    )
 
 
 def run(
@@ -29,93 +42,192 @@ def run(
     ] = None,
     *,
     framework: Annotated[
-        str, typer.Option(help="Names the image.", rich_help_panel=_IMAGE, metavar="NAME")
-    ] = "vllm",
+        str | None, _text("--framework", help="Names the image.", panel=_IMAGE, metavar="NAME")
+    ] = None,
     target: Annotated[
-        str,
-        typer.Option(
-            help="Names the image.", rich_help_panel=_IMAGE, metavar="STAGE", show_default="dev"
-        ),
-    ] = "",
+        str | None, _text("--target", help="Names the image.", panel=_IMAGE, metavar="STAGE")
+    ] = None,
     repository: Annotated[
-        str, typer.Option(help="Names the image.", rich_help_panel=_IMAGE, metavar="NAME")
-    ] = "dynamo",
+        str | None, _text("--repository", help="Names the image.", panel=_IMAGE, metavar="NAME")
+    ] = None,
     image: Annotated[
+        str | None, _text("--image", help="The image itself.", panel=_IMAGE, metavar="REF")
+    ] = None,
+    profile: Annotated[
         str | None,
-        typer.Option(help="The image itself.", rich_help_panel=_IMAGE, metavar="REF"),
+        _text("--profile", help="Named options of the settings.", panel=_IMAGE, metavar="NAME"),
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--config",
+            help="Settings file; repeatable.",
+            rich_help_panel=_IMAGE,
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the container.", rich_help_panel=_CONTAINER)
+        str | None, _text("--name", help="Its name.", panel=_CONTAINER, metavar="NAME")
     ] = None,
     entrypoint: Annotated[
-        str | None, typer.Option(help="In place of the image's.", rich_help_panel=_CONTAINER)
+        str | None,
+        _text("--entrypoint", help="In place of the image's.", panel=_CONTAINER, metavar="PROGRAM"),
     ] = None,
     workdir: Annotated[
-        str, typer.Option(help="Working directory inside.", rich_help_panel=_CONTAINER)
-    ] = "/workspace",
+        str | None,
+        _text(
+            "--workdir",
+            help="Directory inside.",
+            panel=_CONTAINER,
+            metavar="DIR",
+            default="/workspace",
+        ),
+    ] = None,
     user: Annotated[
-        str | None, typer.Option(help="User, or user:group.", rich_help_panel=_CONTAINER)
+        str | None, _text("--user", help="USER or UID:GID.", panel=_CONTAINER, metavar="USER")
     ] = None,
     interactive: Annotated[
         bool, typer.Option("-it", help="Interactive, on a terminal.", rich_help_panel=_CONTAINER)
     ] = False,
     rm: Annotated[
-        bool, typer.Option("--rm/--no-rm", help="Remove it at its end.", rich_help_panel=_CONTAINER)
-    ] = True,
-    privileged: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--privileged/--no-privileged", help="All privileges.", rich_help_panel=_CONTAINER
+            "--rm/--no-rm",
+            help="Remove it at its end (default).",
+            rich_help_panel=_CONTAINER,
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
+    privileged: Annotated[
+        bool | None,
+        typer.Option(
+            "--privileged/--no-privileged",
+            help="All privileges.",
+            rich_help_panel=_CONTAINER,
+            show_default=False,
+        ),
+    ] = None,
     env: Annotated[
         list[str] | None,
         typer.Option(
-            "-e", "--env", help="NAME=VALUE, or NAME; repeatable.", rich_help_panel=_CONTAINER
+            "-e",
+            "--env",
+            help="NAME=VALUE, or NAME; repeatable.",
+            rich_help_panel=_CONTAINER,
+            metavar="VAR",
+            show_default=False,
         ),
     ] = None,
     gpus: Annotated[
-        str, typer.Option(help="GPUs, or none.", rich_help_panel=_ACCESS, metavar="SPEC")
-    ] = "all",
+        str | None,
+        _text("--gpus", help="GPUs, or none.", panel=_ACCESS, metavar="SPEC", default="all"),
+    ] = None,
     runtime: Annotated[
-        str, typer.Option(help="Container runtime, or none.", rich_help_panel=_ACCESS)
-    ] = "nvidia",
+        str | None,
+        _text(
+            "--runtime",
+            help="Container runtime, or none.",
+            panel=_ACCESS,
+            metavar="NAME",
+            default="nvidia",
+        ),
+    ] = None,
     network: Annotated[
-        str,
-        typer.Option(help="host, bridge, none, container:NAME, a name.", rich_help_panel=_ACCESS),
-    ] = "host",
+        str | None,
+        _text(
+            "--network",
+            help="host, bridge, none, container:NAME, a name.",
+            panel=_ACCESS,
+            metavar="MODE",
+            default="host",
+        ),
+    ] = None,
     port: Annotated[
         list[str] | None,
-        typer.Option("-p", "--port", help="HOST:CONTAINER; repeatable.", rich_help_panel=_ACCESS),
+        typer.Option(
+            "-p",
+            "--port",
+            help="HOST:CONTAINER; repeatable.",
+            rich_help_panel=_ACCESS,
+            metavar="PORTS",
+            show_default=False,
+        ),
     ] = None,
     volume: Annotated[
         list[str] | None,
         typer.Option(
-            "-v", "--volume", help="SOURCE:TARGET[:ro]; repeatable.", rich_help_panel=_ACCESS
+            "-v",
+            "--volume",
+            help="SOURCE:TARGET[:ro]; repeatable.",
+            rich_help_panel=_ACCESS,
+            metavar="MOUNT",
+            show_default=False,
         ),
     ] = None,
     mount_workspace: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--mount-workspace", help="Mount --context, /tmp and /mnt.", rich_help_panel=_ACCESS
+            "--mount-workspace",
+            help="Mount --context, /tmp and /mnt.",
+            rich_help_panel=_ACCESS,
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
     context: Annotated[
-        Path, typer.Option(help="The tree to mount.", rich_help_panel=_ACCESS)
+        Path, typer.Option("--context", help="The tree to mount.", rich_help_panel=_ACCESS)
     ] = Path(),
     hf_home: Annotated[
         str | None,
-        typer.Option(
+        _text(
             "--hf-home",
             "--hf-cache",
             help="Hugging Face cache, or none.",
-            rich_help_panel=_ACCESS,
-            show_default="$HF_HOME",
+            panel=_ACCESS,
+            metavar="DIR",
+            default="$HF_HOME",
         ),
     ] = None,
     use_nixl_gds: Annotated[
-        bool, typer.Option("--use-nixl-gds", help="GPUDirect Storage.", rich_help_panel=_ACCESS)
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--use-nixl-gds", help="GPUDirect Storage.", rich_help_panel=_ACCESS, show_default=False
+        ),
+    ] = None,
+    shm_size: Annotated[
+        str | None,
+        _text("--shm-size", help="Size of /dev/shm.", panel=_LIMITS, metavar="SIZE", default="10G"),
+    ] = None,
+    ulimit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ulimit",
+            help="NAME=SOFT[:HARD] in place of a default; repeatable.",
+            rich_help_panel=_LIMITS,
+            metavar="LIMIT",
+            show_default=False,
+        ),
+    ] = None,
+    ipc: Annotated[
+        str | None,
+        _text("--ipc", help="IPC namespace.", panel=_LIMITS, metavar="MODE", default="host"),
+    ] = None,
+    cap_add: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cap-add",
+            help="Capability; repeatable.",
+            rich_help_panel=_LIMITS,
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None, _text("--memory", help="Bound of memory.", panel=_LIMITS, metavar="SIZE")
+    ] = None,
+    cpus: Annotated[
+        str | None, _text("--cpus", help="Bound of processors.", panel=_LIMITS, metavar="NUMBER")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the command and do nothing.")
     ] = False,
@@ -133,43 +245,27 @@ def run(
 
       dynbuild run --mount-workspace --hf-home ~/.cache/huggingface --dry-run
     """
-    from dynbuild import launch, names
-
+    given = {key: value for key, value in locals().items() if value is not None}
     _check_command(command or [])
-    if image is not None:
-        names.check_image(image, origin="flag --image")
-    tree = str(context.expanduser().resolve()) if mount_workspace else None
-    request = RunRequest(
-        image=image or launch.default_image(repository, framework, target),
-        command=tuple(command or ()),
-        gpus=gpus,
-        runtime=runtime,
-        network=network,
-        interactive=interactive,
-        rm=rm,
-        privileged=privileged,
-        env=tuple(env or ()),
-        volumes=tuple(volume or ()),
-        ports=tuple(port or ()),
-        workdir=workdir,
-        user=user,
-        name=name,
-        entrypoint=entrypoint,
-        workspace=tree,
-        hf_home=_hf_home(hf_home, tree),
-        hf_token="HF_TOKEN" in os.environ,
-        nixl_gds=use_nixl_gds,
-    )
-    if image is None:
-        _check_framework(framework)
+    tree = context.expanduser().resolve()
+    settings = _settings(tree, config or [])
+    options = _options(settings, profile, given)
+    wanted = _Wanted.of(settings, framework, target, repository)
+    request = _request(options, wanted, tree, tuple(command or ()), interactive=interactive)
     if dry_run:
-        argv = launch.argv(request)
+        argv = _launch().argv(request)
         if format == "json":
             console.out_json({"argv": argv})
         else:
             console.out(shlex.join(argv))
         return
-    _start(request)
+    _start(request, wanted)
+
+
+def _launch() -> Any:
+    from dynbuild import launch
+
+    return launch
 
 
 def _check_command(command: list[str]) -> None:
@@ -181,22 +277,135 @@ def _check_command(command: list[str]) -> None:
         )
 
 
-def _check_framework(framework: str) -> None:
-    from dynbuild import names, settings
+def _settings(tree: Path, overlays: list[Path]) -> Settings:
+    from dynbuild import settings
 
-    catalog = settings.load(
-        templates=settings.templates_dir(), overlays=(), env={}, flags={}
-    ).catalog
-    if framework.lower() not in catalog.frameworks:
+    found = tree / settings.OVERLAY_NAME
+    return settings.load(
+        templates=settings.templates_dir(),
+        overlays=[*([found] if found.is_file() else []), *overlays],
+        env=os.environ,
+        flags={},
+    )
+
+
+def _options(settings: Settings, profile: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``[run]``, then of the profile, then of the flags."""
+    from dynbuild import names
+    from dynbuild.models import RunProfile
+
+    run = settings.catalog.run
+    if profile is not None and profile not in run.profiles:
         raise RequestError(
-            f"there is no framework '{framework}'",
-            hint=names.did_you_mean(framework, catalog.frameworks),
+            f"there is no profile '{profile}'",
+            origin="flag --profile",
+            hint=names.did_you_mean(profile, run.profiles)
+            if run.profiles
+            else f"make one: [run.profiles.{profile}] in dynbuild.toml",
+        )
+    chosen = run.profiles[profile] if profile is not None else RunProfile()
+    found: dict[str, Any] = {}
+    for field in RunProfile.model_fields:
+        values = (getattr(run, field), getattr(chosen, field), given.get(field))
+        said = [value for value in values if value is not None]
+        if said and isinstance(said[-1], list):
+            found[field] = [item for value in said for item in value]
+        elif said:
+            found[field] = said[-1]
+    found["ulimit"] = list({item.partition("=")[0]: item for item in found["ulimit"]}.values())
+    return found
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What names an image that is not given by name."""
+
+    framework: str
+    target: str
+    repository: str
+
+    @classmethod
+    def of(
+        cls, settings: Settings, framework: str | None, target: str | None, repository: str | None
+    ) -> _Wanted:
+        from dynbuild import names
+
+        request = settings.catalog.request
+        chosen = (framework or request.framework).lower()
+        if chosen not in settings.catalog.frameworks:
+            raise RequestError(
+                f"there is no framework '{chosen}'",
+                origin="flag --framework" if framework else None,
+                hint=names.did_you_mean(chosen, settings.catalog.frameworks),
+            )
+        return cls(
+            framework=chosen,
+            target=target or request.target,
+            repository=repository or request.repository,
         )
 
 
-def _hf_home(flag: str | None, workspace: str | None) -> str | None:
-    """Flag, then HF_HOME, then a folder of the mounted workspace; ``none`` clears it."""
-    found = flag or os.environ.get("HF_HOME") or ""
+def _request(
+    options: dict[str, Any],
+    wanted: _Wanted,
+    tree: Path,
+    command: tuple[str, ...],
+    *,
+    interactive: bool,
+) -> RunRequest:
+    from dynbuild import names
+
+    image = options.get("image")
+    if image is not None:
+        names.check_image(image, origin="flag --image")
+    workspace = str(tree) if options.get("mount_workspace") else None
+    return RunRequest(
+        image=image or _image(wanted, tree),
+        command=command,
+        gpus=options["gpus"],
+        runtime=options["runtime"],
+        network=options["network"],
+        shm_size=options["shm_size"],
+        interactive=interactive,
+        rm=options["rm"],
+        privileged=options.get("privileged", False),
+        env=tuple(options.get("env", ())),
+        volumes=tuple(options.get("volume", ())),
+        ports=tuple(options.get("port", ())),
+        workdir=options["workdir"],
+        user=options.get("user"),
+        name=options.get("name"),
+        entrypoint=options.get("entrypoint"),
+        workspace=workspace,
+        hf_home=_hf_home(options.get("hf_home"), workspace),
+        hf_token="HF_TOKEN" in os.environ,
+        nixl_gds=options.get("use_nixl_gds", False),
+        ulimits=tuple(options["ulimit"]),
+        ipc=options["ipc"],
+        cap_add=tuple(options.get("cap_add", ())),
+        memory=options.get("memory", ""),
+        cpus=options.get("cpus", ""),
+    )
+
+
+def _image(wanted: _Wanted, tree: Path) -> str:
+    """The newest image built from this tree that fits, else the conventional name."""
+    from dynbuild import launch, record
+
+    for built, result in record.finished(tree):
+        if result.get("status") != "done":
+            continue
+        for image in result.get("images", ()):
+            tags = [tag for tag in image["tags"] if tag.startswith(f"{wanted.repository}:")]
+            if tags and image["name"].startswith(f"{wanted.framework}-{wanted.target}-"):
+                console.say(f"image {tags[0]}: the newest build from {tree} ({built.id})")
+                return str(tags[0])
+    return launch.default_image(wanted.repository, wanted.framework, wanted.target)
+
+
+def _hf_home(option: str | None, workspace: str | None) -> str | None:
+    """Flag or profile, then HF_HOME, then a folder of the workspace; ``none`` clears it."""
+    found = option or os.environ.get("HF_HOME") or ""
     if found.lower() == "none":
         return None
     if not found:
@@ -204,12 +413,28 @@ def _hf_home(flag: str | None, workspace: str | None) -> str | None:
     return str(Path(found).expanduser().absolute())
 
 
-def _start(request: RunRequest) -> None:
+def _start(request: RunRequest, wanted: _Wanted) -> None:
     from dynbuild import launch, proc
     from dynbuild.engine import client, limits
 
     engine = client.find(os.environ)
     environment = engine.env(os.environ)
+    _check_image(request, wanted, engine, environment)
+    hard = limits.of_engine(engine.host, environment)
+    ulimits, said = launch.fit_ulimits(request.ulimits, hard)
+    for sentence in said:
+        console.warn(sentence)
+    if request.hf_home:
+        Path(request.hf_home).mkdir(parents=True, exist_ok=True)
+    argv = launch.argv(dataclasses.replace(request, ulimits=ulimits))
+    proc.replace([engine.docker, *argv[1:]], env=environment)
+
+
+def _check_image(
+    request: RunRequest, wanted: _Wanted, engine: Engine, environment: dict[str, str]
+) -> None:
+    from dynbuild import proc
+
     found = proc.run(
         [engine.docker, "image", "inspect", "--format", "{{.Id}}", request.image],
         env=environment,
@@ -218,14 +443,6 @@ def _start(request: RunRequest) -> None:
     if found.returncode != 0:
         raise NotReady(
             f"there is no image {request.image} on this engine",
-            hint="build it: dynbuild build --framework … --target …; "
-            "or name one: dynbuild run --image REF",
+            hint=f"build it: dynbuild build --framework {wanted.framework} "
+            f"--target {wanted.target}; or name another: dynbuild run --image REF",
         )
-    if request.hf_home:
-        Path(request.hf_home).mkdir(parents=True, exist_ok=True)
-    hard = limits.of_engine(engine.host, environment)
-    ulimits, said = launch.fit_ulimits(request.ulimits, hard)
-    for sentence in said:
-        console.warn(sentence)
-    argv = launch.argv(dataclasses.replace(request, ulimits=ulimits))
-    proc.replace([engine.docker, *argv[1:]], env=environment)

@@ -37,8 +37,8 @@ def render(request: RunRequest, *, services: bool) -> str:
         name = f"{name}-main"
     network = _network(request, services=services)
     main = _service(request, network, services=services)
-    mounted = [mount.source for mount in common.mounts(request)]
-    named = [source for source in mounted if source and not source.startswith(("/", "."))]
+    mounts = common.mounts(request)
+    named = [mount.source for mount in mounts if mount.source and not mount.is_path]
     file = common.given(
         {
             "services": {name: main, **(_services(request, network) if services else {})},

@@ -168,6 +168,7 @@ def _volumes(request: RunRequest, notes: list[str]) -> tuple[list[Node], list[No
         memory = {"medium": "Memory", "sizeLimit": quantity(request.shm_size)}
         volumes.append({"name": "shm", "emptyDir": memory})
         places.append({"name": "shm", "mountPath": _SHM})
+    sources: list[dict[str, Node]] = []
     by_source: dict[str, str] = {}
     for mount in mounts:
         source = _source(mount, notes)
@@ -177,6 +178,7 @@ def _volumes(request: RunRequest, notes: list[str]) -> tuple[list[Node], list[No
         name = known or f"volume-{len(volumes)}"
         if not known:
             volumes.append({"name": name, **source})
+            sources.append(source)
             by_source[mount.source] = name
         place: dict[str, Node] = {
             "name": name,
@@ -186,6 +188,8 @@ def _volumes(request: RunRequest, notes: list[str]) -> tuple[list[Node], list[No
         places.append(common.given(place))
         if left := [option for option in mount.options if option not in ("ro", "rw", "")]:
             notes.append(f"-v {mount.source}:{mount.target}: without {','.join(left)}.")
+    if any("hostPath" in source for source in sources):
+        notes.append("-v: a path is one of the node that runs the Pod.")
     return volumes, places
 
 

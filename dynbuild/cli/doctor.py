@@ -1,0 +1,128 @@
+"""``dynbuild doctor`` and ``dynbuild env``: what this machine has, and what to tell others."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dynbuild.cli import console
+from dynbuild.errors import NotReady
+
+if TYPE_CHECKING:
+    from dynbuild.doctor import Check
+
+_COLOURS = {"ok": "green", "warning": "yellow", "problem": "red", "absent": "dim"}
+_MARK = max(map(len, _COLOURS))
+
+_Context = Annotated[Path, typer.Option("--context", help="Folder of Dynamo's source.")]
+
+
+def doctor(
+    format: Annotated[
+        Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
+    ] = "table",
+    context: _Context = Path(),
+) -> None:
+    """Examine this machine: is it ready to build and run, and what would make it so?
+
+    Nothing is changed, and nothing outside this machine and its engine is asked.  The
+    exit status is 3 where no engine answers or it has no buildx.
+
+    [bold]Examples[/bold]
+
+      dynbuild doctor
+
+      dynbuild doctor --context ~/dynamo --format json
+    """
+    from dynbuild import doctor as doctors
+
+    checks = doctors.examine(os.environ, context.expanduser().resolve())
+    if format == "json":
+        console.out_json(
+            {
+                "schema": 1,
+                "ready": doctors.ready(checks),
+                "checks": [dataclasses.asdict(check) for check in checks],
+            }
+        )
+    else:
+        for line in _table(checks):
+            console.out(line)
+    problems = [check for check in checks if check.status == "problem"]
+    if problems:
+        raise NotReady(
+            f"this machine is not ready: {', '.join(check.name for check in problems)}",
+            hint=problems[0].remedy or None,
+        )
+
+
+def _table(checks: tuple[Check, ...]) -> list[str]:
+    """A line or more a check; its remedy is on lines of its own."""
+    first = max(len(check.name) for check in checks)
+    column = first + _MARK + 4
+    lines = []
+    for check in checks:
+        mark = console.style(check.status, _COLOURS[check.status], sys.stdout)
+        head = f"{check.name:<{first}}  {mark}{' ' * (_MARK - len(check.status) + 2)}"
+        value, *rest = _wrapped(check.value, column) or [""]
+        lines += [f"{head}{value}".rstrip(), *(" " * column + line for line in rest)]
+        if check.remedy:
+            start, *more = _wrapped(check.remedy, column + 3)
+            lines.append(f"{' ' * column}-> {start}")
+            lines += [" " * (column + 3) + line for line in more]
+    return lines
+
+
+def _wrapped(text: str, column: int) -> list[str]:
+    return textwrap.wrap(text, console.WIDTH - column, break_on_hyphens=False)
+
+
+def env(
+    format: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="For people, or for programs.")
+    ] = "text",
+    context: _Context = Path(),
+) -> None:
+    """Print what a bug report needs: versions, the engine, git, and all variables.
+
+    Values that are, or may be, secrets are masked: only their length is shown.  Read the
+    output all the same before you publish it.
+
+    [bold]Examples[/bold]
+
+      dynbuild env > report.txt
+
+      dynbuild env --format json
+    """
+    from dynbuild import environment
+
+    found = dataclasses.asdict(environment.capture(os.environ, context.expanduser().resolve()))
+    if format == "json":
+        console.out_json(found)
+        return
+    for line in _text(found):
+        console.out(line)
+
+
+def _text(found: dict[str, Any]) -> list[str]:
+    single = {name: value for name, value in found.items() if not isinstance(value, dict)}
+    lines = [f"{name:<8}  {value}" for name, value in single.items()]
+    for title, rows in found.items():
+        if isinstance(rows, dict):
+            joint = "=" if title == "variables" else ": "
+            lines += ["", f"{title}:", *(f"  {k}{joint}{_line(v)}" for k, v in rows.items())]
+    return lines
+
+
+def _line(value: object) -> str:
+    """*value* on one line, with nothing in it that would move a terminal's cursor."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = "none" if value is None else str(value)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from dynbuild import environment, launch, machine, proc, version
 from dynbuild.engine import client, limits, private
@@ -25,6 +25,7 @@ from dynbuild.engine.client import Engine
 from dynbuild.errors import DynbuildError, NotReady
 
 Status = Literal["ok", "warning", "problem", "absent"]
+_T = TypeVar("_T")
 
 _PATIENCE = 5.0
 _GB = 1000**3
@@ -74,12 +75,13 @@ class _Host:
     _answers: dict[str, Any] = field(default_factory=dict)
     _locks: dict[str, Lock] = field(default_factory=dict)
 
-    def once(self, name: str, ask: Callable[[], Any]) -> Any:
+    def once(self, name: str, ask: Callable[[], _T]) -> _T:
         """The answer to *ask*; whoever comes second waits for it."""
         with self._locks.setdefault(name, Lock()):
             if name not in self._answers:
                 self._answers[name] = ask()
-            return self._answers[name]
+            answer: _T = self._answers[name]
+            return answer
 
     def run(self, *argv: str, env: Mapping[str, str] | None = None) -> proc.Completed:
         """A program's answer; an error where it gives none in time."""
@@ -103,7 +105,7 @@ class _Host:
     @property
     def found(self) -> Engine | NotReady:
         """The engine, or why there is none."""
-        return self.once("found", functools.partial(_find, self.env))  # type: ignore[no-any-return]
+        return self.once("found", functools.partial(_find, self.env))
 
     @property
     def engine(self) -> Engine | None:
@@ -119,12 +121,12 @@ class _Host:
     @property
     def info(self) -> dict[str, Any]:
         """What ``docker info`` says; empty where no engine answers."""
-        return self.once("info", functools.partial(_info, self))  # type: ignore[no-any-return]
+        return self.once("info", functools.partial(_info, self))
 
     @property
     def smi(self) -> proc.Completed | None:
         """What ``nvidia-smi`` says; ``None`` where there is none."""
-        return self.once("smi", self._smi)  # type: ignore[no-any-return]
+        return self.once("smi", self._smi)
 
     def _smi(self) -> proc.Completed | None:
         program = self.which("nvidia-smi")

@@ -169,7 +169,7 @@ def _libraries() -> dict[str, str]:
 # --- masking
 
 # Nobody reads a longer one, and it could keep the patterns below busy for long.
-_LONGEST = 20_000
+_LONGEST = 10_000
 
 
 def mask(name: str, value: str) -> str:
@@ -272,7 +272,7 @@ def secret_value(name: str, value: str) -> bool:
 # The password ends at the last @: one that is not encoded may hold any of / ? # @.
 _USERINFO = re.compile(r"://([^\s/?#@:]*:\S*|[^\s/?#]*)@")
 _PLAIN_USER = re.compile(r"[a-z][a-z._-]{0,15}")
-_BARE_LOGIN = re.compile(r"([^\s:@/]+:[^\s@]+)@(?!sha\d)[\w.-]+(:\d+)?/?")
+_BARE_LOGIN = re.compile(r"([^\s:@/]+:(?!//)[^\s@]+)@(?!sha\d)[\w.-]+(:\d+)?/?")
 _PREFIXED = re.compile(
     r"(?:gh[oprsu]_|github_pat_|gl[a-z]{2,4}-|dckr_(?:pat|oat)_|hf_|npm_|pypi-|nvapi-|hv[bsr]\."
     r"|xox[a-z]-|xoxe\.|xapp-|ya29\.|GOCSPX-|AGE-SECRET-KEY-|dop_v1_|shp[a-z]{2}_|ATATT"
@@ -284,6 +284,11 @@ _PREFIXED = re.compile(
 _BEARER = re.compile(
     r"\b(?:bearer\s+(?P<token>\S{8,})|basic\s+(?P<login>(?=\S*[A-Z0-9=])[\w+/-]{8,}=*))",
     re.IGNORECASE,
+)
+# What AWS makes of secret keys; one in a hundred happens to read like words.
+_AWS_SECRET = re.compile(
+    r"(?<![\w/+.-])(?=\D{0,39}\d)(?=[^a-z]{0,39}[a-z])(?=[^A-Z]{0,39}[A-Z])"
+    r"[A-Za-z0-9+][A-Za-z0-9/+]{39}(?![\w/+.-])"
 )
 _HOOK = re.compile(
     r"(?:hooks\.slack\.com/\w+|discord(?:app)?\.com/api/webhooks|\.webhook\.office\.com)/(\S+)"
@@ -306,7 +311,8 @@ def _logins(text: str) -> Iterable[_Span]:
 
 
 def _known(text: str) -> Iterable[_Span]:
-    yield from (found.span() for found in _PREFIXED.finditer(text))
+    for pattern in (_PREFIXED, _AWS_SECRET):
+        yield from (found.span() for found in pattern.finditer(text))
     for found in _BEARER.finditer(text):
         yield found.span("login" if found["login"] else "token")
     yield from (found.span(1) for found in _HOOK.finditer(text))
@@ -367,7 +373,8 @@ def _random(piece: str, hashes: bool) -> bool:
         return False
     if _HEX.fullmatch(piece):
         return not hashes and len(piece) >= _SHORTEST_HEX and entropy(piece) >= _HEX_ENTROPY
-    odd = "".join(part for part in re.split(r"[-_./+~%\\=]", piece) if not _written(part))
+    parts = re.split(r"[-_./+~%\\=]", piece)
+    odd = "".join(p for p in parts if not (_written(p) or (hashes and _HEX.fullmatch(p))))
     return len(odd) >= 16 and entropy(odd) >= _ENTROPY
 
 
@@ -376,4 +383,8 @@ def _written(part: str) -> bool:
     if len(part) <= 10 and part.isalnum() and (part.islower() or part.isupper()):
         return True
     words = _WORD.findall(part)
-    return bool(words) and len(part) / len(words) >= 4 and max(map(len, words)) <= 24
+    if not words or max(map(len, words)) > 24:
+        return False
+    # The longer it is, the less likely are long words by chance alone, and digits in one.
+    mean = 3 if part.isalpha() else 4 if len(part) < 24 else 6
+    return len(part) / len(words) >= mean

@@ -28,6 +28,7 @@ class RunRequest:
         network: host, bridge, none, container:NAME, or a network's name.
         shm_size: Size of /dev/shm.
         interactive: ``-it``.
+        stdin: ``-i`` alone, for a program that reads a pipe.
         rm: Remove the container at its end.
         privileged: All privileges.
         env: ``NAME=VALUE``, or ``NAME`` for the caller's value.
@@ -57,6 +58,7 @@ class RunRequest:
     network: str = "host"
     shm_size: str = "10G"
     interactive: bool = False
+    stdin: bool = False
     rm: bool = True
     privileged: bool = False
     env: tuple[str, ...] = ()
@@ -165,7 +167,7 @@ def _devices_and_terminal(request: RunRequest) -> tuple[str, ...]:
     runtime = request.runtime if gpus and request.runtime.lower() != "none" else ""
     return (
         *(("--gpus", request.gpus) if gpus else ()),
-        *(("-it",) if request.interactive else ()),
+        *(("-it",) if request.interactive else ("-i",) if request.stdin else ()),
         *(("--rm",) if request.rm else ()),
         "--network",
         request.network,

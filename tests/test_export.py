@@ -147,6 +147,7 @@ def test_services_where_there_is_one_container_are_refused(format_):
 @pytest.mark.parametrize(
     ("format_", "fields", "said"),
     [
+        ("systemd", {"name": "a b"}, "no name for a container"),
         ("compose", {"volumes": ("a:b:c:d",)}, "-v a:b:c:d is no SOURCE:TARGET"),
         ("compose", {"volumes": ("/a:b",)}, "-v /a:b is no SOURCE:TARGET"),
         ("k8s", {"volumes": ("~/a:/b",)}, "'~/a' is neither a path nor"),

@@ -4,6 +4,8 @@ import os
 import resource
 import socket
 import stat
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,12 +54,12 @@ def env(tmp_path):
     return {"PATH": str(tmp_path / "bin"), "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
 
 
-def read(env, info=INFO, *, image_user=host.IMAGE_USER, on=None, **fields):
+def read(caller, info=INFO, *, image_user=host.IMAGE_USER, on=None, **fields):
     """``host.read`` with docker's answer given."""
     return host.read(
         request(**fields),
         on or engine(),
-        env,
+        caller,
         image_user=image_user,
         ask=lambda argv, _env: json.dumps(info) if argv[1] == "info" else "",
     )
@@ -211,9 +213,11 @@ def test_a_socket_that_listens_is_found(env, family, address):
 
 
 def test_a_connection_is_no_listener():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            assert client.getsockname() not in host.listening()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        assert client.getsockname() not in host.listening()
 
 
 def test_addresses_as_the_kernel_writes_them(tmp_path, monkeypatch):
@@ -223,7 +227,7 @@ def test_addresses_as_the_kernel_writes_them(tmp_path, monkeypatch):
         "tcp6": "   0: 00000000000000000000000000000000:094B 0:0 0A 0\n"
         "   1: 0000000000000000FFFF00000100007F:1F90 0:0 0A 0\n",
     }
-    if os.sys.byteorder != "little":
+    if sys.byteorder != "little":
         pytest.skip("written on a little-endian machine")
     for name, text in rows.items():
         (tmp_path / name).write_text(title + text, encoding="ascii")
@@ -302,9 +306,7 @@ def test_direct_access_is_what_the_file_system_says(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_direct_access_on_a_tmpfs(tmp_path_factory):
-    import tempfile
-
+def test_direct_access_on_a_tmpfs():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         assert host.takes_direct(Path(folder)) is opens_directly(Path(folder))
         assert list(Path(folder).iterdir()) == []
@@ -394,20 +396,20 @@ class Found:
 
 
 @pytest.mark.parametrize(
-    ("mode", "owner", "group", "user", "may"),
+    ("bits", "user", "may"),
     [
-        (0o755, 1000, 1000, DYNAMO, True),
-        (0o555, 1000, 1000, DYNAMO, False),
-        (0o577, 1000, 0, DYNAMO, False),
-        (0o775, 5, 0, DYNAMO, True),
-        (0o755, 5, 0, DYNAMO, False),
-        (0o757, 5, 0, DYNAMO, False),
-        (0o757, 5, 5, DYNAMO, True),
-        (0o1777, 0, 0, DYNAMO, True),
-        (0o755, 5, 5, DYNAMO, False),
-        (0o765, 5, 0, DYNAMO, False),
-        (0o000, 5, 5, Identity(uid=0, groups=frozenset({0})), True),
-        (0o775, 5, 77, Identity(uid=9, groups=frozenset({0, 77})), True),
+        ((0o755, 1000, 1000), DYNAMO, True),
+        ((0o555, 1000, 1000), DYNAMO, False),
+        ((0o577, 1000, 0), DYNAMO, False),
+        ((0o775, 5, 0), DYNAMO, True),
+        ((0o755, 5, 0), DYNAMO, False),
+        ((0o757, 5, 0), DYNAMO, False),
+        ((0o757, 5, 5), DYNAMO, True),
+        ((0o1777, 0, 0), DYNAMO, True),
+        ((0o755, 5, 5), DYNAMO, False),
+        ((0o765, 5, 0), DYNAMO, False),
+        ((0o000, 5, 5), Identity(uid=0, groups=frozenset({0})), True),
+        ((0o775, 5, 77), Identity(uid=9, groups=frozenset({0, 77})), True),
     ],
     ids=[
         "owner",
@@ -424,7 +426,8 @@ class Found:
         "own group",
     ],
 )
-def test_mode_bits_of_a_folder(monkeypatch, tmp_path, mode, owner, group, user, may):
+def test_mode_bits_of_a_folder(monkeypatch, tmp_path, bits, user, may):
+    mode, owner, group = bits
     monkeypatch.setattr(Path, "stat", lambda _: Found(stat.S_IFDIR | mode, owner, group))
     assert host.may_write(tmp_path, user) is may
 

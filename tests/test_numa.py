@@ -113,7 +113,7 @@ def test_what_other_machines_say(name, gpus):
         "",
         "\tGPU0\nGPU0\t X \n",
         "GPU0\t X \t0-3\t0\n",
-        "        GPU0    CPU Affinity    NUMA Affinity   GPU NUMA ID\nNIC0     X      0-3    0    N/A",
+        "        GPU0    CPU Affinity    NUMA Affinity\nNIC0     X      0-3    0",
     ],
     ids=["nothing", "no titles", "no header", "no gpu row"],
 )

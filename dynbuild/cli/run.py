@@ -90,6 +90,9 @@ def run(
     interactive: Annotated[
         bool, typer.Option("-it", help="Interactive, on a terminal.", rich_help_panel=_CONTAINER)
     ] = False,
+    stdin: Annotated[
+        bool, typer.Option("-i", help="Pass standard input on.", rich_help_panel=_CONTAINER)
+    ] = False,
     rm: Annotated[
         bool | None,
         typer.Option(
@@ -251,7 +254,9 @@ def run(
     settings = _settings(tree, config or [])
     options = _options(settings, profile, given)
     wanted = _Wanted.of(settings, framework, target, repository)
-    request = _request(options, wanted, tree, tuple(command or ()), interactive=interactive)
+    request = dataclasses.replace(
+        _request(options, wanted, tree, tuple(command or ())), interactive=interactive, stdin=stdin
+    )
     if dry_run:
         argv = _launch().argv(request)
         if format == "json":
@@ -350,8 +355,6 @@ def _request(
     wanted: _Wanted,
     tree: Path,
     command: tuple[str, ...],
-    *,
-    interactive: bool,
 ) -> RunRequest:
     from dynbuild import names
 
@@ -366,7 +369,6 @@ def _request(
         runtime=options["runtime"],
         network=options["network"],
         shm_size=options["shm_size"],
-        interactive=interactive,
         rm=options["rm"],
         privileged=options.get("privileged", False),
         env=tuple(options.get("env", ())),

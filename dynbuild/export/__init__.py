@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dynbuild import names
 from dynbuild.errors import RequestError
-from dynbuild.export import compose, devcontainer, k8s, systemd
+from dynbuild.export import common, compose, devcontainer, k8s, systemd
 from dynbuild.launch import RunRequest
 
 FORMATS = ("compose", "k8s", "devcontainer", "systemd")
@@ -47,6 +47,7 @@ def export(
             f"a {format} file starts one container, not NATS and etcd too",
             hint="export compose or k8s, or start them by themselves",
         )
+    common.check_name(request)
     if format == "compose":
         text = compose.render(request, services=services)
     elif format == "k8s":

@@ -30,8 +30,8 @@ _YAML_WORDS = frozenset(("true", "false", "null", "yes", "off"))
 _SECRET = re.compile(
     r"(token|secret|password|passwd|passphrase|credential|key|auth|_pat)s?(_|$)", re.IGNORECASE
 )
-# Docker's rule for the names of volumes.
-_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+# Docker's rule for the names of containers and volumes.
+_DOCKER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 # RFC 1123: at most 63 characters in a label.
 _LABEL_LENGTH = 63
 
@@ -99,11 +99,9 @@ def is_secret(name: str) -> bool:
 
 def secret_notes(request: RunRequest) -> list[str]:
     """A sentence for each variable whose value should not stand in a file."""
-    return [
-        f"-e {name}: looks like a secret, and its value stands in this file"
-        for name, value in variables(request).items()
-        if value and is_secret(name)
-    ]
+    pairs = (text.partition("=") for text in launch.environment(request))
+    found = dict.fromkeys(name for name, _, value in pairs if value and is_secret(name))
+    return [f"-e {name}: looks like a secret; pass the name without its value." for name in found]
 
 
 def mounts(request: RunRequest) -> tuple[Mount, ...]:
@@ -123,7 +121,7 @@ def _mount(text: str) -> Mount:
         raise RequestError(f"-v {text} is no SOURCE:TARGET[:OPTIONS] with an absolute target")
     options = tuple(parts[2].split(",")) if parts[2:] else ()
     mount = Mount(parts[0], parts[1], options)
-    if mount.source and not mount.is_path and not _VOLUME_NAME.fullmatch(mount.source):
+    if mount.source and not mount.is_path and not _DOCKER_NAME.fullmatch(mount.source):
         raise RequestError(
             f"-v {text}: '{mount.source}' is neither a path nor the name of a volume",
             hint="a path starts with / or ./",
@@ -186,6 +184,19 @@ def _gpu_error(text: str) -> RequestError:
         f"--gpus {text} is no choice of GPUs",
         hint="all, a number, none, device=0, or for several --gpus '\"device=0,1\"'",
     )
+
+
+def check_name(request: RunRequest) -> None:
+    """Refuse a name of the container that Docker would refuse.
+
+    Raises:
+        RequestError: It is one.
+    """
+    if request.name and not _DOCKER_NAME.fullmatch(request.name):
+        raise RequestError(
+            f"--name {request.name} is no name for a container",
+            hint="letters, digits, '_', '.' and '-', two at least, a letter or digit first",
+        )
 
 
 def dns_name(request: RunRequest) -> str:

@@ -78,7 +78,7 @@ def requests(draw):
         env=(*(f"{name}={value}" for name, value in set_here.items()), *passed),
         volumes=tuple(f"{source}:{target}{mode}" for source, target, mode in mounts),
         workdir=draw(paths),
-        name=draw(st.none() | texts.filter(bool)),
+        name=draw(st.none() | st.from_regex(r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]{1,9}\Z")),
         user=draw(st.none() | st.sampled_from(("root", "0", "1234", "1:2", "ada", "ada:staff"))),
         gpus=draw(st.sampled_from(("all", "none", "3", "device=1", '"device=0,1",driver=nvidia'))),
         network=draw(st.sampled_from(("host", "bridge", "none", "lab", "container:a"))),

@@ -302,6 +302,8 @@ def _security(host: _Host) -> _Finding:
     if "name=userns" in options:
         remedy = "files in mounts belong to mapped ids: run with --userns=host"
         return "warning", "the engine maps user ids", remedy
+    if not host.info:
+        return "absent", "SELinux does not enforce; there is no engine to ask", ""
     return "ok", "neither rootless, nor SELinux, nor mapped user ids", ""
 
 
@@ -510,7 +512,7 @@ def _git(host: _Host) -> _Finding:
 def _s3(host: _Host) -> _Finding:
     source = _aws(host.env)
     if source:
-        return "ok", f"AWS credentials: {source}", ""
+        return "ok", f"AWS credentials from {source}", ""
     return "absent", "no AWS credentials; only a cache in S3 needs them", ""
 
 

@@ -240,8 +240,8 @@ def identity(request: RunRequest, image_user: str, env: Mapping[str, str]) -> Id
     # launch adds group 0 to every other user than root that is asked for.
     groups = {0} if request.user is not None else set()
     if name == "dynamo" and request.image.endswith("local-dev"):
-        uid = int(env.get("SUDO_UID") or os.getuid())
-        groups |= {0, int(env.get("SUDO_GID") or os.getgid())}
+        uid = _number(env.get("SUDO_UID", ""), os.getuid())
+        groups |= {0, _number(env.get("SUDO_GID", ""), os.getgid())}
     elif name == "dynamo":
         uid = 1000
     elif name in ("", "root"):
@@ -256,6 +256,10 @@ def identity(request: RunRequest, image_user: str, env: Mapping[str, str]) -> Id
         # The group of dynamo, of root, and of a number that the image does not know.
         groups.add(0)
     return Identity(uid=uid, groups=frozenset(groups))
+
+
+def _number(text: str, default: int) -> int:
+    return int(text) if text.isdecimal() else default
 
 
 def may_write(path: Path, user: Identity) -> bool:

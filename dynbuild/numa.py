@@ -15,6 +15,7 @@ from dynbuild.errors import RequestError
 
 _TITLES = re.compile(r"CPU Affinity|NUMA Affinity|GPU NUMA ID")
 _ROW = re.compile(r"GPU(\d+)\b(.*)")
+_MOST = 1 << 16  # more processors or nodes than Linux can be built for
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -92,7 +93,7 @@ def parse_list(text: str) -> frozenset[int]:
     for part in filter(None, text.strip().split(",")):
         first, dash, last = part.partition("-")
         low, high = int(first), int(last) if dash else int(first)
-        if low < 0 or high < low:
+        if not 0 <= low <= high < _MOST:
             raise ValueError(f"'{part}' is no range")
         found.update(range(low, high + 1))
     return frozenset(found)
@@ -230,13 +231,14 @@ def _count(spec: str, text: str) -> int:
 def resolve(selection: Selection, gpus: Collection[Gpu]) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
     """The GPUs that *selection* means, and those it names that the machine has not.
 
-    A number of GPUs means the first ones: so does the NVIDIA runtime.  Of ``0:1``, a slice
+    A number of GPUs means the first ones, as it does for the NVIDIA runtime; of a number that
+    is too high the first GPU that is not there is named.  Of ``0:1``, a slice
     of a GPU, the GPU counts.
     """
     ordered = sorted(gpus, key=lambda gpu: gpu.index)
     if selection.count is not None:
         wanted = len(ordered) if selection.count < 0 else selection.count
-        return tuple(ordered[:wanted]), tuple(map(str, range(len(ordered), wanted)))
+        return tuple(ordered[:wanted]), (str(len(ordered)),) * (wanted > len(ordered))
     by_name = {str(gpu.index): gpu for gpu in ordered} | {
         gpu.uuid.lower(): gpu for gpu in ordered if gpu.uuid
     }

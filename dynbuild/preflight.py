@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -180,7 +181,10 @@ def parse_port(text: str) -> Port | None:
 
 def _range(text: str) -> range:
     first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
+    low, high = int(first), int(last or first)
+    if not 0 <= low <= high < 1 << 16:
+        raise ValueError(f"'{text}' is no port")
+    return range(low, high + 1)
 
 
 def disk_cache(request: RunRequest, env: Mapping[str, str]) -> str | None:
@@ -351,11 +355,11 @@ def _wild(address: str) -> bool:
 def _services(request: RunRequest, host: Host) -> Iterator[Finding]:
     if request.network != "host":
         return
-    words = " ".join((request.entrypoint or "", *request.command))
+    started = _started(request)
     for port, (service, program) in SERVICES.items():
         if not _listens(host, "", port):
             continue
-        if re.search(rf"(?:^|[\s/;&|'\"]){re.escape(program)}(?:$|[\s;&|'\"])", words):
+        if any(_starts(text, program) for text in started):
             yield Finding(
                 "port-taken",
                 f"{program} cannot start: port {port} of this host is taken",
@@ -370,23 +374,37 @@ def _services(request: RunRequest, host: Host) -> Iterator[Finding]:
             )
 
 
+def _started(request: RunRequest) -> list[str]:
+    """The program of the container, and the scripts that a shell gets with ``-c``."""
+    program = request.entrypoint or next(iter(request.command), "")
+    pairs = itertools.pairwise(request.command)
+    return [program, *(after for word, after in pairs if re.fullmatch(r"-[a-z]*c", word))]
+
+
+def _starts(script: str, program: str) -> bool:
+    """Whether *program* stands where *script* names a command, not an argument of one."""
+    at = r"(?:^|[;&|(\n]|\b(?:exec|nohup)\s)\s*(?:[^\s;&|]*/)?"
+    return re.search(rf"{at}{re.escape(program)}(?=$|[\s;&|)])", script) is not None
+
+
 def _network(request: RunRequest, host: Host) -> Iterator[Finding]:
     if request.network != "none":
         return
-    lost = ["-p"] if request.ports else []
     set_here = variables(request, host.passed)
     offline = any(set_here.get(name, "").lower() not in _FALSE for name in _OFFLINE)
     names = {entry.partition("=")[0] for entry in launch.environment(request)}
-    if not offline:
-        lost += [f"the download of {model}" for model in _models(request.command)]
-        if request.hf_home and "HF_TOKEN" in names:
-            lost.append("HF_TOKEN for downloads into the Hugging Face cache")
-    lost += [name for name in ("NATS_SERVER", "ETCD_ENDPOINTS") if name in names]
+    downloads = [f"the download of {model}" for model in _models(request.command)]
+    if request.hf_home and "HF_TOKEN" in names:
+        downloads.append("HF_TOKEN for downloads into the Hugging Face cache")
+    hub = bool(downloads) and not offline
+    services = [name for name in ("NATS_SERVER", "ETCD_ENDPOINTS") if name in names]
+    lost = [*(("-p",) if request.ports else ()), *(downloads if hub else ()), *services]
     if lost:
         yield Finding(
             "network-none",
-            f"with --network none these have no use: {', '.join(lost)}",
-            "another --network; or fill the cache first and set -e HF_HUB_OFFLINE=1",
+            f"with --network none nothing comes of {', '.join(lost)}",
+            "another --network"
+            + ("; or fill the cache first and set -e HF_HUB_OFFLINE=1" if hub else ""),
         )
 
 
@@ -419,7 +437,7 @@ def _mounts(request: RunRequest, host: Host) -> Iterator[Finding]:
             yield Finding(
                 "mount-missing",
                 f"{mount.source} does not exist: docker makes it, empty and root's own",
-                f"mkdir -p {mount.source}, or correct the path",
+                f"mkdir -p {shlex.quote(mount.source)}, or correct the path",
             )
         elif mount.writable is False and not mount.read_only:
             yield Finding(
@@ -432,7 +450,7 @@ def _mounts(request: RunRequest, host: Host) -> Iterator[Finding]:
         yield Finding(
             "hf-cache",
             f"the Hugging Face cache {cache.source} does not exist",
-            f"mkdir -p {cache.source}; or --hf-home none",
+            f"mkdir -p {shlex.quote(cache.source)}; or --hf-home none",
         )
     elif cache is not None and cache.writable is False:
         yield Finding(
@@ -447,8 +465,9 @@ def _is_workspace(request: RunRequest, mount: Mount) -> bool:
 
 
 def _allow(path: str) -> str:
-    # Every user of the images is in group 0 (facts: user model).
-    return f"chgrp -R 0 {path} && chmod -R g+rwX {path}; or a --user that may"
+    # Every user of the images is in group 0, and --user goes before chown (facts: user model).
+    word = shlex.quote(path)
+    return f"a --user that may; or let group 0: chgrp 0 {word} && chmod g+rwx {word}"
 
 
 def _disk(request: RunRequest, host: Host) -> Iterator[Finding]:

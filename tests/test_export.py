@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import io
 import json
 import re
 import shutil
@@ -23,6 +24,7 @@ from tests.export import (
     read_words,
     requests,
     texts,
+    unquoted,
     variables,
 )
 
@@ -35,6 +37,9 @@ FILES = {
 }
 
 every_request = pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="needs systemd-analyze"
+)
 every_format = pytest.mark.parametrize("format_", FORMATS)
 
 
@@ -169,6 +174,14 @@ def test_what_no_engine_takes_is_refused(format_, fields, said):
     assert said in caught.value.message
 
 
+def test_no_field_of_the_request_is_forgotten():
+    known = """image command gpus runtime network shm_size interactive stdin rm privileged env
+        volumes ports workdir user name entrypoint workspace hf_home hf_token nixl_gds ulimits
+        ipc cap_add memory cpus cpuset_cpus cpuset_mems"""
+    # A new one needs a place, or a sentence, in every format; then it may stand here.
+    assert {field.name for field in dataclasses.fields(RunRequest)} == set(known.split())
+
+
 # YAML
 
 nodes = st.recursive(
@@ -260,7 +273,8 @@ def test_compose_says_what_the_request_says(request):
     assert found.get("working_dir") == request.workdir
     assert found.get("user") == request.user
     assert found.get("privileged", False) is request.privileged
-    assert found.get("tty", False) is found.get("stdin_open", False) is request.interactive
+    assert found.get("tty", False) is request.interactive
+    assert found.get("stdin_open", False) is (request.interactive or request.stdin)
     assert found["ipc"] == request.ipc
     assert found["shm_size"] == request.shm_size
     assert found.get("mem_limit", "") == request.memory
@@ -418,6 +432,7 @@ def test_a_pod_says_what_the_request_says(request):
     assert spec.get("hostIPC", False) is (request.ipc == "host")
     assert inside["securityContext"].get("privileged", False) is request.privileged
     assert inside.get("tty", False) is request.interactive
+    assert inside.get("stdin", False) is (request.interactive or request.stdin)
 
 
 def unexpanded(text):
@@ -568,13 +583,21 @@ def test_a_devcontainer_says_what_the_request_says(request):
     assert found.get("containerEnv", {}) == {k: v for k, v in wanted.items() if v is not None}
     passed = {k: f"${{localEnv:{k}}}" for k, v in wanted.items() if v is None}
     assert found.get("remoteEnv", {}) == passed
-    told = [
-        next(csv.reader([line], strict=True)) for line in found["mounts"][3:] if "\n" not in line
+    told = set()
+    for line in found["mounts"][3:]:
+        (fields,) = csv.reader(io.StringIO(line, newline=""), strict=True)
+        words = dict.fromkeys(("source", "target", "type", "readonly"), "")
+        words |= {
+            name: value or name for name, _, value in (field.partition("=") for field in fields)
+        }
+        told.add((words["source"], words["target"], words["readonly"] == "readonly"))
+    asked = [
+        m for m in common.mounts(request) if m.target.rstrip("/") not in ("/workspace", "/tmp")
     ]
-    for fields in told:
-        assert {field.partition("=")[0] for field in fields} <= {
-            "source", "target", "type", "readonly"
-        }  # fmt: skip
+    folder = "${localWorkspaceFolder}/"
+    assert told == {
+        (f"{folder * m.source.startswith('.')}{m.source}", m.target, m.read_only) for m in asked
+    }
 
 
 def test_a_devcontainer_has_the_options_of_the_launcher():
@@ -629,7 +652,7 @@ def test_a_devcontainer_is_named_after_the_framework():
 def test_a_devcontainer_says_what_it_cannot_do():
     request = dataclasses.replace(REQUESTS["everything"], env=("A=${localEnv:B}",))
     said = comments(made(request, "devcontainer"))
-    for word in ("--entrypoint", "The command", "-it", "no way to escape", "without rslave"):
+    for word in ("--entrypoint", "The command", "-i, -t", "no way to escape", "without rslave"):
         assert word in said
 
 
@@ -642,7 +665,7 @@ def test_a_devcontainer_says_what_it_cannot_do():
 def test_a_unit_runs_the_command_of_the_launcher(request):
     unit = read_unit(made(request, "systemd"))
     name = request.name or common.dns_name(request)
-    wanted = launch.argv(dataclasses.replace(request, interactive=False, name=name))
+    wanted = launch.argv(dataclasses.replace(request, interactive=False, stdin=False, name=name))
     assert [read_words(line) for line in unit["ExecStart"]] == [list(wanted)]
     assert [read_words(line) for line in unit["ExecStop"]] == [["docker", "stop", name]]
     passed = None in variables(request).values()
@@ -658,7 +681,7 @@ def test_a_unit_starts_after_docker_and_again_after_a_failure():
 
 def test_a_unit_has_no_terminal():
     text = made(dataclasses.replace(TYPICAL, interactive=True), "systemd")
-    assert "# -it: left out" in text
+    assert "# -i, -t: left out" in text
     assert "-it" not in read_words(read_unit(text)["ExecStart"][0])
 
 
@@ -681,21 +704,36 @@ def test_words_are_quoted_by_the_rules_of_systemd(word, quoted):
     assert systemd.quoted(word) == quoted
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-@every_request
-def test_systemd_takes_the_unit(request_, tmp_path):
+def verify(tmp_path, text, level):
+    """systemd's word on a unit, with another program, as there may be no docker here."""
     (tmp_path / "docker.service").write_text("[Service]\nExecStart=/bin/true\n")
     unit = tmp_path / "worker.service"
-    # The machine of the tests may have no docker.
-    text = made(request_, "systemd").replace("docker run", "/bin/true run")
     unit.write_text(re.sub("=(-?)docker ", r"=\1/bin/true ", text), encoding="utf-8")
-    done = subprocess.run(
+    return subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)],
-        env=support.ENV | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "SYSTEMD_LOG_LEVEL": "warning"},
+        env=support.ENV | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "SYSTEMD_LOG_LEVEL": level},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
-    complaints = [line for line in done.stderr.splitlines() if "worker.service" in line]
-    assert not complaints
+
+
+@needs_systemd
+@every_request
+def test_systemd_takes_the_unit(request_, tmp_path):
+    done = verify(tmp_path, made(request_, "systemd"), "warning")
+    assert "worker.service" not in done.stderr
     assert done.returncode == 0, done.stderr
+
+
+@needs_systemd
+@every_request
+def test_systemd_reads_the_words_of_the_launcher(request_, tmp_path):
+    request = dataclasses.replace(request_, interactive=False, stdin=False, name="worker")
+    shown = verify(tmp_path, made(request, "systemd"), "debug").stdout
+    found = re.search(r"(?m)^\s*Command Line: /bin/true (run .*)$", shown)
+    if not found:
+        pytest.skip("this systemd does not show what it read")
+    # Variables are replaced when the process starts, and not yet in what is shown.
+    told = [word.replace("$$", "$") for word in unquoted(found[1])]
+    assert told == list(launch.argv(request)[1:])

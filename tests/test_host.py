@@ -383,6 +383,7 @@ def test_the_user_of_a_local_dev_image_is_the_one_who_built_it():
     image = "dynamo:latest-vllm-local-dev"
     found = host.identity(request(image=image), "dynamo", {})
     assert found == Identity(uid=os.getuid(), groups=frozenset({0, os.getgid()}))
+    assert host.identity(request(image=image), "dynamo", {"SUDO_UID": "ada"}) == found
     sudo = {"SUDO_UID": "501", "SUDO_GID": "502"}
     found = host.identity(request(image=image), "dynamo", sudo)
     assert found == Identity(uid=501, groups=frozenset({0, 502}))

@@ -48,7 +48,7 @@ def test_a_list_of_numbers(text, numbers):
     assert numa.parse_list(text) == numbers
 
 
-@pytest.mark.parametrize("text", ["N/A", "3-1", "-1", "1-", "a", "1;2"])
+@pytest.mark.parametrize("text", ["N/A", "3-1", "-1", "1-", "a", "1;2", "0-9999999999"])
 def test_what_is_no_list(text):
     with pytest.raises(ValueError):  # noqa: PT011 - int's own words or ours
         numa.parse_list(text)
@@ -126,6 +126,16 @@ def test_cells_that_cannot_be_told_apart_are_unknown():
     assert numa.parse_topology(text) == (Gpu(index=0),)
 
 
+def test_escapes_of_the_header_are_no_devices():
+    text = "\x1b[4m\tGPU0\tCPU Affinity\tNUMA Affinity\x1b[0m\nGPU0\t X \t0-3\t0\n"
+    assert numa.parse_topology(text) == (Gpu(index=0, cpus="0-3", nodes=(0,)),)
+
+
+def test_the_last_title_has_the_last_cell():
+    text = "\tGPU0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\nGPU0\t X \t0-71\t\t\t4"
+    assert numa.parse_topology(text) == (Gpu(index=0, cpus="0-71", memory=(4,)),)
+
+
 def test_an_affinity_with_two_nodes():
     text = "\tGPU0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\nGPU0\t X \t0-127\t0-1\t\tN/A"
     assert numa.parse_topology(text) == (Gpu(index=0, cpus="0-127", nodes=(0, 1)),)
@@ -184,7 +194,8 @@ def test_what_names_no_gpus(spec):
     [
         ("all", range(8), ()),
         ("3", range(3), ()),
-        ("10", range(8), ("8", "9")),
+        ("10", range(8), ("8",)),
+        ("99999999999", range(8), ("8",)),
         ('"device=5,1,5"', [5, 1], ()),
         ("device=0:1", [0], ()),
         ('"device=2,9"', [2], ("9",)),
@@ -259,6 +270,11 @@ GRACE = (
 )
 def test_the_memory_of_a_gpu_itself_is_never_shut_out(gpus, wanted, placement):
     assert placed(gpus, wanted, recorded("grace-2gpu-2node"), GRACE) == placement
+
+
+def test_memory_that_the_kernel_does_not_list_is_left_out():
+    found = placed("device=1", "auto", recorded("grace-2gpu-2node"), GRACE[:2])
+    assert found == ("72-143", "1", "nearest to GPU 1")
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ def test_no_device():
         ("device=8", "8"),
         ('"device=0,9"', "9"),
         ("device=GPU-1", "GPU-1"),
-        ("10", "8, 9"),
+        ("10", "8"),
+        ('"device=8,GPU-1"', "8, GPU-1"),
     ],
 )
 def test_a_gpu_that_is_not_there(gpus, missing):
@@ -228,6 +229,9 @@ def test_sizes(text, count):
         ("[::1]:8000:80/udp", ("::1", range(8000, 8001), range(80, 81), "udp")),
         ("8000-8002:80-82/TCP", ("", range(8000, 8003), range(80, 83), "tcp")),
         ("a:b", None),
+        ("70000:80", None),
+        ("9-8:80", None),
+        ("0-99999999999:80", None),
         ("", None),
     ],
 )
@@ -332,9 +336,10 @@ def test_services_of_the_host_are_noted():
     [
         ({"command": ("nats-server", "-js")}, "nats-server", 4222),
         ({"command": ("bash", "-c", "/usr/bin/etcd & sleep 9")}, "etcd", 2379),
+        ({"command": ("bash", "-lc", "cd /; exec nats-server -js")}, "nats-server", 4222),
         ({"entrypoint": "/usr/local/bin/etcd/etcd"}, "etcd", 2379),
     ],
-    ids=["command", "in a shell", "entrypoint"],
+    ids=["command", "in a shell", "later in a shell", "entrypoint"],
 )
 def test_a_second_service_cannot_start(request_, program, port):
     listening = frozenset({("127.0.0.1", port)})
@@ -358,8 +363,18 @@ def test_services_that_do_not_meet(request_, listening):
     assert found(request_, listening=listening) == ()
 
 
-def test_a_word_that_holds_a_programs_name_is_not_the_program():
-    (finding,) = found({"command": ("etcdctl", "get")}, listening=frozenset({("::", 2379)}))
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("etcdctl", "get"),
+        ("python", "-m", "dynamo.frontend", "--store-kv", "etcd"),
+        ("bash", "-c", "python -m dynamo.frontend --store-kv etcd; ls etcd/"),
+        ("echo", "etcd"),
+    ],
+    ids=["another program", "argument", "argument in a shell", "word"],
+)
+def test_a_word_is_not_the_program(command):
+    (finding,) = found({"command": command}, listening=frozenset({("::", 2379)}))
     assert finding.name == "service-present"
 
 
@@ -399,8 +414,8 @@ OTHER_NETWORK = "another --network; or fill the cache first and set -e HF_HUB_OF
 def test_what_needs_a_network_without_one(request_, lost):
     assert one({"network": "none", **request_}) == (
         "network-none",
-        f"with --network none these have no use: {lost}",
-        OTHER_NETWORK,
+        f"with --network none nothing comes of {lost}",
+        OTHER_NETWORK if "download" in lost else "another --network",
     )
 
 
@@ -494,7 +509,7 @@ def test_a_mount_that_the_user_cannot_write():
     assert one(mounts=(Mount(source="/data", target="/in", writable=False),)) == (
         "mount-unwritable",
         "uid 1000 cannot write to /data, mounted at /in",
-        "chgrp -R 0 /data && chmod -R g+rwX /data; or a --user that may; or append :ro",
+        "a --user that may; or let group 0: chgrp 0 /data && chmod g+rwx /data; or append :ro",
     )
 
 
@@ -503,8 +518,21 @@ def test_a_workspace_that_the_user_cannot_write():
     assert one({"workspace": "/src"}, mounts=(mount,)) == (
         "mount-unwritable",
         "uid 1000 cannot write to /src, mounted at /workspace",
-        "chgrp -R 0 /src && chmod -R g+rwX /src; or a --user that may",
+        "a --user that may; or let group 0: chgrp 0 /src && chmod g+rwx /src",
     )
+
+
+def test_remedies_quote_paths_for_a_shell():
+    mounts = (
+        Mount(source="/my data", target="/in", writable=False),
+        Mount(source="/my dta", target="/in", exists=False),
+    )
+    remedies = [finding.remedy for finding in found(mounts=mounts)]
+    assert remedies == [
+        "a --user that may; or let group 0: chgrp 0 '/my data' && chmod g+rwx '/my data';"
+        " or append :ro",
+        "mkdir -p '/my dta', or correct the path",
+    ]
 
 
 def test_a_mount_that_is_not_there():
@@ -536,7 +564,7 @@ def test_a_cache_that_the_user_cannot_write():
     assert one({"hf_home": "/hf"}, hf_cache=cache) == (
         "hf-cache",
         "uid 1000 cannot write to the Hugging Face cache /hf",
-        "chgrp -R 0 /hf && chmod -R g+rwX /hf; or a --user that may; or another --hf-home",
+        "a --user that may; or let group 0: chgrp 0 /hf && chmod g+rwx /hf; or another --hf-home",
     )
 
 

@@ -31,8 +31,8 @@ def doctor(
 ) -> None:
     """Examine this machine: is it ready to build and run, and what would make it so?
 
-    Nothing is changed, and nothing outside this machine and its engine is asked.  The
-    exit status is 3 where no engine answers or it has no buildx.
+    Nothing is changed, and nobody but this machine and its engine is asked.
+    The exit status is 3 where no engine answers, or its client has no buildx.
 
     [bold]Examples[/bold]
 
@@ -91,8 +91,8 @@ def env(
 ) -> None:
     """Print what a bug report needs: versions, the engine, git, and all variables.
 
-    Values that are, or may be, secrets are masked: only their length is shown.  Read the
-    output all the same before you publish it.
+    Values that are, or may be, secrets are masked: only their length is shown.
+    Read the output all the same before you publish it.
 
     [bold]Examples[/bold]
 

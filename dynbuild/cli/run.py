@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from dynbuild.launch import RunRequest
 
 if TYPE_CHECKING:
     from dynbuild.engine.client import Engine
+    from dynbuild.preflight import Finding, Host
     from dynbuild.settings import Settings
 
 CONTEXT = {"allow_interspersed_args": True}
@@ -231,6 +233,16 @@ def run(
     cpus: Annotated[
         str | None, _text("--cpus", help="Bound of processors.", panel=_LIMITS, metavar="NUMBER")
     ] = None,
+    numa: Annotated[
+        str | None,
+        _text(
+            "--numa", help="Stay on these NUMA nodes: auto, 0, 0-1.", panel=_LIMITS, metavar="NODES"
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Do not start where the preflight warns."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the command and do nothing.")
     ] = False,
@@ -253,24 +265,22 @@ def run(
     tree = context.expanduser().resolve()
     settings = _settings(tree, config or [])
     options = _options(settings, profile, given)
-    wanted = _Wanted.of(settings, framework, target, repository)
+    wanted = _Wanted.of(settings, framework, target, repository, check=options.get("image") is None)
     request = dataclasses.replace(
         _request(options, wanted, tree, tuple(command or ())), interactive=interactive, stdin=stdin
     )
     if dry_run:
-        argv = _launch().argv(request)
+        from dynbuild import launch, preflight
+
+        # Of the machine nothing is asked: what is said is wrong with the request itself.
+        _say(preflight.check(request, preflight.Host()), strict=strict)
+        argv = launch.argv(request)
         if format == "json":
             console.out_json({"argv": argv})
         else:
             console.out(shlex.join(argv))
         return
-    _start(request, wanted)
-
-
-def _launch() -> Any:
-    from dynbuild import launch
-
-    return launch
+    _start(request, wanted, placed=options.get("numa", ""), strict=strict)
 
 
 def _check_command(command: list[str]) -> None:
@@ -317,7 +327,13 @@ def _options(settings: Settings, profile: str | None, given: dict[str, Any]) -> 
             found[field] = [item for value in said for item in value]
         elif said:
             found[field] = said[-1]
-    found["ulimit"] = list({item.partition("=")[0]: item for item in found["ulimit"]}.values())
+    limits = {item.partition("=")[0]: item for item in found["ulimit"]}
+    for item in limits.values():
+        if not re.fullmatch(r"[a-z]+=-?\d+(:-?\d+)?", item):
+            raise RequestError(
+                f"'{item}' is no limit", hint="--ulimit takes NAME=SOFT[:HARD], as in nofile=1024"
+            )
+    found["ulimit"] = list(limits.values())
     return found
 
 
@@ -331,13 +347,19 @@ class _Wanted:
 
     @classmethod
     def of(
-        cls, settings: Settings, framework: str | None, target: str | None, repository: str | None
+        cls,
+        settings: Settings,
+        framework: str | None,
+        target: str | None,
+        repository: str | None,
+        *,
+        check: bool,
     ) -> _Wanted:
         from dynbuild import names
 
         request = settings.catalog.request
         chosen = (framework or request.framework).lower()
-        if chosen not in settings.catalog.frameworks:
+        if check and chosen not in settings.catalog.frameworks:
             raise RequestError(
                 f"there is no framework '{chosen}'",
                 origin="flag --framework" if framework else None,
@@ -415,30 +437,61 @@ def _hf_home(option: str | None, workspace: str | None) -> str | None:
     return str(Path(found).expanduser().absolute())
 
 
-def _start(request: RunRequest, wanted: _Wanted) -> None:
-    from dynbuild import launch, proc
-    from dynbuild.engine import client, limits
+def _start(request: RunRequest, wanted: _Wanted, *, placed: str, strict: bool) -> None:
+    """Look at the machine, say what will go wrong, and become the container's client."""
+    from dynbuild import host, launch, preflight, proc
+    from dynbuild.engine import client
 
     engine = client.find(os.environ)
     environment = engine.env(os.environ)
-    _check_image(request, wanted, engine, environment)
-    hard = limits.of_engine(engine.host, environment)
-    ulimits, said = launch.fit_ulimits(request.ulimits, hard)
-    for sentence in said:
-        console.warn(sentence)
+    user = _image_user(request, wanted, engine, environment)
     if request.hf_home:
         Path(request.hf_home).mkdir(parents=True, exist_ok=True)
+    facts = host.read(request, engine, os.environ, image_user=user)
+    _say(preflight.check(request, facts), strict=strict)
+    if placed:
+        request = _place(request, facts, placed)
+    ulimits, _ = launch.fit_ulimits(request.ulimits, facts.hard_limits)
     argv = launch.argv(dataclasses.replace(request, ulimits=ulimits))
     proc.replace([engine.docker, *argv[1:]], env=environment)
 
 
-def _check_image(
+def _say(findings: tuple[Finding, ...], *, strict: bool) -> None:
+    faults = [finding for finding in findings if not finding.note]
+    if strict and faults:
+        raise NotReady(
+            "the preflight found what will go wrong",
+            hint="correct it, or leave --strict out",
+            details=tuple(f"{f.name}: {f.message}; {f.remedy}" for f in faults),
+        )
+    for finding in findings:
+        text = f"{finding.message} ({finding.remedy})"
+        if finding.note:
+            console.say(text)
+        else:
+            console.warn(text)
+
+
+def _place(request: RunRequest, facts: Host, wanted: str) -> RunRequest:
+    """Pin processors and memory to the NUMA nodes that are *wanted*."""
+    from dynbuild import numa
+
+    gpus = numa.topology(facts.topo, facts.gpu_query)
+    place = numa.place(request.gpus, gpus, facts.nodes, wanted)
+    console.say(f"NUMA: {place.reason}")
+    return dataclasses.replace(
+        request, cpuset_cpus=place.cpuset_cpus, cpuset_mems=place.cpuset_mems
+    )
+
+
+def _image_user(
     request: RunRequest, wanted: _Wanted, engine: Engine, environment: dict[str, str]
-) -> None:
+) -> str:
+    """The user that the image names; the image has to be there."""
     from dynbuild import proc
 
     found = proc.run(
-        [engine.docker, "image", "inspect", "--format", "{{.Id}}", request.image],
+        [engine.docker, "image", "inspect", "--format", "{{.Config.User}}", request.image],
         env=environment,
         check=False,
     )
@@ -448,3 +501,4 @@ def _check_image(
             hint=f"build it: dynbuild build --framework {wanted.framework} "
             f"--target {wanted.target}; or name another: dynbuild run --image REF",
         )
+    return found.stdout.strip()

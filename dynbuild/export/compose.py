@@ -75,7 +75,7 @@ def _service(request: RunRequest, network: Mapping[str, Node], *, services: bool
                 "working_dir": request.workdir,
                 "user": request.user,
                 "group_add": ("0",) if other_user else (),
-                "stdin_open": request.interactive,
+                "stdin_open": request.interactive or request.stdin,
                 "tty": request.interactive,
                 **network,
                 "ipc": request.ipc,
@@ -178,8 +178,9 @@ def _notes(request: RunRequest, name: str, *, services: bool) -> list[str]:
     notes = []
     if request.rm:
         notes.append(f"--rm: `docker compose run --rm {name}`, or `docker compose down` after up.")
-    if request.interactive:
-        notes.append(f"-it: a terminal comes with `docker compose run {name}`, not with up.")
+    if request.interactive or request.stdin:
+        flag = "-it" if request.interactive else "-i"
+        notes.append(f"{flag}: input comes with `docker compose run {name}`, not with up.")
     if request.cpuset_mems:
         notes.append(f"--cpuset-mems {request.cpuset_mems}: Compose has no key for it.")
     if services and request.network in ("bridge", "default"):

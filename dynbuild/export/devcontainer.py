@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import re
 
 from dynbuild import launch
@@ -85,6 +83,7 @@ def run_args(request: RunRequest) -> list[str]:
         env=(),
         hf_token=False,
         interactive=False,
+        stdin=False,
         rm=False,
         entrypoint=None,
     )
@@ -120,9 +119,11 @@ def _mount(mount: Mount) -> str:
     fields = [f"source={source}"] if source else []
     fields += [f"target={mount.target}", f"type={'bind' if mount.is_path else 'volume'}"]
     fields += ["readonly"] if mount.read_only else []
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(fields)
-    return line.getvalue()
+    return ",".join(_csv(field) for field in fields)
+
+
+def _csv(field: str) -> str:
+    return '"' + field.replace('"', '""') + '"' if re.search('[,"\r\n]', field) else field
 
 
 def _notes(request: RunRequest) -> list[str]:
@@ -131,8 +132,8 @@ def _notes(request: RunRequest) -> list[str]:
         notes.append("--entrypoint: the tool starts the container with its own.")
     if request.command:
         notes.append("The command is left out: run it in a terminal.")
-    if request.interactive:
-        notes.append("-it: the tool brings the terminal.")
+    if request.interactive or request.stdin:
+        notes.append("-i, -t: the tool brings the terminal.")
     if request.rm:
         notes.append("--rm: the tool keeps the container and removes it when it is rebuilt.")
     for mount in common.mounts(request):

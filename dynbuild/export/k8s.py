@@ -50,7 +50,7 @@ def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
                     "capabilities": {"add": tuple(dict.fromkeys(("SYS_PTRACE", *added)))},
                 }
             ),
-            "stdin": request.interactive,
+            "stdin": request.interactive or request.stdin,
             "tty": request.interactive,
             "volumeMounts": volume_mounts,
         }

@@ -20,7 +20,7 @@ def render(request: RunRequest) -> str:
         RequestError: The request has a value Docker would refuse.
     """
     name = request.name or common.dns_name(request)
-    words = launch.argv(dataclasses.replace(request, interactive=False, name=name))
+    words = launch.argv(dataclasses.replace(request, interactive=False, stdin=False, name=name))
     passed = [key for key, value in common.variables(request).items() if value is None]
     file = f"/etc/dynbuild/{common.dns_name(request)}.env"
     source = [f"EnvironmentFile=-{file}"] if passed else []
@@ -70,8 +70,8 @@ def _command(words: tuple[str, ...]) -> str:
 
 def _notes(request: RunRequest, passed: list[str], file: str) -> list[str]:
     notes = []
-    if request.interactive:
-        notes.append("-it: left out; a service has no terminal.")
+    if request.interactive or request.stdin:
+        notes.append("-i, -t: left out; a service has no terminal and no input.")
     if passed:
         notes.append(f"{', '.join(passed)}: from {file}, lines of NAME=VALUE, mode 0600.")
     if not request.rm:

@@ -83,6 +83,7 @@ def requests(draw):
         gpus=draw(st.sampled_from(("all", "none", "3", "device=1", '"device=0,1",driver=nvidia'))),
         network=draw(st.sampled_from(("host", "bridge", "none", "lab", "container:a"))),
         interactive=draw(st.booleans()),
+        stdin=draw(st.booleans()),
         privileged=draw(st.booleans()),
         nixl_gds=draw(st.booleans()),
     )
@@ -108,16 +109,27 @@ def read_unit(text):
     return found
 
 
+def unquoted(line):
+    """The words of a line in systemd's quotes, escapes undone."""
+    named = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+
+    def plain(found):
+        code = found[1]
+        if code[0] == "x":
+            return chr(int(code[1:], 16))
+        if code[0].isdigit():
+            return chr(int(code, 8))
+        return named.get(code, code)
+
+    escape = r"\\(x[0-9a-f]{2}|[0-7]{3}|.)"
+    tokens = re.findall(r'"((?:[^"\\]|\\.)*)"(?=[ \n]|$)|([^ \n]+)', line, flags=re.ASCII)
+    return [bare or re.sub(escape, plain, quoted) for quoted, bare in tokens]
+
+
 def read_words(line):
-    """The words of a command of systemd, after C escapes, specifiers and variables."""
-    escapes = {"\\\\": "\\", '\\"': '"'}
+    """The words of a command of a unit, as its process gets them."""
     words = []
-    for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"(?=\s|$)|(\S+)', line):
-        text = plain or re.sub(
-            r"\\(x[0-9a-f]{2}|.)",
-            lambda found: escapes.get(found[0]) or chr(int(found[1][1:], 16)),
-            quoted,
-        )
+    for text in unquoted(line):
         assert not re.search(r"(?<!%)%(%%)*(?!%)", text), text
         assert not re.search(r"(?<!\$)\$(\$\$)*(?!\$)", text), text
         words.append(text.replace("%%", "%").replace("$$", "$"))

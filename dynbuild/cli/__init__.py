@@ -59,12 +59,14 @@ def _level(text: str) -> int:
 
 def _commands() -> None:
     # Commands keep their slow imports to themselves, so this stays quick.
-    from dynbuild.cli import build, engine, run
+    from dynbuild.cli import build, doctor, engine, run
 
     app.command("build")(build.build)
     app.command("plan")(build.plan)
     app.command("render")(build.render)
     app.command("run", context_settings=run.CONTEXT)(run.run)
+    app.command("doctor")(doctor.doctor)
+    app.command("env")(doctor.env)
     app.add_typer(engine.app, name="engine")
 
 

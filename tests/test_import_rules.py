@@ -19,6 +19,8 @@ MODULES = sorted(
 PURE = (
     *("names", "layers", "models", "recipe", "stages", "plan", "bake", "events"),
     *("launch", "preflight", "numa"),
+    *("export.__init__", "export.common", "export.compose", "export.k8s"),
+    *("export.devcontainer", "export.systemd"),
 )
 SLOW = ("boto3", "botocore", "python_on_whales", "git", "psutil")
 

@@ -27,6 +27,7 @@ _IMAGE = "Image"
 _CONTAINER = "Container"
 _ACCESS = "Devices, network, files"
 _LIMITS = "Limits"
+_ELSEWHERE = "Elsewhere"
 
 
 def _text(*spelling: str, help: str, panel: str, metavar: str, default: str = "") -> Any:
@@ -243,6 +244,28 @@ def run(
         bool,
         typer.Option("--strict", help="Do not start where the preflight warns."),
     ] = False,
+    export: Annotated[
+        str | None,
+        _text(
+            "--export",
+            help="Print the same run as compose, k8s, devcontainer or systemd.",
+            panel=_ELSEWHERE,
+            metavar="FORMAT",
+        ),
+    ] = None,
+    with_services: Annotated[
+        bool,
+        typer.Option("--with-services", help="With NATS and etcd.", rich_help_panel=_ELSEWHERE),
+    ] = False,
+    gpu_type: Annotated[
+        str,
+        typer.Option(
+            "--gpu-type",
+            help="Resource name of a GPU in Kubernetes.",
+            rich_help_panel=_ELSEWHERE,
+            metavar="NAME",
+        ),
+    ] = "nvidia.com/gpu",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the command and do nothing.")
     ] = False,
@@ -258,6 +281,8 @@ def run(
 
       dynbuild run --framework none --target runtime --gpus none -- python -m dynamo.frontend
 
+      dynbuild run --framework vllm --target runtime --export compose --with-services
+
       dynbuild run --mount-workspace --hf-home ~/.cache/huggingface --dry-run
     """
     given = {key: value for key, value in locals().items() if value is not None}
@@ -265,10 +290,19 @@ def run(
     tree = context.expanduser().resolve()
     settings = _settings(tree, config or [])
     options = _options(settings, profile, given)
+    if export == "devcontainer" and target is None:
+        target = "local-dev"  # the one image made for a developer's own user
     wanted = _Wanted.of(settings, framework, target, repository, check=options.get("image") is None)
     request = dataclasses.replace(
         _request(options, wanted, tree, tuple(command or ())), interactive=interactive, stdin=stdin
     )
+    if export is not None:
+        from dynbuild.export import export as exported
+
+        named = wanted.framework if options.get("image") is None else ""
+        text = exported(request, export, services=with_services, framework=named, gpu_type=gpu_type)
+        console.out(text.rstrip("\n"))
+        return
     if dry_run:
         from dynbuild import launch, preflight
 

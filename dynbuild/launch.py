@@ -42,6 +42,7 @@ class RunRequest:
         hf_home: Hugging Face cache of the host; ``None`` mounts none.
         hf_token: Whether the caller has HF_TOKEN set, so that it is passed on.
         nixl_gds: GPUDirect Storage.
+        gms: Share the GPU memory service's sockets with other containers.
         ulimits: Resource limits, ``NAME=SOFT[:HARD]``; -1 is unlimited.
         ipc: IPC namespace: host, private, shareable, container:NAME.
         cap_add: Capabilities beyond SYS_PTRACE.
@@ -72,6 +73,7 @@ class RunRequest:
     hf_home: str | None = None
     hf_token: bool = False
     nixl_gds: bool = False
+    gms: bool = False
     ulimits: tuple[str, ...] = DEFAULT_ULIMITS
     ipc: str = "host"
     cap_add: tuple[str, ...] = ()
@@ -201,6 +203,7 @@ def mounts(request: RunRequest) -> tuple[str, ...]:
         found.append(f"{request.hf_home}:{home}/.cache/huggingface")
     if request.nixl_gds:
         found.append("/run/udev:/run/udev:ro")
-        if not request.workspace:
-            found.append("/tmp:/tmp")  # noqa: S108 - KVBM's disk pools live there
+    # KVBM's disk pools live in /tmp, and the service's sockets, named for the GPU's UUID.
+    if (request.nixl_gds or request.gms) and not request.workspace:
+        found.append("/tmp:/tmp")  # noqa: S108
     return tuple(found)

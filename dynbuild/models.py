@@ -168,6 +168,7 @@ class RunProfile(Model):
     privileged: bool | None = None
     mount_workspace: bool | None = None
     use_nixl_gds: bool | None = None
+    gms: bool | None = None
 
 
 class Run(RunProfile):

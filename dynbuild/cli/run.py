@@ -200,6 +200,15 @@ def run(
             "--use-nixl-gds", help="GPUDirect Storage.", rich_help_panel=_ACCESS, show_default=False
         ),
     ] = None,
+    gms: Annotated[
+        bool | None,
+        typer.Option(
+            "--gms",
+            help="Share the GPU memory service's sockets.",
+            rich_help_panel=_ACCESS,
+            show_default=False,
+        ),
+    ] = None,
     shm_size: Annotated[
         str | None,
         _text("--shm-size", help="Size of /dev/shm.", panel=_LIMITS, metavar="SIZE", default="10G"),
@@ -438,6 +447,7 @@ def _request(
         hf_home=_hf_home(options.get("hf_home"), workspace),
         hf_token="HF_TOKEN" in os.environ,
         nixl_gds=options.get("use_nixl_gds", False),
+        gms=options.get("gms", False),
         ulimits=tuple(options["ulimit"]),
         ipc=options["ipc"],
         cap_add=tuple(options.get("cap_add", ())),

@@ -176,10 +176,18 @@ def test_what_no_engine_takes_is_refused(format_, fields, said):
 
 def test_no_field_of_the_request_is_forgotten():
     known = """image command gpus runtime network shm_size interactive stdin rm privileged env
-        volumes ports workdir user name entrypoint workspace hf_home hf_token nixl_gds ulimits
-        ipc cap_add memory cpus cpuset_cpus cpuset_mems"""
+        volumes ports workdir user name entrypoint workspace hf_home hf_token nixl_gds gms
+        ulimits ipc cap_add memory cpus cpuset_cpus cpuset_mems"""
     # A new one needs a place, or a sentence, in every format; then it may stand here.
     assert {field.name for field in dataclasses.fields(RunRequest)} == set(known.split())
+
+
+@pytest.mark.parametrize("format_", ["compose", "k8s", "devcontainer", "systemd"])
+def test_the_gpu_memory_service_shares_its_folder(format_):
+    request = RunRequest(image="i", gms=True)
+    text = made(request, format_)
+    assert "/tmp" in text
+    assert "/tmp" not in made(dataclasses.replace(request, gms=False), format_)
 
 
 # YAML

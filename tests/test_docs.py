@@ -17,16 +17,17 @@ from pathlib import Path
 import pytest
 import typer
 
-from dynbuild import models, settings
+from dynbuild import export, models, preflight, settings
 from dynbuild.cli import app
 from tests.support import CATALOG, ROOT, TEMPLATES, WORKSPACE, call, git
 
 PAGES = sorted([ROOT / "README.md", ROOT / "examples" / "README.md", *(ROOT / "docs").glob("*.md")])
-FLAG_PAGES = ("build.md", "launcher.md", "migrating.md")
+FLAG_PAGES = ("build.md", "launcher.md", "migrating.md", "troubleshooting.md")
 HOME = "/home/ada"
 """Where the documentation's user lives; stands for the test's own folder."""
 
 PLANNED = ("plan", "render", "build", "run")
+REPORTS = ("doctor", "env")
 OPERATORS = {"&&", "||", "|", ";", ">", ">>", "&", "do"}
 
 
@@ -182,6 +183,8 @@ def _compare(example, done, home):
             assert line in err.splitlines()
         elif line.startswith("docker run"):
             assert line in out.splitlines()
+        elif "--export" in example.words and line != "…":
+            assert line in out.splitlines()
         elif example.words[0] == "plan" and line.strip() and line != "…":
             first, last = line.split()[0], line.split()[-1]
             row = next(row for row in out.splitlines() if row.split()[:1] == [first])
@@ -221,7 +224,7 @@ def test_there_are_examples_to_run():
 
 def _flags():
     group = typer.main.get_command(app)
-    for name in PLANNED:
+    for name in (*PLANNED, *REPORTS):
         for parameter in group.commands[name].params:
             if parameter.param_type_name == "option":
                 yield from (*parameter.opts, *parameter.secondary_opts)
@@ -238,6 +241,37 @@ def test_setting_and_its_variable_are_documented(field):
     text = (ROOT / "docs" / "build.md").read_text(encoding="utf-8")
     assert f"| `{field}` " in text
     assert f"`DYNBUILD_{field.upper()}`" in text
+
+
+@pytest.mark.parametrize("field", models.RunProfile.model_fields)
+def test_option_of_a_profile_is_documented_and_a_flag(field):
+    text = (ROOT / "docs" / "launcher.md").read_text(encoding="utf-8")
+    assert f"`{field}`" in text
+    assert f"--{field.replace('_', '-')}" in set(_flags())
+
+
+def test_findings_of_the_preflight_are_documented():
+    text = (ROOT / "docs" / "launcher.md").read_text(encoding="utf-8")
+    code = Path(preflight.__file__).read_text(encoding="utf-8")
+    known = set(re.findall(r'Finding\(\s*"([a-z-]+)"', code))
+    assert "gpu-runtime" in known
+    table = text.partition("## Preflight")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z-]+)`", table, re.MULTILINE)) == known
+
+
+def test_formats_of_exports_are_documented():
+    text = (ROOT / "docs" / "launcher.md").read_text(encoding="utf-8")
+    table = text.partition("## Exports")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z0-9]+)`", table, re.MULTILINE)) == set(export.FORMATS)
+
+
+def test_modules_are_in_the_table_of_the_architecture():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/.]+)`", "".join(re.findall(r"^\| .*$", text, re.MULTILINE))))
+    package = Path(preflight.__file__).parent
+    modules = {path.stem for path in package.glob("[a-z]*.py")}
+    modules |= {f"{path.parent.name}/" for path in package.glob("[a-z]*/__init__.py")}
+    assert modules <= named
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

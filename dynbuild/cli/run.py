@@ -388,6 +388,13 @@ class _Wanted:
     target: str
     repository: str
 
+    @property
+    def conventional(self) -> str:
+        """The name that the newest image of this kind is tagged with."""
+        from dynbuild import launch
+
+        return launch.default_image(self.repository, self.framework, self.target)
+
     @classmethod
     def of(
         cls,
@@ -458,7 +465,7 @@ def _request(
 
 def _image(wanted: _Wanted, tree: Path) -> str:
     """The newest image built from this tree that fits, else the conventional name."""
-    from dynbuild import launch, record
+    from dynbuild import record
 
     for built, result in record.finished(tree):
         if result.get("status") != "done":
@@ -468,7 +475,7 @@ def _image(wanted: _Wanted, tree: Path) -> str:
             if tags and image["name"].startswith(f"{wanted.framework}-{wanted.target}-"):
                 console.say(f"image {tags[0]}: the newest build from {tree} ({built.id})")
                 return str(tags[0])
-    return launch.default_image(wanted.repository, wanted.framework, wanted.target)
+    return wanted.conventional
 
 
 def _hf_home(option: str | None, workspace: str | None) -> str | None:
@@ -489,6 +496,10 @@ def _start(request: RunRequest, wanted: _Wanted, *, placed: str, strict: bool) -
     engine = client.find(os.environ)
     environment = engine.env(os.environ)
     user = _image_user(request, wanted, engine, environment)
+    if request.image == wanted.conventional:
+        console.say(
+            f"image {request.image}: the conventional name, no build of it is recorded here"
+        )
     if request.hf_home:
         Path(request.hf_home).mkdir(parents=True, exist_ok=True)
     facts = host.read(request, engine, os.environ, image_user=user)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -607,6 +608,46 @@ def test_a_devcontainer_says_what_the_request_says(request):
     assert told == {
         (f"{folder * m.source.startswith('.')}{m.source}", m.target, m.read_only) for m in asked
     }
+
+
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_VALUES = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
+# The names and types of the published schema (containers.dev, devContainer.base.schema.json)
+# of what the export may use; a name that is not among them would be ignored by the tools.
+DEVCONTAINER = {
+    "type": "object",
+    "required": ["image"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string"},
+        "image": {"type": "string"},
+        "remoteUser": {"type": "string"},
+        "containerUser": {"type": "string"},
+        "updateRemoteUserUID": {"type": "boolean"},
+        "overrideCommand": {"type": "boolean"},
+        "privileged": {"type": "boolean"},
+        "init": {"type": "boolean"},
+        "runArgs": _TEXTS,
+        "capAdd": _TEXTS,
+        "workspaceFolder": {"type": "string"},
+        "workspaceMount": {"type": "string"},
+        "mounts": _TEXTS,
+        "containerEnv": _VALUES,
+        "remoteEnv": _VALUES,
+        "userEnvProbe": {
+            "enum": ["none", "loginShell", "loginInteractiveShell", "interactiveShell"]
+        },
+        "postCreateCommand": {"type": ["string", "array", "object"]},
+        "forwardPorts": {"type": "array", "items": {"type": ["integer", "string"]}},
+        "appPort": {"type": ["integer", "string", "array"]},
+        "customizations": {"type": "object"},
+    },
+}
+
+
+@given(requests())
+def test_a_devcontainer_has_the_shape_of_its_schema(request):
+    jsonschema.validate(devcontainer(request), DEVCONTAINER)
 
 
 def test_a_devcontainer_has_the_options_of_the_launcher():

@@ -323,6 +323,8 @@ def run(
         else:
             console.out(shlex.join(argv))
         return
+    if options.get("image") is None and request.image == wanted.conventional:
+        console.say(f"image {request.image}: the conventional name, no build is recorded in {tree}")
     _start(request, wanted, placed=options.get("numa", ""), strict=strict)
 
 
@@ -496,10 +498,6 @@ def _start(request: RunRequest, wanted: _Wanted, *, placed: str, strict: bool) -
     engine = client.find(os.environ)
     environment = engine.env(os.environ)
     user = _image_user(request, wanted, engine, environment)
-    if request.image == wanted.conventional:
-        console.say(
-            f"image {request.image}: the conventional name, no build of it is recorded here"
-        )
     if request.hf_home:
         Path(request.hf_home).mkdir(parents=True, exist_ok=True)
     facts = host.read(request, engine, os.environ, image_user=user)

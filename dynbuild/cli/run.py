@@ -305,6 +305,11 @@ def run(
     request = dataclasses.replace(
         _request(options, wanted, tree, tuple(command or ())), interactive=interactive, stdin=stdin
     )
+    placed = options.get("numa", "")
+    if export is None and with_services:
+        raise RequestError("--with-services is for --export", hint="add --export compose or k8s")
+    if placed and (export is not None or dry_run):
+        console.warn(f"--numa {placed} is decided where and when the container starts")
     if export is not None:
         from dynbuild.export import export as exported
 
@@ -325,7 +330,7 @@ def run(
         return
     if options.get("image") is None and request.image == wanted.conventional:
         console.say(f"image {request.image}: the conventional name, no build is recorded in {tree}")
-    _start(request, wanted, placed=options.get("numa", ""), strict=strict)
+    _start(request, wanted, placed=placed, strict=strict)
 
 
 def _check_command(command: list[str]) -> None:
@@ -342,7 +347,7 @@ def _settings(tree: Path, overlays: list[Path]) -> Settings:
 
     found = tree / settings.OVERLAY_NAME
     return settings.load(
-        templates=settings.templates_dir(),
+        templates=settings.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
         overlays=[*([found] if found.is_file() else []), *overlays],
         env=os.environ,
         flags={},
@@ -351,7 +356,7 @@ def _settings(tree: Path, overlays: list[Path]) -> Settings:
 
 def _options(settings: Settings, profile: str | None, given: dict[str, Any]) -> dict[str, Any]:
     """The options of ``[run]``, then of the profile, then of the flags."""
-    from dynbuild import names
+    from dynbuild import names, preflight
     from dynbuild.models import RunProfile
 
     run = settings.catalog.run
@@ -379,6 +384,13 @@ def _options(settings: Settings, profile: str | None, given: dict[str, Any]) -> 
                 f"'{item}' is no limit", hint="--ulimit takes NAME=SOFT[:HARD], as in nofile=1024"
             )
     found["ulimit"] = list(limits.values())
+    for key in ("memory", "shm_size"):
+        if found.get(key) and preflight.size(found[key]) is None:
+            raise RequestError(
+                f"'{found[key]}' is no size", hint=f"--{key.replace('_', '-')} takes 512m, 64g, …"
+            )
+    if found.get("cpus") and not re.fullmatch(r"\d+(\.\d+)?", found["cpus"]):
+        raise RequestError(f"'{found['cpus']}' is no number of processors", hint="--cpus 1.5")
     return found
 
 
@@ -474,7 +486,12 @@ def _image(wanted: _Wanted, tree: Path) -> str:
             continue
         for image in result.get("images", ()):
             tags = [tag for tag in image["tags"] if tag.startswith(f"{wanted.repository}:")]
-            if tags and image["name"].startswith(f"{wanted.framework}-{wanted.target}-"):
+            # Only an image that was loaded has a size: a pushed one is elsewhere.
+            if (
+                tags
+                and image.get("size") is not None
+                and image["name"].startswith(f"{wanted.framework}-{wanted.target}-")
+            ):
                 console.say(f"image {tags[0]}: the newest build from {tree} ({built.id})")
                 return str(tags[0])
     return wanted.conventional
@@ -499,7 +516,7 @@ def _start(request: RunRequest, wanted: _Wanted, *, placed: str, strict: bool) -
     environment = engine.env(os.environ)
     user = _image_user(request, wanted, engine, environment)
     if request.hf_home:
-        Path(request.hf_home).mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(request.hf_home))
     facts = host.read(request, engine, os.environ, image_user=user)
     _say(preflight.check(request, facts), strict=strict)
     if placed:
@@ -507,6 +524,17 @@ def _start(request: RunRequest, wanted: _Wanted, *, placed: str, strict: bool) -
     ulimits, _ = launch.fit_ulimits(request.ulimits, facts.hard_limits)
     argv = launch.argv(dataclasses.replace(request, ulimits=ulimits))
     proc.replace([engine.docker, *argv[1:]], env=environment)
+
+
+def _make_folder(path: Path) -> None:
+    """Make the Hugging Face cache: docker would make it too, but for root alone."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotReady(
+            f"the Hugging Face cache {path} cannot be made: {error.strerror}",
+            hint="--hf-home names another folder, --hf-home none goes without",
+        ) from error
 
 
 def _say(findings: tuple[Finding, ...], *, strict: bool) -> None:

@@ -143,12 +143,16 @@ def test_newest_build_of_the_tree_is_taken(tree):
         ("20260101T000000-1-none-runtime-cpu", "none-runtime-cpu", "done"),
         ("20260102T000000-1-none-runtime-cpu", "none-runtime-cpu", "done"),
         ("20260103T000000-1-none-runtime-cpu", "none-runtime-cpu", "failed"),
+        ("20260103T010000-1-none-runtime-cpu", "none-runtime-cpu", "pushed"),
         ("20260104T000000-1-none-dev-cpu", "none-dev-cpu", "done"),
     ):
         folder = tree / ".dynbuild" / "builds" / name
         folder.mkdir(parents=True)
         tags = [f"team/dynamo:{name[:8]}"]
-        result = {"status": status, "images": [{"name": image, "tags": tags}]}
+        result = {"status": status, "images": [{"name": image, "tags": tags, "size": 1}]}
+        if status == "pushed":
+            result["status"] = "done"
+            result["images"][0]["size"] = None
         (folder / "result.json").write_text(json.dumps(result))
     argv, err = _run(tree)
     assert argv[-1] == "team/dynamo:20260102"
@@ -183,3 +187,24 @@ def test_export_of_an_unknown_form(tree):
     result = call("run", "--context", str(tree), "--export", "nomad")
     assert result.code == 2
     assert "compose" in result.hint
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--memory", "much"], "'much' is no size"),
+        (["--shm-size", "-1"], "'-1' is no size"),
+        (["--cpus", "many"], "'many' is no number of processors"),
+        (["--with-services"], "--with-services is for --export"),
+    ],
+)
+def test_values_that_docker_would_refuse(tree, flags, message):
+    result = call("run", "--dry-run", "--context", str(tree), *flags)
+    assert result.code == 2
+    assert message in result.err
+
+
+def test_placement_is_not_guessed_in_a_dry_run(tree):
+    argv, err = _run(tree, "--numa", "auto")
+    assert "--cpuset-cpus" not in argv
+    assert "decided where and when" in err

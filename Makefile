@@ -55,6 +55,6 @@ lock: ## Pin the tools anew
 	@$(VENV)/bin/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate \
 		--python-version 3.11 --universal --group dev --output-file requirements.lock pyproject.toml
 
-clean: ## End the engine that the demo started and remove everything made here
+clean: ## End the private engine; remove the virtual environment and records
 	@test ! -x $(RUN) || $(RUN) engine down
 	@rm -rf $(VENV) .dynbuild .mypy_cache .pytest_cache .ruff_cache .hypothesis

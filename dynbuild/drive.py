@@ -6,8 +6,8 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,13 +85,14 @@ def build(
     """
     context = Path(plan.context)
     now = record.create(context, record.new_id(plan.images[0].name))
-    _write_inputs(now, plan, dockerfiles, context, engine.network)
     solve = Solve(begun=datetime.now(UTC))
     warnings: list[str] = []
     begun = time.monotonic()
     status = "failed"
     try:
         with ExitStack() as stack:
+            stack.enter_context(_terminable())
+            _write_inputs(now, plan, dockerfiles, context, engine.network)
             log = stack.enter_context(now.log.open("w", encoding="utf-8"))
             events = stack.enter_context(now.events.open("w", encoding="utf-8"))
             # Closed with the stack: an error in here must cancel the build as well.
@@ -183,7 +184,7 @@ def _bake(
         metadata_file=str(now.metadata),
         variables=variables,
     )
-    with _signals_interrupt(), closing(lines):
+    with closing(lines):
         try:
             yield from lines
         except DockerException as error:
@@ -193,17 +194,18 @@ def _bake(
             raise
 
 
-class _signals_interrupt:  # noqa: N801 - used like a function
-    """While active, SIGTERM means the same as SIGINT."""
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """While active, SIGTERM means the same as SIGINT: the record is closed either way."""
 
-    def __enter__(self) -> None:
-        def interrupt(*_: object) -> None:
-            raise KeyboardInterrupt
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
 
-        self._before = signal.signal(signal.SIGTERM, interrupt)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _cancel_children() -> None:

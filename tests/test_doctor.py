@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import http.server
 import json
 import os
+import threading
 from collections import namedtuple
 from pathlib import Path
 
@@ -500,3 +502,55 @@ def test_a_finding_that_is_fine_needs_no_remedy(bare, tmp_path):
     env = bare | {"PATH": os.environ["PATH"]}
     for found in doctor.examine(env, tmp_path):
         assert not (found.status == "ok" and found.remedy), found
+
+
+@pytest.fixture
+def s3_stand_in():
+    """Not S3: a server that answers HEAD for a bucket with the status of its name."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(int(self.path.strip("/").split("-")[-1]))
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, "ok", "answers"),
+        (403, "warning", "access is refused"),
+        (404, "warning", "it does not exist"),
+        (500, "warning", "status 500"),
+    ],
+    ids=lambda answer: str(answer[0]),
+)
+def test_the_bucket_is_asked_with_a_stand_in_for_s3(s3_stand_in, host, monkeypatch, answer):
+    status, result, said = answer
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")  # boto3 reads its own process's environment
+    env = {
+        "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "SCCACHE_S3_USE_SSL": "off",
+        "SCCACHE_BUCKET": f"bucket-{status}", "SCCACHE_ENDPOINT": s3_stand_in,
+    }  # fmt: skip
+    found = check(host(env), "S3 cache")
+    assert found.status == result
+    assert said in found.value
+
+
+def test_a_bucket_that_cannot_be_reached(host, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    env = {"SCCACHE_BUCKET": "b", "SCCACHE_ENDPOINT": "http://127.0.0.1:9"}
+    found = check(host(env), "S3 cache")
+    assert found.status == "warning"
+    assert "cannot be asked" in found.value

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, TypeVar
 
-from dynbuild import environment, launch, machine, proc, version
+from dynbuild import launch, machine, masking, proc, version
 from dynbuild.engine import client, limits, private
 from dynbuild.engine.client import Engine
 from dynbuild.errors import DynbuildError, NotReady
@@ -194,8 +194,8 @@ def _safely(host: _Host, named: tuple[str, _Probe]) -> Check:
     return Check(
         name=name,
         status=status,
-        value=environment.scrub(value, hashes=True),
-        remedy=environment.scrub(remedy, hashes=True) if status != "ok" else "",
+        value=masking.scrub(value, hashes=True),
+        remedy=masking.scrub(remedy, hashes=True) if status != "ok" else "",
     )
 
 
@@ -381,7 +381,7 @@ def _certificates(host: _Host) -> _Finding:
 def _proxies(host: _Host) -> _Finding:
     names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
     found = {
-        name: environment.mask(name, value)
+        name: masking.mask(name, value)
         for name, value in sorted(host.env.items())
         if name.lower() in names and value
     }

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dynbuild import launch, numa
+from dynbuild import launch, masking, numa
 from dynbuild.errors import RequestError
 from dynbuild.launch import RunRequest
 
@@ -35,12 +35,6 @@ LOOKED_AT = (
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
-# TOKENIZERS_PARALLELISM and MAX_TOKENS are no secrets.
-_SECRET = re.compile(r"TOKEN(?!IZ|S(?:_|$))|SECRET|PASSW(?:OR)?D|_KEY$|^AWS_", re.IGNORECASE)
-_OPEN_AWS = re.compile(
-    r"AWS_(?:.*REGION|.*OUTPUT|PROFILE|ENDPOINT_URL\w*|EC2_METADATA_DISABLED|CA_BUNDLE)",
-    re.IGNORECASE,
-)
 _MODEL_FLAGS = ("--model", "--model-path", "--draft-model-path", "--speculative-model")
 _HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -423,7 +417,7 @@ def _secrets(request: RunRequest, host: Host) -> Iterator[Finding]:
     del host
     for entry in request.env:
         name, _, value = entry.partition("=")
-        if value and _SECRET.search(name) and not _OPEN_AWS.fullmatch(name):
+        if value and masking.secret_name(name):
             yield Finding(
                 "secret-literal",
                 f"-e {name}=… shows a secret in the list of processes and the shell's history",

@@ -10,12 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from dynbuild import proc
 from dynbuild.engine import base, client, private
 from dynbuild.engine.client import Engine
 from dynbuild.errors import NotReady
+
+# A developer's runs look for new cases; CI repeats the same ones, so that it says the same twice.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples" / "demo"

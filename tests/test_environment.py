@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from dynbuild import environment
+from dynbuild import environment, masking
 from dynbuild.engine.client import Engine
 from dynbuild.errors import NotReady
 from tests import support
@@ -193,14 +193,14 @@ def test_the_tables_are_large_enough():
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_is_harmless_stays_readable(name):
-    assert environment.mask(name, HARMLESS[name]) == HARMLESS[name]
+    assert masking.mask(name, HARMLESS[name]) == HARMLESS[name]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "secret"), SECRETS, ids=[f"{n}-{s[0]}" for n, s in enumerate(SECRETS)]
 )
 def test_what_is_secret_is_masked(name, value, secret):
-    shown = environment.mask(name, value)
+    shown = masking.mask(name, value)
     assert MARK.search(shown)
     assert shown != value
     if secret is not None:
@@ -208,26 +208,26 @@ def test_what_is_secret_is_masked(name, value, secret):
 
 
 def test_a_masked_value_shows_its_length_and_nothing_else():
-    assert environment.mask("TOKEN", "four") == "<masked, 4 characters>"
-    assert environment.mask("TOKEN", "1") == "<masked, 1 character>"
-    assert environment.mask("TOKEN", "") == ""
+    assert masking.mask("TOKEN", "four") == "<masked, 4 characters>"
+    assert masking.mask("TOKEN", "1") == "<masked, 1 character>"
+    assert masking.mask("TOKEN", "") == ""
 
 
 def test_only_the_secret_part_of_a_value_is_masked():
-    shown = environment.mask("DATABASE_URL", "postgres://ada:secret@db.example.com:5432/app")
+    shown = masking.mask("DATABASE_URL", "postgres://ada:secret@db.example.com:5432/app")
     assert shown == "postgres://<masked, 10 characters>@db.example.com:5432/app"
     secret = "x" + draw(39)
-    assert environment.mask("SEARCH", f"/a:{secret}:/b") == "/a:<masked, 40 characters>:/b"
+    assert masking.mask("SEARCH", f"/a:{secret}:/b") == "/a:<masked, 40 characters>:/b"
 
 
 def test_a_value_that_nobody_can_read_is_masked_whole():
-    assert environment.mask("BLOB", "word " * 20_000) == "<masked, 100000 characters>"
+    assert masking.mask("BLOB", "word " * 20_000) == "<masked, 100000 characters>"
 
 
 def test_entropy():
-    assert environment.entropy("aaaa") == 0
-    assert environment.entropy("abcd") == 2
-    assert environment.entropy("") == 0
+    assert masking.entropy("aaaa") == 0
+    assert masking.entropy("abcd") == 2
+    assert masking.entropy("") == 0
 
 
 # ---- properties --------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_nothing_under_a_secret_name_is_shown(name, value):
 def test_nothing_assigned_to_a_secret_name_is_shown(name, value, form):
     assume(not set(value) & set("&;\"'\\") and not value.startswith("-"))
     assume(value not in "<masked, 123456789 characters>")
-    assert value not in environment.mask("OPTIONS", form.format(name, value))
+    assert value not in masking.mask("OPTIONS", form.format(name, value))
 
 
 PREFIXES = {
@@ -288,7 +288,7 @@ def test_nothing_with_a_known_prefix_is_shown(prefix, before, after, seed):
     upper = prefix in ("AKIA", "ASIA")
     alphabet = string.ascii_uppercase + string.digits + ("" if upper else string.ascii_lowercase)
     body = "".join(random.Random(seed).choices(alphabet, k=PREFIXES[prefix]))
-    shown = environment.mask("NOTE", f"see {before}{prefix}{body}{after} there")
+    shown = masking.mask("NOTE", f"see {before}{prefix}{body}{after} there")
     assert body not in shown
     assert body[:12] not in shown
     assert body[-12:] not in shown
@@ -303,7 +303,7 @@ def test_nothing_with_a_known_prefix_is_shown(prefix, before, after, seed):
 )
 def test_no_password_in_an_address_is_shown(user, password, scheme):
     assume(password not in "<masked, 123456789 characters>@db.example.com:1/x")
-    shown = environment.mask("ADDRESS", f"{scheme}://{user}:{password}@db.example.com:1/x")
+    shown = masking.mask("ADDRESS", f"{scheme}://{user}:{password}@db.example.com:1/x")
     assert password not in shown
     assert shown.endswith("@db.example.com:1/x")
 
@@ -312,7 +312,7 @@ def test_no_password_in_an_address_is_shown(user, password, scheme):
 def test_characters_drawn_at_random_are_not_shown(length, seed):
     drawn = random.Random(seed).choices(string.ascii_letters + string.digits, k=length)
     value = "".join(drawn)
-    assert environment.mask("NOTE", value) == f"<masked, {length} characters>"
+    assert masking.mask("NOTE", value) == f"<masked, {length} characters>"
 
 
 @given(env=st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=200), max_size=5))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from dynbuild import launch
+from dynbuild import launch, masking
 from dynbuild.errors import RequestError
 from dynbuild.launch import RunRequest
 
@@ -27,9 +27,6 @@ _UNSEEN = re.compile(
 )
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z_]{2,}")
 _YAML_WORDS = frozenset(("true", "false", "null", "yes", "off"))
-_SECRET = re.compile(
-    r"(token|secret|password|passwd|passphrase|credential|key|auth|_pat)s?(_|$)", re.IGNORECASE
-)
 # Docker's rule for the names of containers and volumes.
 _DOCKER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 # RFC 1123: at most 63 characters in a label.
@@ -94,7 +91,7 @@ def is_secret(name: str) -> bool:
 
     The documents give no list of patterns (facts: environment, caches, logging).
     """
-    return _SECRET.search(name) is not None
+    return masking.secret_name(name)
 
 
 def secret_notes(request: RunRequest) -> list[str]:

@@ -1,0 +1,247 @@
+"""What looks like a secret, and the same text without it.  Pure.
+
+The documents give no list of patterns (facts: environment, caches, logging), so the rules
+here are dynbuild's own: names, known forms, and what looks like chance.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+# Nobody reads a longer one, and it could keep the patterns below busy for long.
+_LONGEST = 10_000
+
+
+def mask(name: str, value: str) -> str:
+    """*value* of the variable *name* without secrets."""
+    if not value:
+        return value
+    if len(value) > _LONGEST or secret_value(name, value):
+        return _masked(len(value))
+    return scrub(value, hashes=any(map(_HASH_WORD.fullmatch, _words(name))))
+
+
+def scrub(text: str, *, hashes: bool = False) -> str:
+    """*text* without the secrets that can be told by what they look like.
+
+    Args:
+        text: A value, or a sentence that may quote one.
+        hashes: Whether long hexadecimal numbers are expected and may stay.
+    """
+    if "-----BEGIN " in text:
+        return _masked(len(text))
+    spans = sorted(span for find in _FINDERS for span in find(text))
+    spans = _merged([*spans, *_chance(text, hashes)])
+    parts, end = [], 0
+    for start, stop in spans:
+        parts += [text[end:start], _masked(stop - start)]
+        end = stop
+    return printable("".join((*parts, text[end:])))
+
+
+def printable(text: str) -> str:
+    """*text* with the bytes that are no UTF-8 written out."""
+    # A variable may hold any bytes; Python keeps foreign ones as lone surrogates.
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _masked(length: int) -> str:
+    return f"<masked, {length} character{'' if length == 1 else 's'}>"
+
+
+_Span = tuple[int, int]
+
+
+def _merged(spans: Iterable[_Span]) -> list[_Span]:
+    merged: list[_Span] = []
+    for start, stop in sorted(spans):
+        if start >= stop:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+        else:
+            merged.append((start, stop))
+    return merged
+
+
+# --- masking for a name
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_SECRET_WORD = re.compile(
+    "AUTHORIZATION|BEARER|CREDS?|DSNS|JWT|KEYS|OTP|PRIVATE|PW|SAS|SESSIONS|SIG|TOTP"
+    "|.*(TOKEN(?!IZ)|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASSCODE|CREDENTIAL|COOKIE|SIGNATURE"
+    "|WEBHOOK|APIKEY|ACCESSKEY|PRIVATEKEY).*"
+    "|.*(KEY|AUTH|PASS|PWD|SESSION|DSN)"
+)
+_SECRET_NAME = re.compile(r"CONN(ECTION)?[_.-]?STR(ING)?|(^|_)PAT$", re.IGNORECASE)
+_HARMLESS_WORD = re.compile(
+    "(ASK|BY|COM|ENCOM|SUR|TRES)PASS|(DON|HOC|HOT|JOC|MON|TUR|WHIS)KEY"  # words of English
+)
+_HARMLESS_NAME = re.compile(
+    r"PWD|OLDPWD|SSH_AUTH_SOCK|DESKTOP_SESSION|GDMSESSION|SESSION_MANAGER|SESSIONNAME"
+    r"|DBUS_SESSION_BUS_(ADDRESS|PID|WINDOWID)|XDG_SESSION_(CLASS|DESKTOP|ID|PATH|TYPE)"
+    r"|TERM_SESSION_ID|ZELLIJ_SESSION_NAME|(.+_)?(MAX|MIN|NUM)_(.+_)?TOKENS(_.+)?"
+)
+# Of AWS's variables these are settings; what is not among them may be a credential.
+_AWS_NAME = re.compile(r"AWS_.+", re.IGNORECASE)
+_OPEN_AWS = re.compile(
+    r"AWS_(?:.*REGION|.*OUTPUT|PROFILE|ENDPOINT_URL\w*|EC2_METADATA_DISABLED|CA_BUNDLE)",
+    re.IGNORECASE,
+)
+_PATH_NAME = re.compile(
+    r".*(DIR|FILE|FILES|FOLDER|PATH|SOCK|SOCKET)|GOOGLE_APPLICATION_CREDENTIALS", re.IGNORECASE
+)
+_PATH = re.compile(r"(~|\.{1,2})?/[\w./+@-]*")
+_HASH_WORD = re.compile("CHECKSUM|COMMIT|DIGEST|FINGERPRINT|HASH|ID|REF|REV|REVISION|SHA|UUID")
+
+
+def _words(name: str) -> list[str]:
+    """The words of ``SNAKE_CASE``, ``camelCase`` and ``dotted.names``, in capitals."""
+    return [word.upper() for word in _WORD.findall(name)]
+
+
+def secret_name(name: str) -> bool:
+    """Whether what *name* stands for is a secret by its name."""
+    if _HARMLESS_NAME.fullmatch(name):
+        return False
+    if _AWS_NAME.fullmatch(name) and not _OPEN_AWS.fullmatch(name):
+        return True
+    return bool(_SECRET_NAME.search(name)) or any(
+        _SECRET_WORD.fullmatch(word) and not _HARMLESS_WORD.fullmatch(word) for word in _words(name)
+    )
+
+
+def secret_value(name: str, value: str) -> bool:
+    """Whether *value* is a secret for the *name* it has.
+
+    The path of a file with a secret is none.
+    """
+    if not secret_name(name):
+        return False
+    return not (_PATH_NAME.fullmatch(name) and _PATH.fullmatch(value))
+
+
+# --- masking for what it holds
+
+# The password ends at the last @: one that is not encoded may hold any of / ? # @.
+_USERINFO = re.compile(r"://([^\s/?#@:]*:\S*|[^\s/?#]*)@")
+_PLAIN_USER = re.compile(r"[a-z][a-z._-]{0,15}")
+_BARE_LOGIN = re.compile(r"([^\s:@/]+:(?!//)[^\s@]+)@(?!sha\d)[\w.-]+(:\d+)?/?")
+_PREFIXED = re.compile(
+    r"(?:gh[oprsu]_|github_pat_|gl[a-z]{2,4}-|dckr_(?:pat|oat)_|hf_|npm_|pypi-|nvapi-|hv[bsr]\."
+    r"|xox[a-z]-|xoxe\.|xapp-|ya29\.|GOCSPX-|AGE-SECRET-KEY-|dop_v1_|shp[a-z]{2}_|ATATT"
+    r"|(?<![A-Za-z0-9])(?:sk|rk|pk)[-_](?=[\w-]*\d)|SG\.|AIza|lin_api_|figd_|tskey-)"
+    r"[\w-]{10,}[\w.~+/=-]*"
+    r"|A(?:KIA|SIA|BIA|CCA|GPA|IDA|NPA|ROA)[A-Z0-9]{12,}"
+    r"|eyJ[\w-]{8,}(?:[.][\w=+/-]*)*"
+)
+_BEARER = re.compile(
+    r"\b(?:bearer\s+(?P<token>\S{8,})|basic\s+(?P<login>(?=\S*[A-Z0-9=])[\w+/-]{8,}=*))",
+    re.IGNORECASE,
+)
+# What AWS makes of secret keys; one in a hundred happens to read like words.
+_AWS_SECRET = re.compile(
+    r"(?<![\w/+.-])(?=\D{0,39}\d)(?=[^a-z]{0,39}[a-z])(?=[^A-Z]{0,39}[A-Z])"
+    r"[A-Za-z0-9+][A-Za-z0-9/+]{39}(?![\w/+.-])"
+)
+_HOOK = re.compile(
+    r"(?:hooks\.slack\.com/\w+|discord(?:app)?\.com/api/webhooks|\.webhook\.office\.com)/(\S+)"
+)
+_ASSIGNED = (
+    re.compile(r"(?<![\w.-])(?P<name>[\w.-]++)\s?=\s?(?P<value>\"[^\"]*\"?|'[^']*'?|[^\s&;]+)"),
+    re.compile(r"\"(?P<name>[^\"\\]+)\\?\"\s*:\s*\\?\"(?P<value>(?:[^\"\\]|\\[^\"])*)"),
+    re.compile(r"'(?P<name>[^'\\]+)'\s*:\s*'(?P<value>[^']*)"),
+    re.compile(r"(?<![\w.-])(?P<name>[\w.-]++):[ \t]+(?P<value>[^\n]+)"),
+    re.compile(r"(?<![\w-])--(?P<name>[\w-]++)\s+(?P<value>[^\s-]\S*)"),
+)
+
+
+def _logins(text: str) -> Iterable[_Span]:
+    for found in _USERINFO.finditer(text):
+        if not _PLAIN_USER.fullmatch(found[1]):
+            yield found.span(1)
+    if bare := _BARE_LOGIN.fullmatch(text):
+        yield bare.span(1)
+
+
+def _known(text: str) -> Iterable[_Span]:
+    for pattern in (_PREFIXED, _AWS_SECRET):
+        yield from (found.span() for found in pattern.finditer(text))
+    for found in _BEARER.finditer(text):
+        yield found.span("login" if found["login"] else "token")
+    yield from (found.span(1) for found in _HOOK.finditer(text))
+
+
+def _assigned(text: str) -> Iterable[_Span]:
+    for pattern in _ASSIGNED:
+        for found in pattern.finditer(text):
+            if secret_value(found["name"], found["value"]):
+                yield found.span("value")
+
+
+_FINDERS: tuple[Callable[[str], Iterable[_Span]], ...] = (_logins, _known, _assigned)
+
+
+# --- masking for looking like chance
+
+_SHORTEST = 20
+_SHORTEST_HEX = 32
+_ENTROPY = 3.2
+_HEX_ENTROPY = 2.5
+_CHUNK = re.compile(r"[^\s,;:|\"'`<>(){}\[\]?&#=@$*]+={0,2}")
+_COMPONENT = re.compile(r"[^/]+")
+_HEX = re.compile(r"(0x)?([0-9a-f]+|[0-9A-F]+)")
+# What looks like chance and is none: identities, digests of images, hashed folders of Nix.
+_KNOWN_FORMS = re.compile(
+    r"(?<![0-9A-Za-z])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9A-Za-z])"
+    r"|\bsha(1|256|384|512)[:-][0-9a-f]{40,128}\b"
+    r"|(?<=/nix/store/)[0-9a-z]{32}(?=-)",
+    re.IGNORECASE,
+)
+
+
+def entropy(text: str) -> float:
+    """Shannon entropy of the characters of *text*, in bits a character."""
+    total = len(text)
+    return -sum(n / total * math.log2(n / total) for n in Counter(text).values())
+
+
+def _chance(text: str, hashes: bool) -> Iterable[_Span]:
+    plain = _KNOWN_FORMS.sub(lambda found: " " * len(found[0]), text)
+    for chunk in _CHUNK.finditer(plain):
+        start = chunk.start()
+        if not chunk[0].startswith(("/", "~", ".")):
+            if _random(chunk[0], hashes):
+                yield chunk.span()
+            continue
+        # Commits are common names of folders; in a URL such a number is rather a key.
+        file = not chunk[0].startswith("//")
+        for part in _COMPONENT.finditer(chunk[0]):
+            if _random(part[0], hashes or file):
+                yield start + part.start(), start + part.end()
+
+
+def _random(piece: str, hashes: bool) -> bool:
+    """Whether *piece* looks like characters drawn at random rather than written."""
+    if len(piece) < _SHORTEST:
+        return False
+    if _HEX.fullmatch(piece):
+        return not hashes and len(piece) >= _SHORTEST_HEX and entropy(piece) >= _HEX_ENTROPY
+    parts = re.split(r"[-_./+~%\\=]", piece)
+    odd = "".join(p for p in parts if not (_written(p) or (hashes and _HEX.fullmatch(p))))
+    return len(odd) >= 16 and entropy(odd) >= _ENTROPY
+
+
+def _written(part: str) -> bool:
+    """Whether *part* of a name reads like words, a version or a short serial number."""
+    if len(part) <= 10 and part.isalnum() and (part.islower() or part.isupper()):
+        return True
+    words = _WORD.findall(part)
+    if not words or max(map(len, words)) > 24:
+        return False
+    # The longer it is, the less likely are long words by chance alone, and digits in one.
+    mean = 3 if part.isalpha() else 4 if len(part) < 24 else 6
+    return len(part) / len(words) >= mean

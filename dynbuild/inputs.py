@@ -22,6 +22,18 @@ SOURCE_TREE = (
 """What the wheel stages copy (facts: build context requirements)."""
 
 
+def check_context(context: Path) -> None:
+    """Raise if there is no folder *context*.
+
+    Raises:
+        RequestError: There is none.
+    """
+    if not context.is_dir():
+        raise RequestError(
+            f"the build context {context} does not exist", hint="--context names a folder"
+        )
+
+
 def check(plan: Plan) -> None:
     """Raise if an input of *plan* is missing.
 
@@ -29,10 +41,7 @@ def check(plan: Plan) -> None:
         RequestError: The context, a named context, or a file of the source tree.
     """
     context = Path(plan.context)
-    if not context.is_dir():
-        raise RequestError(
-            f"the build context {context} does not exist", hint="--context names a folder"
-        )
+    check_context(context)
     for image in plan.images:
         if image.recipe.from_source:
             _check_tree(image, context)

@@ -133,9 +133,8 @@ def _arguments(image: ImagePlan) -> str:
         _banner("arguments"),
         "# A stage sees an argument only where it declares it again.",
     ]
-    for name in stages.args(stages.chain(image.recipe)):
-        value = "" if name in VOLATILE else image.build_args[name]
-        lines.append(f"ARG {name}={quote(value)}")
+    for name, value in image.build_args.items():
+        lines.append(f"ARG {name}={quote('' if name in VOLATILE else value)}")
     return "\n".join(lines)
 
 

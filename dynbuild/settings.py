@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -72,6 +72,12 @@ def templates_dir(override: str | None = None) -> Path:
             )
         return path
     return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+
+
+def overlays_of(context: Path, given: Iterable[Path]) -> list[Path]:
+    """The settings files of a source tree: its own, if it has one, below those *given*."""
+    own = context / OVERLAY_NAME
+    return [*([own] if own.is_file() else []), *given]
 
 
 def load(

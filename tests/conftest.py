@@ -35,6 +35,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("engine")
 
 
+@pytest.fixture
+def overlay(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a settings file and returns its path."""
+
+    def write(text: str, name: str = "dynbuild.toml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """The engine of this machine, else a private one that ends with the tests."""

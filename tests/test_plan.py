@@ -463,16 +463,6 @@ def test_the_user_of_local_dev():
 # ---- values and where they come from -----------------------------------------------------
 
 
-@pytest.fixture
-def overlay(tmp_path):
-    def write(text):
-        path = tmp_path / "dynbuild.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def test_a_value_under_the_four_layers(overlay):
     path = overlay('[args]\nENABLE_KVBM = "false"\n')
     env = {"DYNBUILD_ARG_ENABLE_KVBM": "true"}

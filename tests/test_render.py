@@ -325,16 +325,6 @@ def test_the_same_text_under_two_hash_seeds():
 # ---- what the overlay changes ------------------------------------------------------------
 
 
-@pytest.fixture
-def overlay(tmp_path):
-    def write(text):
-        path = tmp_path / "dynbuild.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def test_a_component_without_a_source_is_left_out(overlay):
     text = text_of(overlay('[sources.nixl]\nkind = "none"\n'), **NONE_CPU)
     assert not [stage.name for stage in read(text)[1] if "nixl" in stage.name]

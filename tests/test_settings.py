@@ -8,18 +8,6 @@ from dynbuild.layers import Origin
 from tests.support import NONE_CPU, NONE_RUNTIME, TEMPLATES, flags, load, make_image
 
 
-@pytest.fixture
-def overlay(tmp_path):
-    """Writes a settings file and returns its path."""
-
-    def write(text, name="dynbuild.toml"):
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def refused(*overlays, **asked):
     with pytest.raises(RequestError) as caught:
         load(*overlays, **asked)

@@ -33,15 +33,13 @@ def _decide(asked: Asked) -> _Decided:
     context = asked.context.expanduser().resolve()
     env = os.environ
     templates = settings.templates_dir(asked.templates)
-    found = context / settings.OVERLAY_NAME
-    overlays = [*([found] if found.is_file() else []), *asked.overlays]
-    config = settings.load(templates=templates, overlays=overlays, env=env, flags=asked.flags)
-    if not context.is_dir():
-        from dynbuild.errors import RequestError
-
-        raise RequestError(
-            f"the build context {context} does not exist", hint="--context names a folder"
-        )
+    config = settings.load(
+        templates=templates,
+        overlays=settings.overlays_of(context, asked.overlays),
+        env=env,
+        flags=asked.flags,
+    )
+    inputs.check_context(context)
     facts = machine.read(env)
     made = plan.make_plan(
         config,

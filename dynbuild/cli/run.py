@@ -345,10 +345,9 @@ def _check_command(command: list[str]) -> None:
 def _settings(tree: Path, overlays: list[Path]) -> Settings:
     from dynbuild import settings
 
-    found = tree / settings.OVERLAY_NAME
     return settings.load(
         templates=settings.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
-        overlays=[*([found] if found.is_file() else []), *overlays],
+        overlays=settings.overlays_of(tree, overlays),
         env=os.environ,
         flags={},
     )

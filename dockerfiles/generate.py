@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dynbuild import plan, settings
-from dynbuild.errors import TemplateError
 from dynbuild.layers import Origin, Setting
 from dynbuild.render import render
 from dynbuild.version import Version
@@ -34,27 +33,22 @@ def files() -> Iterator[tuple[Path, str]]:
         for device, row in entry.devices.items():
             for cuda in row.cuda or ("",):
                 for target in (name for name in IMAGES if name in entry.targets):
-                    text = _rendered(templates, framework, target, device, cuda)
-                    if text is not None:
-                        yield text
+                    yield from _rendered(templates, framework, target, device, cuda)
     schema = json.dumps(plan.schema(), indent=2, sort_keys=True) + "\n"
     yield ROOT / "docs" / "plan.schema.json", schema
 
 
 def _rendered(
     templates: Path, framework: str, target: str, device: str, cuda: str
-) -> tuple[Path, str] | None:
+) -> Iterator[tuple[Path, str]]:
+    """The image, and the one with AWS's layer where there is one."""
     asked = {"framework": framework, "target": target, "device": device, "cuda_version": cuda}
+    asked["make_efa"] = target in plan.EFA_TARGETS
     flags = {("request", key): Setting(value, Origin("flag", "")) for key, value in asked.items()}
     config = settings.load(templates=templates, overlays=(), env={}, flags=flags)
     made = plan.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)
-    (image,) = made.images
-    try:
-        return ROOT / "dockerfiles" / image.dockerfile, render(image, templates)
-    except TemplateError as error:
-        if "has no template" in error.message:
-            return None
-        raise
+    for image in made.images:
+        yield ROOT / "dockerfiles" / image.dockerfile, render(image, templates)
 
 
 def main() -> int:

@@ -24,11 +24,13 @@ ARG MATURIN_VERSION=1.11.5
 ARG TOMLKIT_VERSION=0.14.0
 ARG RUSTUP_VERSION=1.28.1
 ARG RUST_VERSION=1.90.0
+ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
 ARG PROTOC_VERSION=25.3
 ARG CARGO_BUILD_JOBS=16
 ARG NIXL_UCX_REF=1.20.0
 ARG BUILD_JOBS=
 ARG NIXL_REF=0.9.0
+ARG MATURIN_FEATURES=
 ARG ENABLE_MEDIA_NIXL=false
 ARG ENABLE_MEDIA_FFMPEG=false
 ARG ENABLE_KVBM=false
@@ -189,13 +191,14 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
         ca-certificates
 
 ARG RUST_VERSION
+ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
 # Both homes are writable for every user, so that dev images can add toolchains.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=bind,from=rust_download,target=/from \
     cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
-    && /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
+    && RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
     && rm /tmp/rustup-init
 
 # ==== protoc_tool =====================================================================
@@ -338,6 +341,7 @@ COPY lib/ lib/
 WORKDIR /opt/dynamo/lib/bindings/python
 ARG TARGETARCH
 ARG PYTHON_VERSION
+ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
 ARG ENABLE_MEDIA_FFMPEG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
@@ -345,8 +349,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/usr/local/cargo/git \
     --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
-    features=""; \
-    if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="dynamo-llm/media-nixl"; fi; \
+    features="${MATURIN_FEATURES}"; \
+    if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
     maturin build --release --locked --auditwheel skip \
         --interpreter "python${PYTHON_VERSION}" ${features:+--features "$features"} \
@@ -399,11 +403,12 @@ COPY --from=wheel_builder /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins
-# The loader's own configuration, which also holds where LD_LIBRARY_PATH does not reach.
+
 RUN printf '%s\n' /usr/local/ucx/lib /usr/local/ucx/lib/ucx /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
+
 # A login shell starts from the distribution's PATH.
 RUN printf 'PATH="%s:$PATH"\n' /usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd > /etc/profile.d/10-dynamo.sh
-RUN printf '%s\n' '#!/bin/sh' '# Files of the group stay writable for the group.' 'umask 002' 'exec "$@"' \
+RUN mkdir -p /opt/dynamo && printf '%s\n' '#!/bin/sh' '# Files of the group stay writable for the group.' 'umask 002' 'exec "$@"' \
         > /opt/dynamo/entrypoint.sh \
     && chmod 755 /opt/dynamo/entrypoint.sh
 
@@ -420,7 +425,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
-        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
     && wheelhouse=/opt/dynamo/wheelhouse \
     && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
@@ -433,5 +438,6 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
 CMD ["/bin/bash"]
+
 ARG DYNAMO_COMMIT_SHA
 ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dynbuild.plan import ImagePlan, Plan
+from dynbuild.plan import LINK, ImagePlan, Plan
 
 # The definition is dynbuild's own: it reads the files that the plan names, wherever they
 # are, without bake asking about each folder outside of the current one.
@@ -65,7 +65,18 @@ def _literal(value: Any) -> Any:
 
 def target_name(image: ImagePlan) -> str:
     """The name of *image* in the definition; bake allows no dot in it."""
-    return image.name.replace(".", "_")
+    return _target_name(image.name)
+
+
+def _target_name(image: str) -> str:
+    return image.replace(".", "_")
+
+
+def _context(where: str) -> str:
+    """A build context; one that is another image of the plan has that image's target name."""
+    if where.startswith(LINK):
+        return LINK + _target_name(where.removeprefix(LINK))
+    return where
 
 
 def targets(plan: Plan, *, network: str = "bridge") -> tuple[str, ...]:
@@ -111,7 +122,7 @@ def _target(image: ImagePlan, context: str, dockerfile: str) -> dict[str, Any]:
         ],
     }
     optional = {
-        "contexts": dict(image.contexts),
+        "contexts": {name: _context(where) for name, where in image.contexts.items()},
         "secret": [
             {key: value for key, value in secret.model_dump().items() if value}
             for secret in image.secret_sources

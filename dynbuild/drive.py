@@ -277,7 +277,7 @@ def _failure(solve: Solve, now: Record, cause: Exception) -> BuildFailed:
 def _images(plan: Plan, now: Record, engine: Engine, env: Mapping[str, str]) -> tuple[Built, ...]:
     metadata = json.loads(now.metadata.read_text()) if now.metadata.is_file() else {}
     found = []
-    for image in plan.images:
+    for image in (image for image in plan.images if image.tags):
         digest = metadata.get(bake.target_name(image), {}).get("containerimage.digest", "")
         size = _size(image.tags[0], engine, env) if image.output == "load" else None
         tags = image.tags if image.output != "none" else ()

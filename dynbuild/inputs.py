@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dynbuild import names
+from dynbuild import names, trtllm
 from dynbuild.errors import RequestError
-from dynbuild.plan import ImagePlan, Plan
+from dynbuild.plan import EPP_FOLDER, LINK, ImagePlan, Plan, Preparation
 
 SOURCE_TREE = (
     "pyproject.toml",
@@ -42,9 +42,13 @@ def check(plan: Plan) -> None:
     """
     context = Path(plan.context)
     check_context(context)
+    for step in plan.before:
+        _check_command(step, context)
     for image in plan.images:
         if image.recipe.from_source:
             _check_tree(image, context)
+        if image.recipe.local_wheel and not plan.before and trtllm.CONTEXT in image.contexts:
+            _check_wheel(image)
         for secret in image.secret_sources:
             if secret.src and not Path(secret.src).is_file():
                 raise RequestError(
@@ -52,12 +56,36 @@ def check(plan: Plan) -> None:
                     hint="site.ca_bundle, or SSL_CERT_FILE, names a file of certificates",
                 )
         for name, where in image.contexts.items():
-            if not names.is_address(where) and not Path(where).is_dir():
+            if where.startswith(LINK) or names.is_address(where):
+                continue
+            if where in (step.makes for step in plan.before):
+                continue
+            if not Path(where).is_dir():
                 source = name.removesuffix("_src")
                 raise RequestError(
                     f"the source path of '{name}' is not there: {where}",
                     hint=f"--source {source}=PATH and --build-context {name}=PATH take a folder",
                 )
+
+
+def _check_command(step: Preparation, context: Path) -> None:
+    """The source tree has what builds its part."""
+    needed = Path(EPP_FOLDER, "Makefile") if step.what == "epp" else Path(trtllm.SCRIPT)
+    if not (context / needed).is_file():
+        raise RequestError(
+            f"the build context {context} has no {needed}, which builds {step.makes}",
+            hint="--context names Dynamo's source tree",
+        )
+
+
+def _check_wheel(image: ImagePlan) -> None:
+    """The folder has one wheel that fits, which is looked for again inside the build."""
+    (platform,) = image.platforms
+    trtllm.find_wheel(
+        Path(image.contexts[trtllm.CONTEXT]),
+        arch=names.architecture(platform),
+        python_version=image.build_args["PYTHON_VERSION"],
+    )
 
 
 def _check_tree(image: ImagePlan, context: Path) -> None:

@@ -21,6 +21,7 @@ def read(env: Mapping[str, str]) -> Machine:
         gid=_id(env, "SUDO_GID", os.getgid()),
         ca_bundle=_ca_bundle(env),
         index_url=_index_url(env),
+        ecr_hostname=env.get("ECR_HOSTNAME", ""),
     )
 
 

@@ -33,6 +33,7 @@ class Model(BaseModel):
 class Request(Model):
     """What to build and how: every field has a flag, a variable and a catalog default."""
 
+    release_line: str = Field(description="which versions: the catalog's own, or those of a line")
     framework: str
     target: str
     device: str
@@ -42,6 +43,13 @@ class Request(Model):
     tag: str = Field(description="empty: derived from git")
     tag_latest: bool
     dynamo_wheels: str = Field(description="'source', or 'index==VERSION'")
+    make_efa: bool = Field(description="also the image with AWS's EFA user space on it")
+    build_epp: bool = Field(description="frontend: the tree builds the endpoint picker first")
+    tensorrtllm_pip_wheel_dir: str = Field(description="trtllm: folder with the wheel")
+    tensorrtllm_commit: str = Field(description="trtllm: git ref of that wheel")
+    tensorrtllm_pip_wheel: str = Field(description="trtllm: requirement that pip takes")
+    tensorrtllm_index_url: str = Field(description="trtllm: index of that requirement")
+    tensorrtllm_git_url: str = Field(description="trtllm: repository to build the wheel from")
     output: Literal["load", "push", "none"]
     no_cache: bool
     cache_from: list[str]
@@ -62,10 +70,11 @@ class Source(Model):
 
     ``git``: *repo* at the ref in the argument *ref*; ``url``: the tarball *url* (its one
     top folder stripped); ``apt``: the distribution's source *package* of *suite*;
-    ``context``: the local *path*; ``none``: the component is left out.
+    ``context``: the local *path*; ``packages``: nothing is compiled, the distribution's
+    binary *packages* are installed; ``none``: the component is left out.
     """
 
-    kind: Literal["git", "url", "apt", "context", "none"]
+    kind: Literal["git", "url", "apt", "context", "packages", "none"]
     repo: str = ""
     ref: str = ""
     url: str = ""
@@ -73,6 +82,7 @@ class Source(Model):
     package: str = ""
     suite: str = ""
     path: str = ""
+    packages: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _complete(self) -> Source:
@@ -81,12 +91,18 @@ class Source(Model):
             "url": ("url",),
             "apt": ("package",),
             "context": ("path",),
+            "packages": ("packages",),
             "none": (),
         }
         missing = [key for key in needs[self.kind] if not getattr(self, key)]
         if missing:
             raise ValueError(f"kind '{self.kind}' needs {' and '.join(missing)}")
         return self
+
+    @property
+    def has_tree(self) -> bool:
+        """Whether there is a tree to build from."""
+        return self.kind not in ("packages", "none")
 
 
 class Tool(Model):
@@ -131,10 +147,22 @@ class Device(Model):
 
 
 class Framework(Model):
-    """One row of the matrix: what can be built for an inference framework."""
+    """One row of the matrix: what can be built for an inference framework.
+
+    *engine* says where the inference engine comes from: ``stage``, it is installed in a
+    stage ``framework``; ``vendor``, the runtime image is the vendor's own and has it;
+    ``none``, there is none.  The requirements are file names below ``container/deps`` of
+    the source tree: what the runtime needs, and what developers add.
+    """
 
     targets: list[str]
     cuda_default: str
+    engine: Literal["stage", "vendor", "none"]
+    requirements: list[str]
+    dev_requirements: list[str]
+    dev_workspace: Literal["copied", "mounted"] = Field(
+        description="whether dev images hold the source tree or wait for it to be mounted"
+    )
     args: Args = Field(default_factory=dict)
     devices: dict[str, Device]
 
@@ -177,6 +205,17 @@ class Run(RunProfile):
     profiles: dict[str, RunProfile] = Field(default_factory=dict)
 
 
+class TensorrtLlm(Model):
+    """How TensorRT-LLM's wheel is found.
+
+    The published wheels of the *abi_incompatible* versions do not fit NVIDIA's PyTorch;
+    theirs is in the *release_image* of that tag.
+    """
+
+    release_image: str
+    abi_incompatible: list[str]
+
+
 class Catalog(Model):
     """The whole of the settings after all layers are combined."""
 
@@ -188,6 +227,7 @@ class Catalog(Model):
     tools: dict[str, Tool]
     sources: dict[str, Source]
     frameworks: dict[str, Framework]
+    tensorrt_llm: TensorrtLlm
     run: Run
 
 

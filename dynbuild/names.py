@@ -71,6 +71,11 @@ def parse_platforms(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(platform for platform in PLATFORMS if platform in found)
 
 
+def architecture(platform: str) -> str:
+    """The architecture of a platform: ``arm64`` of ``linux/arm64``."""
+    return platform.split("/")[1]
+
+
 def check_repository(name: str, *, origin: str | None = None) -> str:
     """*name* if Docker takes it as a repository (an image name without tag).
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dynbuild import layers, names, settings, stages
+from dynbuild import layers, names, settings, stages, trtllm
 from dynbuild.errors import RequestError
 from dynbuild.layers import Origin, Setting
 from dynbuild.models import PASSED_THROUGH, Catalog, Framework
 from dynbuild.recipe import Recipe
 from dynbuild.settings import Settings
+from dynbuild.trtllm import Intent
 from dynbuild.version import Version
 
 SWITCHES = (
@@ -30,6 +31,9 @@ SWITCHES = (
     "ENABLE_MEDIA_FFMPEG",
 )
 """Arguments that are true or false."""
+
+LINK = "target:"
+"""Before the name of an image of the same plan, in place of a build context's folder."""
 
 VOLATILE = frozenset({"DYNAMO_COMMIT_SHA", "USER_UID", "USER_GID"})
 """Arguments whose values belong to a build and not into a rendered file."""
@@ -89,6 +93,15 @@ class ImagePlan(_Model):
     )
 
 
+class Preparation(_Model):
+    """A command that runs before the solve, because what it makes is an input of it."""
+
+    what: Literal["epp", "trtllm_wheel"]
+    argv: tuple[str, ...]
+    makes: str = Field(description="image reference or folder")
+    intent: Any = Field(exclude=True, default=None, description="the wheel's (internal)")
+
+
 class Plan(_Model):
     """Everything that one command will build."""
 
@@ -97,6 +110,9 @@ class Plan(_Model):
     format: Literal[1] = Field(default=1, alias="schema")
     version: PlannedVersion
     context: str = Field(description="folder that COPY reads from")
+    before: tuple[Preparation, ...] = Field(
+        default=(), description="commands that run first, in the context folder"
+    )
     images: tuple[ImagePlan, ...]
     warnings: tuple[str, ...] = ()
 
@@ -121,65 +137,40 @@ class Machine:
         gid: Likewise, the group.
         ca_bundle: File with the certificates this machine trusts beyond the usual ones.
         index_url: Python package index of this machine's pip configuration.
+        ecr_hostname: Registry with a proxy of Docker Hub, for the endpoint picker's build.
     """
 
     uid: int
     gid: int
     ca_bundle: str = ""
     index_url: str = ""
+    ecr_hostname: str = ""
 
 
 def make_plan(config: Settings, *, version: Version, context: Path, machine: Machine) -> Plan:
-    """Decide on the requested image.
+    """Decide on the requested image, and on those that it is built on or that come with it.
 
     Raises:
         RequestError: The combination does not exist, or a value cannot be used.
     """
-    catalog = config.catalog
-    choice = _choose(config)
-    wheels, values = _values(config, choice, version, machine)
-    recipe = _recipe(catalog, choice, wheels, values)
-    _check_tools(config, recipe)
-    chain = stages.chain(recipe)
-    used = stages.args(chain)
-    warnings = [
-        *_check_args(values, used),
-        *_check_downloads(config, recipe, values, chain),
-    ]
-    tags = _tags(config, choice, version)
-    secrets = _secrets(catalog, machine)
-    contexts = {
-        f"{name}_src": source.path
-        for name, source in recipe.sources.items()
-        if source.kind == "context" and any(stage.name == f"{name}_src" for stage in chain)
-    } | dict(catalog.contexts)
-    name = names.image_id(choice.framework, choice.target, choice.device, choice.cuda)
-    build_args = {arg: values[arg] for arg in used}
-    image = ImagePlan(
-        name=name,
-        framework=choice.framework,
-        target=choice.target,
-        stage=choice.target,
-        device=choice.device,
-        cuda_version=choice.cuda or None,
-        platforms=choice.platforms,
-        dockerfile=f"{name}.Dockerfile",
-        tags=tags,
-        build_args={arg: setting.value for arg, setting in build_args.items()},
-        origins={arg: str(setting.origin) for arg, setting in build_args.items()},
-        passed_args=tuple(arg for arg in values if arg in PASSED_THROUGH),
-        passed={arg: values[arg].value for arg in values if arg in PASSED_THROUGH},
-        labels=_labels(version, choice, commit=values["DYNAMO_COMMIT_SHA"].value),
-        secrets=tuple(secret.id for secret in secrets),
-        contexts=contexts,
-        cache_from=tuple(catalog.request.cache_from),
-        cache_to=tuple(catalog.request.cache_to),
-        output=catalog.request.output,
-        no_cache=catalog.request.no_cache,
-        depends_on=(),
-        recipe=recipe,
-        secret_sources=secrets,
-    )
+    asked = _choose(config)
+    warnings: list[str] = []
+    values = _values(config, asked, version, machine)
+    before = _epp(config, asked, version, machine, values)
+    wheel = _trtllm(config, asked, context, values)
+    if wheel:
+        warnings += wheel.warnings
+        before += _wheel_command(wheel)
+    decided = _Decided(version, machine, values, wheel)
+    images = [_image(config, choice, decided) for choice in _with_efa(config, asked)]
+    for image in images:
+        warnings += _check_downloads(config, image.recipe, values)
+    used = {arg for image in images for arg in image.build_args}
+    warnings += _check_args(values, used)
+    if values["USER_UID"].origin == Origin("machine", "the caller is root") and "USER_UID" in used:
+        warnings.append(
+            f"the caller is root, so dynamo keeps the uid {IMAGE_UID}; --uid gives another"
+        )
     if version.dirty:
         warnings.append("the source tree has uncommitted changes; the image is labelled dirty")
     return Plan(
@@ -191,18 +182,121 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
             origin=version.origin,
         ),
         context=str(context),
-        images=(image,),
-        warnings=tuple(warnings),
+        before=before,
+        images=tuple(images),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _image(config: Settings, choice: _Choice, decided: _Decided) -> ImagePlan:
+    catalog, values, wheel = config.catalog, decided.values, decided.wheel
+    recipe = _recipe(config, choice, values)
+    _check_tools(config, recipe)
+    chain = stages.chain(recipe)
+    secrets = _secrets(catalog, decided.machine)
+    contexts = {
+        f"{name}_src": source.path
+        for name, source in recipe.sources.items()
+        if source.kind == "context" and any(stage.name == f"{name}_src" for stage in chain)
+    } | dict(catalog.contexts)
+    if wheel and wheel.context and any(stage.name == trtllm.CONTEXT for stage in chain):
+        contexts.setdefault(trtllm.CONTEXT, wheel.context)
+    below: tuple[str, ...] = ()
+    if choice.linked:
+        base = choice.linked.image
+        below = (base,)
+        contexts[choice.linked.stage] = f"{LINK}{base}"
+    name = choice.image
+    build_args = {arg: values[arg] for arg in stages.args(chain)}
+    return ImagePlan(
+        name=name,
+        framework=choice.framework,
+        target=choice.target,
+        stage=choice.target,
+        device=choice.device,
+        cuda_version=choice.cuda or None,
+        platforms=choice.platforms,
+        dockerfile=f"{name}.Dockerfile",
+        tags=_tags(config, choice, decided.version) if choice.wanted else (),
+        build_args={arg: setting.value for arg, setting in build_args.items()},
+        origins={arg: str(setting.origin) for arg, setting in build_args.items()},
+        passed_args=tuple(arg for arg in values if arg in PASSED_THROUGH),
+        passed={arg: values[arg].value for arg in values if arg in PASSED_THROUGH},
+        labels=_labels(decided.version, choice, commit=values["DYNAMO_COMMIT_SHA"].value),
+        secrets=tuple(secret.id for secret in secrets),
+        contexts=contexts,
+        cache_from=tuple(catalog.request.cache_from),
+        cache_to=tuple(catalog.request.cache_to) if choice.wanted else (),
+        output=catalog.request.output if choice.wanted else "none",
+        no_cache=catalog.request.no_cache,
+        depends_on=below,
+        recipe=recipe,
+        secret_sources=secrets,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
+    """One image to decide on.
+
+    Attributes:
+        wanted: It is asked for; else it is there because another is built on it.
+        linked: The image of the same plan that brings one of its stages.
+    """
+
     framework: str
     target: str
     device: str
     cuda: str
     platforms: tuple[str, ...]
+    wanted: bool = True
+    linked: _Link | None = None
+
+    @property
+    def image(self) -> str:
+        return names.image_id(self.framework, self.target, self.device, self.cuda)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What holds for every image of the plan."""
+
+    version: Version
+    machine: Machine
+    values: Mapping[str, Setting]
+    wheel: Intent | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A stage that comes from another image of the plan."""
+
+    stage: str
+    image: str
+
+
+EFA_TARGETS = ("runtime", "dev", "local-dev")
+"""Targets that ``--make-efa`` puts its layer on."""
+
+
+def _with_efa(config: Settings, asked: _Choice) -> tuple[_Choice, ...]:
+    """*asked*, and with ``--make-efa`` the image with AWS's layer (facts: EFA flow).
+
+    The layer needs root, and local-dev ends as another user: there it goes between dev and
+    local-dev, so dev is built as well.
+    """
+    if not config.catalog.request.make_efa:
+        return (asked,)
+    if asked.target not in EFA_TARGETS:
+        raise RequestError(
+            f"there is no EFA layer for the target '{asked.target}'",
+            origin=str(config.origin("request", "make_efa")),
+            hint=f"it goes on {', '.join(EFA_TARGETS)}",
+        )
+    below = replace(asked, target="dev", wanted=False) if asked.target == "local-dev" else asked
+    link = _Link(below.target, below.image)
+    aws = replace(asked, target=f"{asked.target}{stages.AWS}", linked=link)
+    return (asked, aws) if below is asked else (asked, below, aws)
 
 
 def _choose(config: Settings) -> _Choice:
@@ -270,30 +364,31 @@ def _cuda(config: Settings, entry: Framework, framework: str, device: str) -> st
     )
 
 
-def _values(
-    config: Settings, choice: _Choice, version: Version, machine: Machine
-) -> tuple[str, dict[str, Setting]]:
-    """The kind of Dynamo's wheels, and every argument's value for this image."""
-    request = config.catalog.request
-    values = settings.args_of(config, choice.framework, choice.device, choice.cuda)
-    origin = config.origin("request", "dynamo_wheels")
-    wheels, separator, number = request.dynamo_wheels.partition("==")
+def _wheels(config: Settings) -> tuple[str, str]:
+    """How to get Dynamo's wheels, ``source`` or ``index``, and the version if one is given."""
+    text = config.catalog.request.dynamo_wheels
+    wheels, separator, number = text.partition("==")
     if wheels not in ("source", "index") or (separator and (wheels == "source" or not number)):
         raise RequestError(
-            f"'{request.dynamo_wheels}' is no way to get Dynamo's wheels",
-            origin=str(origin),
+            f"'{text}' is no way to get Dynamo's wheels",
+            origin=str(config.origin("request", "dynamo_wheels")),
             hint="'source' builds them, 'index' or 'index==VERSION' takes published ones",
         )
+    return wheels, number
+
+
+def _values(
+    config: Settings, choice: _Choice, version: Version, machine: Machine
+) -> dict[str, Setting]:
+    """Every argument's value for this image."""
+    values = settings.args_of(config, choice.framework, choice.device, choice.cuda)
+    _, number = _wheels(config)
     if number:
+        origin = config.origin("request", "dynamo_wheels")
         _replace(values, "DYNAMO_VERSION", Setting(number, origin))
     if not values["DYNAMO_COMMIT_SHA"].value:
         values["DYNAMO_COMMIT_SHA"] = Setting(version.commit, version.commit_origin)
-    for key, arg, own in (("uid", "USER_UID", machine.uid), ("gid", "USER_GID", machine.gid)):
-        given = getattr(request, key)
-        if given is not None:
-            _replace(values, arg, Setting(str(given), config.origin("request", key)))
-        elif not values[arg].value:
-            values[arg] = Setting(str(own), Origin("machine", f"{key} of the caller"))
+    _identity(config, values, machine)
     for arg in SWITCHES:
         values[arg] = Setting(_switch(arg, values[arg]), values[arg].origin)
     for arg, setting in values.items():
@@ -303,7 +398,38 @@ def _values(
                 f"the value of {arg} has a line break or a control character",
                 origin=str(setting.origin),
             )
-    return wheels, values
+    return values
+
+
+ROOT = "0"
+IMAGE_UID = "1000"
+"""The uid of dynamo in every image (facts: runtime rules)."""
+
+
+def _identity(config: Settings, values: dict[str, Setting], machine: Machine) -> None:
+    """The user of local-dev: as given, else the caller; root's own uid can be nobody else's."""
+    request = config.catalog.request
+    for key, arg, own in (("uid", "USER_UID", machine.uid), ("gid", "USER_GID", machine.gid)):
+        given = getattr(request, key)
+        if given is not None:
+            _replace(values, arg, Setting(str(given), config.origin("request", key)))
+        elif not values[arg].value:
+            values[arg] = Setting(str(own), Origin("machine", f"{key} of the caller"))
+        if not re.fullmatch(r"0|[1-9][0-9]{0,9}", values[arg].value):
+            raise RequestError(
+                f"{arg} is '{values[arg].value}', which is no {key}",
+                origin=str(values[arg].origin),
+            )
+    uid = values["USER_UID"]
+    if uid.value != ROOT:
+        return
+    if uid.origin.layer != "machine":
+        raise RequestError(
+            "uid 0 is root's: the user of local-dev cannot have it",
+            origin=str(uid.origin),
+            hint="give the uid of the person who will use the image",
+        )
+    values["USER_UID"] = Setting(IMAGE_UID, Origin("machine", "the caller is root"))
 
 
 def _switch(arg: str, setting: Setting) -> str:
@@ -337,9 +463,101 @@ def _replace(values: dict[str, Setting], arg: str, setting: Setting) -> None:
     values[arg] = setting
 
 
-def _recipe(
-    catalog: Catalog, choice: _Choice, wheels: str, values: Mapping[str, Setting]
-) -> Recipe:
+EPP_FOLDER = "deploy/inference-gateway/epp"
+"""Where the source tree builds the endpoint picker (facts: frontend / EPP flow)."""
+
+
+def _epp(
+    config: Settings,
+    asked: _Choice,
+    version: Version,
+    machine: Machine,
+    values: dict[str, Setting],
+) -> tuple[Preparation, ...]:
+    """The tree's own build of the endpoint picker, and the image that it makes as EPP_IMAGE."""
+    if not config.catalog.request.build_epp:
+        return ()
+    origin = config.origin("request", "build_epp")
+    if asked.target != "frontend":
+        raise RequestError(
+            f"the endpoint picker is part of the frontend, not of {asked.target}",
+            origin=str(origin),
+            hint="add --target frontend, or drop --build-epp",
+        )
+    if values["EPP_IMAGE"].origin.layer == origin.layer == "flag":
+        raise RequestError(
+            "--build-epp and --epp-image exclude each other: one endpoint picker is needed",
+            origin=f"{origin}, {values['EPP_IMAGE'].origin}",
+            hint="drop one of them",
+        )
+    image = f"dynamo/dynamo-epp:{version.described or 'dev'}"
+    values["EPP_IMAGE"] = Setting(image, origin)
+    proxy = (f"DOCKER_PROXY={machine.ecr_hostname}/dockerhub/",) if machine.ecr_hostname else ()
+    argv = ("make", "-C", EPP_FOLDER, "all", *proxy)
+    return (Preparation(what="epp", argv=argv, makes=image),)
+
+
+def _trtllm(
+    config: Settings, asked: _Choice, context: Path, values: dict[str, Setting]
+) -> Intent | None:
+    """Where TensorRT-LLM's wheel comes from; what that sets goes into *values*."""
+    request = config.catalog.request
+    given = {
+        name: (
+            getattr(request, f"tensorrtllm_{field}"),
+            config.origin("request", f"tensorrtllm_{field}"),
+        )
+        for name, field in (
+            ("wheel_dir", "pip_wheel_dir"),
+            ("commit", "commit"),
+            ("pip_wheel", "pip_wheel"),
+            ("index_url", "index_url"),
+            ("git_url", "git_url"),
+        )
+    }
+    if asked.framework != "trtllm" or config.catalog.frameworks["trtllm"].engine != "stage":
+        for name, (value, origin) in given.items():
+            if value and origin.layer == "flag":
+                raise RequestError(
+                    f"{trtllm.FLAGS[name]} is for the framework trtllm, not for {asked.framework}",
+                    origin=str(origin),
+                    hint="add --framework trtllm, or drop it",
+                )
+        return None
+    wanted = trtllm.Wanted(
+        origins={name: origin for name, (value, origin) in given.items() if value},
+        **{name: value for name, (value, _) in given.items()},
+    )
+    intent = trtllm.decide(
+        wanted,
+        arch_list=[names.architecture(platform) for platform in asked.platforms],
+        default_spec=values["TENSORRTLLM_PIP_WHEEL"],
+        default_index=values["TENSORRTLLM_INDEX_URL"],
+        nixl_ref=str(values["NIXL_REF"].value),
+        abi_incompatible=config.catalog.tensorrt_llm.abi_incompatible,
+        release_image=config.catalog.tensorrt_llm.release_image,
+        source=context,
+        builds=context / ".dynbuild" / "trtllm-wheels",
+    )
+    for arg, setting in intent.args.items():
+        # What follows from the intent gives way to what was set by name, and to nothing else.
+        if values[arg].origin.layer not in ("overlay", "environment", "flag"):
+            values[arg] = setting
+    return intent
+
+
+def _wheel_command(intent: Intent) -> tuple[Preparation, ...]:
+    if not intent.command:
+        return ()
+    made = Preparation(what="trtllm_wheel", argv=intent.command, makes=intent.output, intent=intent)
+    return (made,)
+
+
+def _recipe(config: Settings, choice: _Choice, values: Mapping[str, Setting]) -> Recipe:
+    catalog = config.catalog
+    framework = catalog.frameworks[choice.framework]
+    wheels, _ = _wheels(config)
+
     def on(arg: str) -> bool:
         return bool(values[arg].value == "true")
 
@@ -361,6 +579,12 @@ def _recipe(
         media_nixl=on("ENABLE_MEDIA_NIXL"),
         sources=catalog.sources,
         tools=catalog.tools,
+        engine=framework.engine,
+        requirements=tuple(framework.requirements),
+        dev_requirements=tuple(framework.dev_requirements),
+        dev_workspace=framework.dev_workspace,
+        local_wheel=values["HAS_TRTLLM_CONTEXT"].value == "1",
+        linked=choice.linked.stage if choice.linked else "",
     )
 
 
@@ -375,7 +599,7 @@ def _check_tools(config: Settings, recipe: Recipe) -> None:
             )
 
 
-def _check_args(values: Mapping[str, Setting], used: tuple[str, ...]) -> list[str]:
+def _check_args(values: Mapping[str, Setting], used: Collection[str]) -> list[str]:
     """Warn of arguments that were set for this build and reach no stage of it."""
     return [
         f"{arg} ({setting.origin}) is used by no stage of this image"
@@ -390,11 +614,10 @@ def _check_downloads(
     config: Settings,
     recipe: Recipe,
     values: Mapping[str, Setting],
-    chain: tuple[stages.Stage, ...],
 ) -> list[str]:
     """Refuse a checksum that belongs to another version; warn of downloads without one."""
     warnings = []
-    for stage in chain:
+    for stage in stages.chain(recipe):
         if stage.template == "tool.url":
             tool = recipe.tools[stage.subject]
             table, used = "tools", [tool.version]
@@ -441,20 +664,21 @@ def _tags(config: Settings, choice: _Choice, version: Version) -> tuple[str, ...
     request = config.catalog.request
     origin = str(config.origin("request", "repository"))
     repository = names.check_repository(request.repository, origin=origin)
-    target = choice.target
+    target = choice.target.removesuffix(stages.AWS)
+    aws = choice.target.removeprefix(target)
     if request.tag:
         first = request.tag
         if target in ("dev", "local-dev"):
             for suffix in _DEV_SUFFIXES:
                 first = first.removesuffix(suffix)
             first = f"{first}-{target}"
-        names.check_reference(first, origin=str(config.origin("request", "tag")))
+        names.check_reference(f"{first}{aws}", origin=str(config.origin("request", "tag")))
     else:
         first = f"{repository}:{names.as_tag(version.tag, f'-{choice.framework}-{target}')}"
-    tags = [first]
+    tags = [f"{first}{aws}"]
     if request.tag_latest:
         suffix = "" if target == "dev" else f"-{target}"
-        tags.append(f"{repository}:latest-{choice.framework}{suffix}")
+        tags.append(f"{repository}:latest-{choice.framework}{suffix}{aws}")
     if request.output == "push":
         for tag in tags:
             if not names.is_qualified(tag):
@@ -499,8 +723,6 @@ def _labels(version: Version, choice: _Choice, *, commit: str) -> dict[str, str]
         "org.opencontainers.image.version": version.tag,
         "org.opencontainers.image.revision": commit,
         "dynbuild.dirty": "true" if version.dirty else "false",
-        "dynbuild.image": names.image_id(
-            choice.framework, choice.target, choice.device, choice.cuda
-        ),
+        "dynbuild.image": choice.image,
     }
     return {key: value for key, value in labels.items() if value}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -98,6 +99,52 @@ def run(
             details=tuple(result.stderr.strip().splitlines()[-_TAIL_LINES:]),
         )
     return result
+
+
+def stream(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    listen: Callable[[str], None],
+) -> None:
+    """Run *argv* to its end, handing every line of its output to *listen* as it comes.
+
+    Raises:
+        NotReady: The program does not exist.
+        ToolFailed: The status was not zero.
+    """
+    command = tuple(argv)
+    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=dict(env),
+            cwd=cwd,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise NotReady(f"the program '{command[0]}' cannot be started") from error
+    with process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                tail.append(line.rstrip())
+                listen(line.rstrip())
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode != 0:
+        raise ToolFailed(
+            f"'{shlex.join(command)}' ended with status {process.returncode}",
+            returncode=process.returncode,
+            stderr="",
+            details=tuple(tail),
+        )
 
 
 def start_daemon(argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> int:

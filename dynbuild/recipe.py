@@ -28,6 +28,12 @@ class Recipe:
         media_nixl: The runtime wheel decodes media into NIXL memory.
         sources: Where each component's source comes from.
         tools: Where each tool comes from.
+        engine: ``stage``, ``vendor`` or ``none``: where the inference engine comes from.
+        requirements: Files of Python requirements of the runtime, below ``container/deps``.
+        dev_requirements: Those that developers add.
+        dev_workspace: ``copied`` or ``mounted``: how the tree gets into dev images.
+        local_wheel: The engine's wheel comes from a folder (trtllm).
+        linked: A stage that another image of the same build brings; empty if none does.
     """
 
     framework: str
@@ -41,6 +47,12 @@ class Recipe:
     media_nixl: bool
     sources: Mapping[str, Source]
     tools: Mapping[str, Tool]
+    engine: str = "none"
+    requirements: tuple[str, ...] = ()
+    dev_requirements: tuple[str, ...] = ()
+    dev_workspace: str = "copied"
+    local_wheel: bool = False
+    linked: str = ""
 
     @property
     def builder_distro(self) -> str:
@@ -52,7 +64,7 @@ class Recipe:
         """The native components of this image, in an order that builds.
 
         A GPU brings gdrcopy and libfabric; vllm on a GPU also the AWS SDK, for NIXL's
-        object-store plug-in. A source of kind ``none`` takes its component out.
+        object-store plug-in. A source without a tree takes its component out.
         """
         cuda = self.device == "cuda"
         wanted = {
@@ -64,7 +76,7 @@ class Recipe:
             "nixl": True,
         }
         return tuple(
-            name for name, wants in wanted.items() if wants and self.sources[name].kind != "none"
+            name for name, wants in wanted.items() if wants and self.sources[name].has_tree
         )
 
     def has(self, component: str) -> bool:
@@ -94,6 +106,20 @@ class Recipe:
         if self.from_source:
             return "rust_tools"
         return "python_tools" if self.has("nixl") else "build_tools"
+
+    @property
+    def cuda_major(self) -> str:
+        """``12`` or ``13``; empty without CUDA."""
+        return self.cuda.partition(".")[0]
+
+    def distribution(self, *components: str) -> tuple[str, ...]:
+        """The distribution's binary packages of those *components* that come as packages."""
+        return tuple(
+            package
+            for name in components
+            if self.sources[name].kind == "packages"
+            for package in self.sources[name].packages
+        )
 
     def packaged(self, tool: str) -> bool:
         """Whether *tool* is a package of the distribution, installed in place."""

@@ -24,7 +24,9 @@ SUFFIX = ".Dockerfile.j2"
 INTO = {"uv": "/usr/bin/", "nats": "/usr/bin/", "etcd": "/usr/local/bin/etcd/"}
 """Where the files of a tool belong in an image (facts: contents of dynamo_base)."""
 
-_AUTOMATIC = frozenset({"TARGETARCH", "TARGETPLATFORM", "BUILDPLATFORM"})
+_AUTOMATIC = frozenset(
+    {"TARGETARCH", "TARGETPLATFORM", "BUILDPLATFORM", "ARCH_OF_AMD64", "ARCH_ALT"}
+)
 _WIDTH = 88
 
 
@@ -55,9 +57,7 @@ def _check_templates(chain: Iterable[Stage], image: ImagePlan, templates: Path) 
             raise TemplateError(
                 f"the stage '{stage.name}' of {image.name} has no template",
                 origin=str(templates / f"{stage.template}{SUFFIX}"),
-                hint="this version of dynbuild renders the framework none with the targets "
-                "runtime, wheel_builder and dynamo_base; or give a folder of templates "
-                "with --templates",
+                hint="a folder given with --templates needs all templates of dynbuild's own",
             )
 
 

@@ -106,10 +106,11 @@ def load(
             f"there is no catalog at {catalog_file}",
             hint="a template folder needs its own catalog.toml; copy dynbuild's to start from",
         )
+    above = [_read(path, "overlay") for path in overlays]
     base = _read(catalog_file, "catalog")
+    base = _with_line(base, _chosen_line(base, above, env, flags), templates)
     known = {table: _keys_below(base, table) for table in models.CLOSED_TABLES}
     known["args"] |= models.PASSED_THROUGH
-    above = [_read(path, "overlay") for path in overlays]
     stack = (base, *above, _environment(env, known), flags)
     resolved = layers.resolve(stack)
     unknown = dict(_unknown_keys(resolved, known))
@@ -135,6 +136,49 @@ def load(
     raise RequestError(
         first.message, origin=first.origin, hint=first.hint, details=tuple(map(str, rest))
     )
+
+
+def lines(templates: Path) -> tuple[str, ...]:
+    """The release lines that *templates* has besides that of its catalog."""
+    return tuple(sorted(path.stem for path in (templates / "lines").glob("*.toml")))
+
+
+_LINE = ("request", "release_line")
+
+
+def _chosen_line(
+    base: Layer, above: Sequence[Layer], env: Mapping[str, str], flags: Layer
+) -> Setting:
+    """The release line, which has to be known before its layer can be read."""
+    variable = f"{ENV_PREFIX}RELEASE_LINE"
+    own = env.get(variable, "")
+    given: Layer = {_LINE: Setting(own, Origin("environment", variable))} if own else {}
+    return layers.resolve((base, *above, given, flags)).get(_LINE, base[_LINE])
+
+
+def _with_line(base: Layer, chosen: Setting, templates: Path) -> Layer:
+    """The catalog as it is for a release line.
+
+    The line is laid over the catalog, except that its table of a framework replaces the
+    catalog's: what a line does not name there, it does not have.
+
+    Raises:
+        RequestError: There is no such line.
+    """
+    own = base[_LINE].value
+    if chosen.value == own:
+        return base
+    known = (own, *lines(templates))
+    if chosen.value not in known:
+        raise RequestError(
+            f"there is no release line '{chosen.value}'",
+            origin=str(chosen.origin),
+            hint=names.did_you_mean(str(chosen.value), known),
+        )
+    line = _read(templates / "lines" / f"{chosen.value}.toml", "catalog")
+    replaced = {path[:2] for path in line if path[0] == "frameworks"}
+    kept = {path: setting for path, setting in base.items() if path[:2] not in replaced}
+    return {**kept, **line}
 
 
 def args_of(settings: Settings, framework: str, device: str, cuda: str) -> dict[str, Setting]:
@@ -184,8 +228,8 @@ def _read(path: Path, layer: str) -> Layer:
             f"{path} is not valid TOML: {error}", hint="see https://toml.io for the syntax"
         ) from error
     lines = _line_numbers(text)
-    own = path.parent in (_PACKAGED, _CHECKOUT)
-    name = f"templates/{path.name}" if own else str(path)
+    own = next((root for root in (_PACKAGED, _CHECKOUT) if path.is_relative_to(root)), None)
+    name = f"templates/{path.relative_to(own)}" if own else str(path)
     return {
         leaf: Setting(_beside(path, leaf, value), Origin(layer, f"{name}:{line}" if line else name))
         for leaf, value in layers.flatten(tree)
@@ -193,9 +237,13 @@ def _read(path: Path, layer: str) -> Layer:
     }
 
 
+_PATHS = frozenset((("site", "ca_bundle"), ("request", "tensorrtllm_pip_wheel_dir")))
+"""Settings that are local paths, besides those of contexts and sources."""
+
+
 def _beside(file: Path, leaf: layers.KeyPath, value: Any) -> Any:
     """A local path in a settings file is meant from the folder of that file."""
-    is_path = leaf[0] == "contexts" or leaf == ("site", "ca_bundle")
+    is_path = leaf[0] == "contexts" or leaf in _PATHS
     is_path = is_path or (leaf[0] == "sources" and leaf[-1] == "path")
     if is_path and isinstance(value, str) and value and not names.is_address(value):
         return str((file.absolute().parent / Path(value).expanduser()).resolve())
@@ -263,6 +311,8 @@ def _environment(env: Mapping[str, str], known: Mapping[str, frozenset[str]]) ->
             if env[name]:
                 table = "request" if key in models.Request.model_fields else "site"
                 value = _from_text(env[name], fields[key].annotation, origin)
+                if (table, key) in _PATHS:
+                    value = str(Path(value).absolute())
                 result[table, key] = Setting(value, origin)
     return result
 

@@ -40,21 +40,32 @@ class Stage:
 def chain(recipe: Recipe) -> tuple[Stage, ...]:
     """The stages that the target of *recipe* needs, each after those it needs.
 
+    A stage that another image of the build brings (``recipe.linked``) is left out, with
+    all that only it needs.
+
     Raises:
-        RequestError: There is no stage of that name for the recipe.
+        RequestError: There is no stage of that name for the recipe, or one that it needs
+            is left out of the settings.
     """
     known = {stage.name: stage for stage in _all(recipe)}
     if recipe.target not in known:
         raise RequestError(f"there is no stage '{recipe.target}' for {recipe.framework}")
     ordered: dict[str, Stage] = {}
 
-    def visit(name: str) -> None:
-        if name not in ordered:
-            for need in known[name].needs:
-                visit(need)
-            ordered[name] = known[name]
+    def visit(name: str, asker: str) -> None:
+        if name in ordered or name == recipe.linked:
+            return
+        if name not in known:
+            source = name.removesuffix("_src")
+            raise RequestError(
+                f"the stage {asker} needs {name}, which the settings leave out",
+                hint=f"sources.{source}.kind is one of: git, url, context",
+            )
+        for need in known[name].needs:
+            visit(need, name)
+        ordered[name] = known[name]
 
-    visit(recipe.target)
+    visit(recipe.target, recipe.target)
     return tuple(ordered.values())
 
 
@@ -79,14 +90,14 @@ def _tools(recipe: Recipe) -> Iterable[Stage]:
     for name, tool in recipe.tools.items():
         if recipe.staged(name):
             version = (tool.version,) if tool.version else ()
-            extra = ("RUST_VERSION",) if name == "rust" else ()
+            extra = ("RUST_VERSION", "RUSTUP_DIST_SERVER") if name == "rust" else ()
             needs = () if tool.kind == "image" else ("base",)
             yield Stage(f"{name}_tool", f"tool.{tool.kind}", (*version, *extra), needs, name)
 
 
 def _sources(recipe: Recipe) -> Iterable[Stage]:
     for name, source in recipe.sources.items():
-        if source.kind == "none":
+        if not source.has_tree:
             continue
         used: tuple[str, ...] = ()
         if source.kind == "git":
@@ -146,7 +157,7 @@ def _components(recipe: Recipe) -> Iterable[Stage]:
 
 def _wheels(recipe: Recipe) -> Iterable[Stage]:
     native = tuple(name for name in ("ffmpeg", "ucx", "nixl") if recipe.has(name))
-    features = ("ENABLE_MEDIA_NIXL", "ENABLE_MEDIA_FFMPEG")
+    features = ("MATURIN_FEATURES", "ENABLE_MEDIA_NIXL", "ENABLE_MEDIA_FFMPEG")
     python = ("PYTHON_VERSION",)
     if not recipe.from_source:
         needs = ("base", *_copied(recipe, "uv"))
@@ -165,39 +176,86 @@ def _wheel_builder_needs(recipe: Recipe) -> tuple[str, ...]:
 
 
 _WHEEL_SWITCHES = ("ENABLE_KVBM", "ENABLE_GPU_MEMORY_SERVICE")
+_COMMIT = ("DYNAMO_COMMIT_SHA",)
+
+AWS = "-aws"
+"""Suffix of a stage, an image and a tag that has AWS's EFA user space."""
 
 
 def _images(recipe: Recipe) -> Iterable[Stage]:
-    base = ("dynamo_base", "wheel_builder")
-    common = ("PYTHON_VERSION", *_WHEEL_SWITCHES, "DYNAMO_COMMIT_SHA")
-    framework = recipe.framework
-    if framework == "vllm":
-        refs = ("CUDA_VERSION", "VLLM_REF", "FLASHINF_REF", "DEEPGEMM_REF", "LMCACHE_REF")
-        yield Stage("framework", "framework.vllm", ("PYTHON_VERSION", "MAX_JOBS", *refs), base[:1])
-        yield Stage("runtime", "runtime.vllm", (*RUNTIME, *common), (*base, "framework"))
-    elif framework == "trtllm":
-        pytorch = ("PYTORCH_BASE_IMAGE", "PYTORCH_BASE_IMAGE_TAG")
-        yield Stage("pytorch_base", "pytorch_base", pytorch)
-        yield Stage("trtllm_wheel_image_empty", "trtllm_wheel_image_empty")
-        image = ("trtllm_wheel_image_empty",)
-        yield Stage("trtllm_wheel_image", "trtllm_wheel_image", ("TRTLLM_WHEEL_IMAGE",), image)
-        wheel = ("HAS_TRTLLM_CONTEXT", "TENSORRTLLM_PIP_WHEEL", "TENSORRTLLM_INDEX_URL")
-        versions: tuple[str, ...] = ("TORCH_VER", "TORCHVISION_VER", "TORCHAO_VER", "TORCHDATA_VER")
-        versions += ("TORCHTITAN_VER", "TORCH_TENSORRT_VER", "PYTORCH_TRITON_VER", "JINJA2_VER")
-        versions += ("SYMPY_VER", "FLASH_ATTN_VER", "FLASHINFER_PYTHON_VER")
-        versions += ("TRITON_VER", "CUDA_PYTHON_VER", "GITHUB_TRTLLM_COMMIT")
-        needs = ("dynamo_base", "pytorch_base", "trtllm_wheel_image")
-        used = ("PYTHON_VERSION", *wheel, *versions)
-        yield Stage("framework", "framework.trtllm", used, needs)
-        runtime = (*base, "framework", "pytorch_base")
-        yield Stage("runtime", "runtime.trtllm", (*RUNTIME, *common), runtime)
-    elif framework == "sglang":
-        yield Stage("runtime", "runtime.sglang", (*RUNTIME, *common), base)
-    else:
-        yield Stage("runtime", "runtime.none", common, base)
-        frontend = ("FRONTEND_BASE_IMAGE", "FRONTEND_BASE_IMAGE_TAG", "EPP_IMAGE")
-        yield Stage("frontend", "frontend", (*frontend, *common), base)
-    yield Stage("dynamo_tools", "dynamo_tools", ("NSIGHT_SYSTEMS_VERSION",), ("runtime",))
-    dev = ("PYTHON_VERSION", "WORKSPACE_DIR", "DYNAMO_COMMIT_SHA")
-    yield Stage("dev", "dev", dev, ("dynamo_tools", "wheel_builder"))
-    yield Stage("local-dev", "local-dev", ("USER_UID", "USER_GID"), ("dev",))
+    """What people run. Each continues an image and ends with the commit."""
+    yield from _framework(recipe)
+    yield _runtime(recipe)
+    if recipe.framework == "none":
+        yield Stage("epp", "epp", ("EPP_IMAGE",))
+        base = ("FRONTEND_BASE_IMAGE", "FRONTEND_BASE_IMAGE_TAG", "PYTHON_VERSION")
+        needs = ("epp", "wheel_builder", *_copied(recipe, "uv"))
+        used = (*base, *_WHEEL_SWITCHES, *_COMMIT)
+        yield Stage("frontend", "frontend", used, needs)
+    nsight = ("DEVTOOLS_REPO_URL", "NSIGHT_SYSTEMS_VERSION") if recipe.device == "cuda" else ()
+    yield Stage("dynamo_tools", "dynamo_tools", nsight, ("runtime",))
+    dev = ("PYTHON_VERSION", "MATURIN_VERSION", "WORKSPACE_DIR", *_COMMIT)
+    yield Stage("dev", "dev", dev, ("dynamo_tools", *_copied(recipe, "uv", "rust", "protoc")))
+    for below in ("runtime", "dev"):
+        efa = ("EFA_VERSION", *_COMMIT)
+        yield Stage(f"{below}{AWS}", "aws", efa, (below, "efa_src"), below)
+    for suffix in ("", AWS):
+        user = ("USER_UID", "USER_GID", *_COMMIT)
+        yield Stage(f"local-dev{suffix}", "local-dev", user, (f"dev{suffix}",), f"dev{suffix}")
+
+
+def _framework(recipe: Recipe) -> Iterable[Stage]:
+    """The inference engine, where it is installed and not part of the vendor's image."""
+    if recipe.engine != "stage":
+        return
+    uv = _copied(recipe, "uv")
+    if recipe.framework == "vllm":
+        used: tuple[str, ...] = ("PYTHON_VERSION", "VLLM_REF", "VLLM_EXTRAS", "VLLM_OMNI_REF")
+        used += ("PYTORCH_INDEX_URL", "VLLM_WHEEL_URL")
+        if recipe.device == "cuda":
+            used += ("CUDA_VERSION", "MAX_JOBS", "TORCH_CUDA_ARCH_LIST", "FLASHINFER_INDEX_URL")
+            used += ("FLASHINF_REF", "DEEPGEMM_REF")
+        if recipe.cuda_major == "12":
+            used += ("LMCACHE_REF",)
+        yield Stage("framework", "framework.vllm", used, ("base", "vllm_src", *uv))
+        return
+    pytorch = ("PYTORCH_BASE_IMAGE", "PYTORCH_BASE_IMAGE_TAG")
+    yield Stage("pytorch_base", "pytorch_base", pytorch)
+    yield Stage("trtllm_wheel", "trtllm_wheel")
+    yield Stage("trtllm_wheel_image_empty", "trtllm_wheel_image_empty")
+    wheel_image = Stage(
+        "trtllm_wheel_image",
+        "trtllm_wheel_image",
+        ("TRTLLM_WHEEL_IMAGE",),
+        ("trtllm_wheel_image_empty",),
+    )
+    yield wheel_image
+    used = ("PYTHON_VERSION", "HAS_TRTLLM_CONTEXT", "TENSORRTLLM_PIP_WHEEL")
+    used += ("TENSORRTLLM_INDEX_URL",)
+    used += ("TORCH_VER", "TORCHVISION_VER", "TORCHAO_VER", "TORCHDATA_VER", "TORCHTITAN_VER")
+    used += ("TORCH_TENSORRT_VER", "PYTORCH_TRITON_VER", "JINJA2_VER", "SYMPY_VER")
+    used += ("FLASH_ATTN_VER", "FLASHINFER_PYTHON_VER", "TRITON_VER", "CUDA_PYTHON_VER")
+    needs = ("base", "pytorch_base", "trtllm_wheel", "trtllm_wheel_image", *uv)
+    if recipe.local_wheel:
+        scripts = ("TRTLLM_RAW_URL", "GITHUB_TRTLLM_COMMIT")
+        yield Stage("trtllm_scripts", "trtllm_scripts", scripts)
+        needs += ("trtllm_scripts",)
+    yield Stage("framework", "framework.trtllm", used, needs)
+
+
+def _runtime(recipe: Recipe) -> Stage:
+    common = ("PYTHON_VERSION", *_WHEEL_SWITCHES, *_COMMIT)
+    if recipe.engine == "none":
+        return Stage("runtime", "runtime.none", common, ("dynamo_base", "wheel_builder"))
+    base = ("base", "wheel_builder", *_copied(recipe, "nats", "etcd", "uv"))
+    if recipe.engine == "vendor":
+        pins: tuple[str, ...] = ()
+        if recipe.framework == "sglang" and recipe.cuda_major:
+            pins = (f"SGLANG_PINS_CUDA{recipe.cuda_major}",)
+        used = (*RUNTIME, *_WHEEL_SWITCHES, *pins, *_COMMIT)
+        return Stage("runtime", "runtime.vendor", used, base)
+    if recipe.framework == "vllm":
+        version = ("CUDA_VERSION",) if recipe.device == "cuda" else ()
+        return Stage("runtime", "runtime.vllm", (*RUNTIME, *version, *common), (*base, "framework"))
+    used = (*RUNTIME, "CUDA_REPO_URL", "GITHUB_TRTLLM_COMMIT", *common)
+    return Stage("runtime", "runtime.trtllm", used, (*base, "framework", "pytorch_base"))

@@ -38,6 +38,7 @@ class GitFacts:
         tags: Tags that match ``v*``, highest version first.
         dirty: Whether tracked or untracked files differ from HEAD.
         shallow: Whether history is cut off, so that tags may be missing.
+        described: What ``git describe --tags --dirty --always`` says.
     """
 
     state: str = ""
@@ -48,6 +49,7 @@ class GitFacts:
     tags: tuple[str, ...] = ()
     dirty: bool = False
     shallow: bool = False
+    described: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ class Version:
         dirty: Whether the tree had changes.
         origin: Which rule gave it.
         commit_origin: Where *commit* came from.
+        described: What ``git describe`` says; empty where there is no commit.
     """
 
     tag: str
@@ -70,6 +73,7 @@ class Version:
     dirty: bool
     origin: str
     commit_origin: Origin = _HEAD
+    described: str = ""
 
 
 def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
@@ -93,6 +97,7 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
             dirty=git.dirty,
             origin=origin,
             commit_origin=commit_origin,
+            described=git.described,
         )
     short = env.get("commit_id") or git.short or _PLACE_HOLDERS[git.state]
     latest, origin = _latest(git, env)
@@ -107,6 +112,7 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
         dirty=git.dirty,
         origin=origin,
         commit_origin=commit_origin,
+        described=git.described,
     )
 
 
@@ -171,6 +177,7 @@ def read_git(directory: Path) -> GitFacts:
                 tags=tags,
                 dirty=dirty,
                 shallow=shallow,
+                described=repo.git.describe("--tags", "--dirty", "--always"),
             )
         except git.CommandError as error:
             text = str(error.stderr).strip().strip("'").strip()

@@ -2,7 +2,7 @@ import pytest
 
 from dynbuild import stages
 from dynbuild.errors import RequestError
-from tests.support import CATALOG, NONE_CPU, NONE_RUNTIME, TEMPLATES, make_image
+from tests.support import CATALOG, NONE_CPU, NONE_RUNTIME, TEMPLATES, make_image, make_plan
 from tests.test_recipe import recipe
 
 CELLS = [
@@ -138,6 +138,11 @@ def test_every_template_is_used_by_a_stage():
         for wheels in ("source", "index"):
             args = switches if wheels == "source" else {"ENABLE_GPU_MEMORY_SERVICE": "false"}
             image = make_image(**cell, args=args, dynamo_wheels=wheels)
+            used |= {stage.template for stage in stages.chain(image.recipe)}
+    wheel = {"HAS_TRTLLM_CONTEXT": "1"}
+    for more in ({"make_efa": True}, {"args": wheel}):
+        made = make_plan(framework="trtllm", target="runtime", **more)
+        for image in made.images:
             used |= {stage.template for stage in stages.chain(image.recipe)}
     there = {path.name.removesuffix(".Dockerfile.j2") for path in TEMPLATES.glob("*.Dockerfile.j2")}
     assert there <= used

@@ -149,13 +149,16 @@ def build(
     if dry_run:
         _dry_run(decided, texts, format)
         return
-    from dynbuild import drive
+    from dynbuild import drive, prepare
     from dynbuild.cli import report
 
     engine = _engine()
     for warning in decided.plan.warnings:
         console.warn(warning)
-    for image in decided.plan.images:
+    prepare.run(
+        decided.plan, engine=engine, env=os.environ, say=console.say, listen=report.preparing
+    )
+    for image in (image for image in decided.plan.images if image.tags):
         console.say(
             f"building {image.name} as {image.tags[0]} on the {engine.kind} engine {engine.version}"
         )
@@ -190,9 +193,14 @@ def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
     )
     # A secret's variable is named, its value is not shown.
     env = where | bake.ENVIRONMENT | dict.fromkeys(decided.secrets, "...")
+    before = [step.argv for step in plan.before]
     if format == "json":
-        console.out_json({"argv": argv, "env": env, "definition": definition, "dockerfiles": texts})
+        found = {"argv": argv, "env": env, "definition": definition, "dockerfiles": texts}
+        console.out_json(found | ({"before": before} if before else {}))
         return
+    for step in before:
+        console.out(f"# First, in {plan.context}")
+        console.out(shlex.join(step))
     console.out(f"# The command; the definition below would be {now.bake}")
     variables = (f"{name}={value}" for name, value in env.items())
     console.out(f"{' '.join(variables)} {shlex.join(argv)}")

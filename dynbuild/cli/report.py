@@ -76,6 +76,12 @@ class Progress:
         console.say(f"{clock}  {text.ljust(room)}  {end}")
 
 
+def preparing(line: str) -> None:
+    """Show a line of a command that runs before the solve, where more is asked for."""
+    if console.verbosity() >= 1:
+        console.say(f"        {line}")
+
+
 def _end(seconds: float, *, cached: bool, error: str) -> str:
     if error:
         return console.style("cancelled" if "cancel" in error else "FAILED", "red", sys.stderr)

@@ -115,6 +115,13 @@ FLAGS = (
     ),
     _text("--device", ("request", "device"), "cuda or cpu.", IMAGE, "NAME"),
     _text(
+        "--release-line",
+        ("request", "release_line"),
+        "Versions of Dynamo's line: 0.9.0, next.",
+        IMAGE,
+        "NAME",
+    ),
+    _text(
         "--cuda-version",
         ("request", "cuda_version"),
         "CUDA version, such as 13.0.",
@@ -135,11 +142,14 @@ FLAGS = (
         "--tag", ("request", "tag"), "Image reference in place of the derived one.", IMAGE, "REF"
     ),
     *_both("--no-tag-latest", ("request", "tag_latest"), "No latest-… tag.", IMAGE),
+    *_both("--make-efa", ("request", "make_efa"), "Also the image with AWS's EFA.", IMAGE),
+    *_both("--build-epp", ("request", "build_epp"), "Frontend: make its EPP first.", IMAGE),
     _text("--uid", ("request", "uid"), "User id of local-dev.", IMAGE, "NUMBER"),
     _text("--gid", ("request", "gid"), "Group id of local-dev.", IMAGE, "NUMBER"),
     _text("--base-image", ("args", "BASE_IMAGE"), "Base image.", VALUES, "NAME"),
     _text("--base-image-tag", ("args", "BASE_IMAGE_TAG"), "Its tag.", VALUES, "TAG"),
     _text("--nixl-ref", ("args", "NIXL_REF"), "Git ref of NIXL.", VALUES, "REF"),
+    _text("--epp-image", ("args", "EPP_IMAGE"), "Endpoint picker of frontend.", VALUES, "REF"),
     _text("--efa-version", ("args", "EFA_VERSION"), "AWS EFA installer.", VALUES, "VERSION"),
     _text("--vllm-max-jobs", ("args", "MAX_JOBS"), "Compile jobs of vLLM.", VALUES, "NUMBER"),
     *_both("--enable-kvbm", ("args", "ENABLE_KVBM"), "KV cache block manager.", VALUES),
@@ -160,6 +170,41 @@ FLAGS = (
         ("args", "ENABLE_MEDIA_FFMPEG"),
         "Media decoding by FFmpeg.",
         VALUES,
+    ),
+    _text(
+        "--tensorrtllm-pip-wheel",
+        ("request", "tensorrtllm_pip_wheel"),
+        "Download this wheel of TensorRT-LLM.",
+        VALUES,
+        "SPEC",
+    ),
+    _text(
+        "--tensorrtllm-index-url",
+        ("request", "tensorrtllm_index_url"),
+        "Index that has it.",
+        VALUES,
+        "URL",
+    ),
+    _text(
+        "--tensorrtllm-pip-wheel-dir",
+        ("request", "tensorrtllm_pip_wheel_dir"),
+        "Or install it from this folder.",
+        VALUES,
+        "DIR",
+    ),
+    _text(
+        "--tensorrtllm-git-url",
+        ("request", "tensorrtllm_git_url"),
+        "Or build it from this repository.",
+        VALUES,
+        "URL",
+    ),
+    _text(
+        "--tensorrtllm-commit",
+        ("request", "tensorrtllm_commit"),
+        "Git ref of that wheel.",
+        VALUES,
+        "REF",
     ),
     _list("--build-arg", ("args",), "Any build argument; repeatable.", VALUES, "NAME=VALUE"),
     _text(
@@ -326,6 +371,8 @@ def _asked(given: Mapping[str, Any]) -> Asked:
             for item in value:
                 name, path = _pair(item, first)
                 layer["contexts", name] = Setting(absolute(path), origin)
+        elif flag.path[-1] == "tensorrtllm_pip_wheel_dir":
+            layer[flag.path] = Setting(absolute(value), origin)
         elif flag.path[-1] in ("uid", "gid"):
             layer[flag.path] = Setting(_number(value, first), origin)
         else:

@@ -113,12 +113,6 @@ def test_a_wrong_request_is_refused_before_anything_starts(mode, argv, message, 
     assert hint in result.hint
 
 
-def test_an_image_without_templates_is_refused_before_anything_starts():
-    result = call("build", "--framework", "trtllm", "--target", "framework", *HERE)
-    assert result.code == 2
-    assert "has no template" in result.err
-
-
 def test_as_a_process():
     result = spawn("build", "--context", DEMO, "--dry-run")
     assert (result.code, result.err) == (0, "")

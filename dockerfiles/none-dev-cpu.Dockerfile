@@ -55,6 +55,7 @@ FROM scratch AS nats_download_arm64
 ARG NATS_VERSION
 ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /download
 
+# hadolint ignore=DL3006
 FROM nats_download_${TARGETARCH} AS nats_download
 
 FROM base AS nats_tool
@@ -74,6 +75,7 @@ FROM scratch AS etcd_download_arm64
 ARG ETCD_VERSION
 ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /download
 
+# hadolint ignore=DL3006
 FROM etcd_download_${TARGETARCH} AS etcd_download
 
 FROM base AS etcd_tool
@@ -182,6 +184,7 @@ FROM scratch AS rust_download_arm64
 ARG RUSTUP_VERSION
 ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc70ce7a https://static.rust-lang.org/rustup/archive/${RUSTUP_VERSION}/aarch64-unknown-linux-gnu/rustup-init /download
 
+# hadolint ignore=DL3006
 FROM rust_download_${TARGETARCH} AS rust_download
 
 FROM base AS rust_tool
@@ -214,6 +217,7 @@ FROM scratch AS protoc_download_arm64
 ARG PROTOC_VERSION
 ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c222ed5ae https://github.com/protocolbuffers/protobuf/releases/download/v${PROTOC_VERSION}/protoc-${PROTOC_VERSION}-linux-aarch_64.zip /download
 
+# hadolint ignore=DL3006
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
 FROM base AS protoc_tool
@@ -224,10 +228,12 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         unzip
 
+# The archive has modes of its own, some for nobody but root: the copies have the usual ones.
 RUN --mount=type=bind,from=protoc_download,target=/from \
-    mkdir -p /tool/usr/local \
-    && unzip -q /from/download 'bin/*' 'include/*' -d /tool/usr/local \
-    && chmod -R a+rX /tool/usr/local
+    mkdir -p /tool/usr/local/bin /unpacked \
+    && unzip -q /from/download 'bin/*' 'include/*' -d /unpacked \
+    && install /unpacked/bin/protoc /tool/usr/local/bin/ \
+    && cp -r --no-preserve=mode /unpacked/include /tool/usr/local/
 
 # ==== rust_tools ======================================================================
 # Rust and protoc, for the wheels with Rust in them.
@@ -260,6 +266,7 @@ ADD https://github.com/openucx/ucx.git#${NIXL_UCX_REF} /
 FROM build_tools AS ucx
 ARG BUILD_JOBS
 WORKDIR /build
+
 # The source is mounted, not copied: what autogen and make leave there is thrown away.
 # The distribution's compiler may be newer than this UCX: its new warnings are no errors,
 # and <cstdint> no longer comes with other headers.
@@ -283,6 +290,7 @@ ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
 # ==== nixl ============================================================================
 # NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
 FROM python_tools AS nixl
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl_src / /workspace/nixl
 WORKDIR /workspace/nixl
@@ -293,6 +301,7 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx
+
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
@@ -346,6 +355,7 @@ ARG PYTHON_VERSION
 ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
 ARG ENABLE_MEDIA_FFMPEG
+
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=cache,target=/usr/local/cargo/registry \
@@ -409,10 +419,13 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
 RUN printf '%s\n' /usr/local/ucx/lib /usr/local/ucx/lib/ucx /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
 # A login shell starts from the distribution's PATH.
-RUN printf 'PATH="%s:$PATH"\n' /usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd > /etc/profile.d/10-dynamo.sh
-RUN mkdir -p /opt/dynamo && printf '%s\n' '#!/bin/sh' '# Files of the group stay writable for the group.' 'umask 002' 'exec "$@"' \
-        > /opt/dynamo/entrypoint.sh \
-    && chmod 755 /opt/dynamo/entrypoint.sh
+RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
+#!/bin/sh
+# Files of the group stay writable for the group.
+umask 002
+exec "$@"
+EOF
 
 USER dynamo
 ENV HOME=/home/dynamo \
@@ -428,15 +441,17 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
-    && one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
-    && wheelhouse=/opt/dynamo/wheelhouse \
-    && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
-    && wheels="$wheels $(ls $wheelhouse/nixl/nixl*.whl)" \
+    && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
+        || { echo "no wheel $1 was built" >&2; return 1; }; } \
+    && runtime="$(one 'ai_dynamo_runtime*.whl')" \
+    && dynamo="$(one 'ai_dynamo-*any.whl')" \
+    && set -- "$runtime" "$dynamo" \
+    && set -- "$@" /opt/dynamo/wheelhouse/nixl/nixl*.whl \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
-        wheels="$wheels $(one "$wheelhouse/gpu_memory_service*.whl")"; fi \
-    && if [ "${ENABLE_KVBM}" = true ]; then wheels="$wheels $(one "$wheelhouse/kvbm*.whl")"; fi \
+        gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
+    && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
     && uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv \
-    && uv pip install $wheels
+    && uv pip install "$@"
 
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
 CMD ["/bin/bash"]
@@ -449,6 +464,7 @@ ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}
 # copied from one image into another. It changes least of all, hence it comes first.
 FROM runtime AS dynamo_tools
 USER root
+SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 ENV DYNAMO_COMMIT_SHA=
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
@@ -546,6 +562,7 @@ front PATH /usr/local/cargo/bin /opt/dynamo/venv/bin
 unset -f front
 unset variable folder tensorrt site
 EOF
+
 ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
     DYNAMO_HOME=${WORKSPACE_DIR} \
     RUSTUP_HOME=/usr/local/rustup \
@@ -553,8 +570,10 @@ ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
     CARGO_TARGET_DIR=${WORKSPACE_DIR}/target \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PATH=/opt/dynamo/venv/bin:/usr/local/cargo/bin:${PATH}
-# What is written below stays writable for the group, and the homes of Rust with it.
-RUN mkdir -p /usr/local/cargo "${WORKSPACE_DIR}" && chmod 775 /usr/local/cargo "${WORKSPACE_DIR}"
+# What is written below stays writable for the group, and the homes of Rust with it; so does
+# what is written in a shell that docker exec starts, which is no login shell.
+RUN mkdir -p /usr/local/cargo "${WORKSPACE_DIR}" && chmod 775 /usr/local/cargo "${WORKSPACE_DIR}" \
+    && echo 'umask 002' >> /etc/bash.bashrc
 ARG MATURIN_VERSION
 USER dynamo
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
@@ -572,7 +591,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=bind,source=container/deps/requirements.test.txt,target=/deps/requirements.test.txt \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
-    && uv pip install $(printf ' -r %s' /deps/*.txt)
+    && for file in /deps/*.txt; do set -- "$@" -r "$file"; done \
+    && uv pip install "$@"
 USER root
 WORKDIR ${WORKSPACE_DIR}
 COPY --chown=dynamo:0 --chmod=775 ./ ${WORKSPACE_DIR}/
@@ -584,8 +604,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    && { test -e pyproject.toml || { echo "${WORKSPACE_DIR} has no pyproject.toml" >&2; exit 1; }; } \
     && if [ -d benchmarks ]; then uv pip install --editable ./benchmarks; fi \
-    && test -e pyproject.toml || { echo "${WORKSPACE_DIR} has no pyproject.toml" >&2; exit 1; } \
     && uv pip install --no-deps --editable .
 USER root
 ARG DYNAMO_COMMIT_SHA

@@ -60,6 +60,7 @@ FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
 FROM ${MANYLINUX_IMAGE}_x86_64:${MANYLINUX_TAG} AS manylinux_amd64
 FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 
+# hadolint ignore=DL3006
 FROM manylinux_${TARGETARCH} AS build_tools
 ARG GCC_TOOLSET
 WORKDIR /workspace
@@ -148,6 +149,7 @@ FROM scratch AS rust_download_arm64
 ARG RUSTUP_VERSION
 ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc70ce7a https://static.rust-lang.org/rustup/archive/${RUSTUP_VERSION}/aarch64-unknown-linux-gnu/rustup-init /download
 
+# hadolint ignore=DL3006
 FROM rust_download_${TARGETARCH} AS rust_download
 
 FROM base AS rust_tool
@@ -180,6 +182,7 @@ FROM scratch AS protoc_download_arm64
 ARG PROTOC_VERSION
 ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c222ed5ae https://github.com/protocolbuffers/protobuf/releases/download/v${PROTOC_VERSION}/protoc-${PROTOC_VERSION}-linux-aarch_64.zip /download
 
+# hadolint ignore=DL3006
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
 FROM base AS protoc_tool
@@ -190,10 +193,12 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         unzip
 
+# The archive has modes of its own, some for nobody but root: the copies have the usual ones.
 RUN --mount=type=bind,from=protoc_download,target=/from \
-    mkdir -p /tool/usr/local \
-    && unzip -q /from/download 'bin/*' 'include/*' -d /tool/usr/local \
-    && chmod -R a+rX /tool/usr/local
+    mkdir -p /tool/usr/local/bin /unpacked \
+    && unzip -q /from/download 'bin/*' 'include/*' -d /unpacked \
+    && install /unpacked/bin/protoc /tool/usr/local/bin/ \
+    && cp -r --no-preserve=mode /unpacked/include /tool/usr/local/
 
 # ==== rust_tools ======================================================================
 # Rust and protoc, for the wheels with Rust in them.
@@ -239,6 +244,7 @@ FROM build_tools AS ucx
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
+
 # The source is mounted, not copied: what autogen and make leave there is thrown away.
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
@@ -263,6 +269,7 @@ FROM build_tools AS libfabric
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
+
 RUN --mount=type=bind,from=libfabric_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
@@ -282,6 +289,7 @@ ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
 # ==== nixl ============================================================================
 # NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
 FROM python_tools AS nixl
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=gdrcopy /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
@@ -294,6 +302,7 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
@@ -350,6 +359,7 @@ ARG PYTHON_VERSION
 ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
 ARG ENABLE_MEDIA_FFMPEG
+
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=cache,target=/usr/local/cargo/registry \
@@ -376,7 +386,7 @@ COPY --from=ai_dynamo_runtime_wheel /opt/dynamo/dist/ /opt/dynamo/dist/
 
 # ==== frontend ========================================================================
 # HTTP service, preprocessor, router and the endpoint picker, without CUDA and without an
-# engine. Order: packages and user, the picker, requirements, wheels, the tree, the commit.
+# engine. Order: packages and user, requirements, wheels, the tree, the picker, the commit.
 FROM ${FRONTEND_BASE_IMAGE}:${FRONTEND_BASE_IMAGE_TAG} AS frontend
 USER root
 ARG PYTHON_VERSION
@@ -403,8 +413,7 @@ RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi
 # Only a login shell reads the umask: from here on what RUN creates is group-writable.
 SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 COPY --from=uv_tool /tool/ /
-RUN printf 'PATH="%s:$PATH"\n' /opt/dynamo/venv/bin > /etc/profile.d/10-dynamo.sh
-COPY --from=epp /epp /epp
+RUN echo "PATH=\"/opt/dynamo/venv/bin:\$PATH\"" > /etc/profile.d/10-dynamo.sh
 
 ENV DYNAMO_HOME=/opt/dynamo \
     HOME=/home/dynamo \
@@ -419,7 +428,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
-    && grep -hviE '^(mypy|pre-commit|pyright|pytest|types-)' /deps/*.txt | uv pip install -r -
+    && sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt | uv pip install -r -
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
@@ -429,14 +438,16 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
-    && one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
-    && wheelhouse=/opt/dynamo/wheelhouse \
-    && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
-    && wheels="$wheels $(ls $wheelhouse/nixl/nixl*.whl)" \
+    && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
+        || { echo "no wheel $1 was built" >&2; return 1; }; } \
+    && runtime="$(one 'ai_dynamo_runtime*.whl')" \
+    && dynamo="$(one 'ai_dynamo-*any.whl')" \
+    && set -- "$runtime" "$dynamo" \
+    && set -- "$@" /opt/dynamo/wheelhouse/nixl/nixl*.whl \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
-        wheels="$wheels $(one "$wheelhouse/gpu_memory_service*.whl")"; fi \
-    && if [ "${ENABLE_KVBM}" = true ]; then wheels="$wheels $(one "$wheelhouse/kvbm*.whl")"; fi \
-    && uv pip install $wheels
+        gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
+    && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
+    && uv pip install "$@"
 
 COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/
@@ -461,6 +472,7 @@ RUN --mount=type=bind,source=container/launch_message/frontend.txt,target=/banne
         'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc
 RUN find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
 USER dynamo
+COPY --from=epp /epp /epp
 WORKDIR /
 ENTRYPOINT ["/epp"]
 CMD []

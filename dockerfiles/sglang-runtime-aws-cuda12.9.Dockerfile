@@ -25,6 +25,7 @@ COPY --from=efa_tarball /* /
 # AWS's user space for its network adapter, on the finished image runtime: another image
 # of the same build, or a build context of that name. The installer is pinned by its checksum;
 # its kernel module, its limits and its NCCL plug-in are the host's or NVIDIA's business.
+# hadolint ignore=DL3006
 FROM runtime AS runtime-aws
 USER root
 ENV DYNAMO_COMMIT_SHA=

@@ -60,6 +60,7 @@ FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
 FROM ${MANYLINUX_IMAGE}_x86_64:${MANYLINUX_TAG} AS manylinux_amd64
 FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 
+# hadolint ignore=DL3006
 FROM manylinux_${TARGETARCH} AS build_tools
 ARG GCC_TOOLSET
 WORKDIR /workspace
@@ -148,6 +149,7 @@ FROM scratch AS rust_download_arm64
 ARG RUSTUP_VERSION
 ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc70ce7a https://static.rust-lang.org/rustup/archive/${RUSTUP_VERSION}/aarch64-unknown-linux-gnu/rustup-init /download
 
+# hadolint ignore=DL3006
 FROM rust_download_${TARGETARCH} AS rust_download
 
 FROM base AS rust_tool
@@ -180,6 +182,7 @@ FROM scratch AS protoc_download_arm64
 ARG PROTOC_VERSION
 ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c222ed5ae https://github.com/protocolbuffers/protobuf/releases/download/v${PROTOC_VERSION}/protoc-${PROTOC_VERSION}-linux-aarch_64.zip /download
 
+# hadolint ignore=DL3006
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
 FROM base AS protoc_tool
@@ -190,10 +193,12 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         unzip
 
+# The archive has modes of its own, some for nobody but root: the copies have the usual ones.
 RUN --mount=type=bind,from=protoc_download,target=/from \
-    mkdir -p /tool/usr/local \
-    && unzip -q /from/download 'bin/*' 'include/*' -d /tool/usr/local \
-    && chmod -R a+rX /tool/usr/local
+    mkdir -p /tool/usr/local/bin /unpacked \
+    && unzip -q /from/download 'bin/*' 'include/*' -d /unpacked \
+    && install /unpacked/bin/protoc /tool/usr/local/bin/ \
+    && cp -r --no-preserve=mode /unpacked/include /tool/usr/local/
 
 # ==== rust_tools ======================================================================
 # Rust and protoc, for the wheels with Rust in them.
@@ -242,8 +247,10 @@ COPY --from=ffmpeg_tarball /* /
 FROM build_tools AS ffmpeg
 ARG BUILD_JOBS
 WORKDIR /build
+
+# Its configure script does not read CC and CXX.
 RUN --mount=type=bind,from=ffmpeg_src,target=/source \
-    /source/configure --prefix=/usr/local --disable-gpl --disable-nonfree --disable-programs \
+    /source/configure ${CC:+--cc="$CC" --cxx="$CXX"} --prefix=/usr/local --disable-gpl --disable-nonfree --disable-programs \
         --disable-doc --disable-static --disable-x86asm --disable-postproc --disable-network \
         --disable-encoders --disable-muxers --disable-bsfs --disable-devices --disable-libdrm \
         --enable-shared \
@@ -263,6 +270,7 @@ FROM build_tools AS ucx
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
+
 # The source is mounted, not copied: what autogen and make leave there is thrown away.
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
@@ -287,6 +295,7 @@ FROM build_tools AS libfabric
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
+
 RUN --mount=type=bind,from=libfabric_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
@@ -306,6 +315,7 @@ ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
 # ==== nixl ============================================================================
 # NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
 FROM python_tools AS nixl
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=gdrcopy /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
@@ -318,6 +328,7 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
@@ -375,6 +386,7 @@ ARG PYTHON_VERSION
 ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
 ARG ENABLE_MEDIA_FFMPEG
+
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=cache,target=/usr/local/cargo/registry \
@@ -393,6 +405,7 @@ FROM python_tools AS gms_wheel
 WORKDIR /opt/dynamo
 COPY lib/gpu_memory_service/ lib/gpu_memory_service/
 ARG PYTHON_VERSION
+
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
@@ -424,6 +437,7 @@ FROM scratch AS nats_download_arm64
 ARG NATS_VERSION
 ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /download
 
+# hadolint ignore=DL3006
 FROM nats_download_${TARGETARCH} AS nats_download
 
 FROM base AS nats_tool
@@ -443,6 +457,7 @@ FROM scratch AS etcd_download_arm64
 ARG ETCD_VERSION
 ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /download
 
+# hadolint ignore=DL3006
 FROM etcd_download_${TARGETARCH} AS etcd_download
 
 FROM base AS etcd_tool
@@ -497,12 +512,14 @@ COPY --from=ffmpeg /out/usr/local/ /usr/local/
 
 RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/local/libfabric/lib /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
-RUN printf 'PATH="%s:$PATH"\n' /usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd > /etc/profile.d/10-dynamo.sh
+RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$PATH\"" > /etc/profile.d/10-dynamo.sh
 
 # python3-apt and termplotlib cannot live with what is installed below.
-RUN apt-get remove -y python3-apt && python3 -m pip uninstall -y --break-system-packages termplotlib
+RUN if dpkg --status python3-apt >/dev/null 2>&1; then apt-get remove -y python3-apt; fi \
+    && python3 -m pip uninstall -y --break-system-packages termplotlib
 ARG SGLANG_PINS_CUDA13
 # PyTorch loads these from beside itself, so they belong beside it and not into the venv.
+# hadolint ignore=DL3013,SC2086
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
@@ -531,7 +548,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     --mount=type=cache,target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
-    grep -hviE '^(mypy|pre-commit|pyright|pytest|types-)' /deps/*.txt > /tmp/requirements.txt \
+    sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt > /tmp/requirements.txt \
     && python -m pip install -c /opt/dynamo/engine.txt -r /tmp/requirements.txt \
     && rm /tmp/requirements.txt
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
@@ -541,14 +558,16 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     --mount=type=cache,target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
-    one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
-    && wheelhouse=/opt/dynamo/wheelhouse \
-    && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
-    && wheels="$wheels $(ls $wheelhouse/nixl/nixl*.whl)" \
+    one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
+        || { echo "no wheel $1 was built" >&2; return 1; }; } \
+    && runtime="$(one 'ai_dynamo_runtime*.whl')" \
+    && dynamo="$(one 'ai_dynamo-*any.whl')" \
+    && set -- "$runtime" "$dynamo" \
+    && set -- "$@" /opt/dynamo/wheelhouse/nixl/nixl*.whl \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
-        wheels="$wheels $(one "$wheelhouse/gpu_memory_service*.whl")"; fi \
-    && if [ "${ENABLE_KVBM}" = true ]; then wheels="$wheels $(one "$wheelhouse/kvbm*.whl")"; fi \
-    && python -m pip install -c /opt/dynamo/engine.txt $wheels
+        gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
+    && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
+    && python -m pip install -c /opt/dynamo/engine.txt "$@"
 
 COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/

@@ -83,6 +83,7 @@ FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
 FROM ${MANYLINUX_IMAGE}_x86_64:${MANYLINUX_TAG} AS manylinux_amd64
 FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 
+# hadolint ignore=DL3006
 FROM manylinux_${TARGETARCH} AS build_tools
 ARG GCC_TOOLSET
 WORKDIR /workspace
@@ -171,6 +172,7 @@ FROM scratch AS rust_download_arm64
 ARG RUSTUP_VERSION
 ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc70ce7a https://static.rust-lang.org/rustup/archive/${RUSTUP_VERSION}/aarch64-unknown-linux-gnu/rustup-init /download
 
+# hadolint ignore=DL3006
 FROM rust_download_${TARGETARCH} AS rust_download
 
 FROM base AS rust_tool
@@ -203,6 +205,7 @@ FROM scratch AS protoc_download_arm64
 ARG PROTOC_VERSION
 ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c222ed5ae https://github.com/protocolbuffers/protobuf/releases/download/v${PROTOC_VERSION}/protoc-${PROTOC_VERSION}-linux-aarch_64.zip /download
 
+# hadolint ignore=DL3006
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
 FROM base AS protoc_tool
@@ -213,10 +216,12 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         unzip
 
+# The archive has modes of its own, some for nobody but root: the copies have the usual ones.
 RUN --mount=type=bind,from=protoc_download,target=/from \
-    mkdir -p /tool/usr/local \
-    && unzip -q /from/download 'bin/*' 'include/*' -d /tool/usr/local \
-    && chmod -R a+rX /tool/usr/local
+    mkdir -p /tool/usr/local/bin /unpacked \
+    && unzip -q /from/download 'bin/*' 'include/*' -d /unpacked \
+    && install /unpacked/bin/protoc /tool/usr/local/bin/ \
+    && cp -r --no-preserve=mode /unpacked/include /tool/usr/local/
 
 # ==== rust_tools ======================================================================
 # Rust and protoc, for the wheels with Rust in them.
@@ -265,8 +270,10 @@ COPY --from=ffmpeg_tarball /* /
 FROM build_tools AS ffmpeg
 ARG BUILD_JOBS
 WORKDIR /build
+
+# Its configure script does not read CC and CXX.
 RUN --mount=type=bind,from=ffmpeg_src,target=/source \
-    /source/configure --prefix=/usr/local --disable-gpl --disable-nonfree --disable-programs \
+    /source/configure ${CC:+--cc="$CC" --cxx="$CXX"} --prefix=/usr/local --disable-gpl --disable-nonfree --disable-programs \
         --disable-doc --disable-static --disable-x86asm --disable-postproc --disable-network \
         --disable-encoders --disable-muxers --disable-bsfs --disable-devices --disable-libdrm \
         --enable-shared \
@@ -286,6 +293,7 @@ FROM build_tools AS ucx
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
+
 # The source is mounted, not copied: what autogen and make leave there is thrown away.
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
@@ -310,6 +318,7 @@ FROM build_tools AS libfabric
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
+
 RUN --mount=type=bind,from=libfabric_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
@@ -329,6 +338,7 @@ ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
 # ==== nixl ============================================================================
 # NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
 FROM python_tools AS nixl
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=gdrcopy /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
@@ -341,6 +351,7 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
@@ -398,6 +409,7 @@ ARG PYTHON_VERSION
 ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
 ARG ENABLE_MEDIA_FFMPEG
+
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=cache,target=/usr/local/cargo/registry \
@@ -427,6 +439,7 @@ COPY lib/ lib/
 WORKDIR /opt/dynamo/lib/bindings/kvbm
 ARG TARGETARCH
 ARG PYTHON_VERSION
+
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=cache,target=/usr/local/cargo/registry \
@@ -463,6 +476,7 @@ FROM scratch AS nats_download_arm64
 ARG NATS_VERSION
 ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /download
 
+# hadolint ignore=DL3006
 FROM nats_download_${TARGETARCH} AS nats_download
 
 FROM base AS nats_tool
@@ -482,6 +496,7 @@ FROM scratch AS etcd_download_arm64
 ARG ETCD_VERSION
 ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /download
 
+# hadolint ignore=DL3006
 FROM etcd_download_${TARGETARCH} AS etcd_download
 
 FROM base AS etcd_tool
@@ -514,6 +529,7 @@ FROM ${TRTLLM_WHEEL_IMAGE} AS trtllm_wheel_image
 # its image as it is: its builds are on no index. It comes first, as it changes least.
 FROM base AS framework
 USER root
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 ARG PYTHON_VERSION
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
@@ -585,10 +601,13 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,from=trtllm_wheel,target=/trtllm_wheel \
     --mount=type=bind,from=trtllm_wheel_image,source=/app/tensorrt_llm,target=/trtllm_wheel_image \
-    found() { find "$1" -name '*.whl' 2>/dev/null | sort | head -n 1; } \
+    found() { \
+        for tag in "cp$(printf %s "${PYTHON_VERSION}" | tr -d .)" abi3; do \
+            find "$1" -name "tensorrt_llm-*${tag}*_$(uname -m).whl" | sort | head -n 1; \
+        done | head -n 1; } \
     && if [ "${HAS_TRTLLM_CONTEXT}" = 1 ]; then \
         wheel="$(found /trtllm_wheel)"; \
-        test -n "$wheel" || { echo 'the build context trtllm_wheel has no wheel' >&2; exit 1; }; \
+        test -n "$wheel" || { echo 'the build context trtllm_wheel has no wheel that fits' >&2; exit 1; }; \
     else \
         wheel="$(found /trtllm_wheel_image)"; \
     fi \
@@ -695,7 +714,7 @@ RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/loca
 # The plug-in of libfabric for NCCL that some bases carry brings TensorRT-LLM down.
 RUN if [ -e /etc/ld.so.conf.d/aws-ofi-nccl.conf ]; then \
         mv /etc/ld.so.conf.d/aws-ofi-nccl.conf /etc/ld.so.conf.d/aws-ofi-nccl.conf.disabled && ldconfig; fi
-RUN printf 'PATH="%s:$PATH"\n' /usr/local/ucx/bin:/opt/dynamo/venv/bin:/opt/hpcx/ompi/bin:/usr/local/bin/etcd:/usr/local/cuda/bin:/usr/local/cuda/nvvm/bin > /etc/profile.d/10-dynamo.sh
+RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/opt/hpcx/ompi/bin:/usr/local/bin/etcd:/usr/local/cuda/bin:/usr/local/cuda/nvvm/bin:\$PATH\"" > /etc/profile.d/10-dynamo.sh
 
 ENV ENV=/etc/shinit_v2 \
     OMPI_MCA_coll_ucc_enable=0 \
@@ -723,7 +742,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
-    && grep -hviE '^(mypy|pre-commit|pyright|pytest|types-)' /deps/*.txt | uv pip install -r - cupy-cuda13x
+    && sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt | uv pip install -r - cupy-cuda13x
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
@@ -733,14 +752,16 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
-    && one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
-    && wheelhouse=/opt/dynamo/wheelhouse \
-    && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
-    && wheels="$wheels $(ls $wheelhouse/nixl/nixl*.whl)" \
+    && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
+        || { echo "no wheel $1 was built" >&2; return 1; }; } \
+    && runtime="$(one 'ai_dynamo_runtime*.whl')" \
+    && dynamo="$(one 'ai_dynamo-*any.whl')" \
+    && set -- "$runtime" "$dynamo" \
+    && set -- "$@" /opt/dynamo/wheelhouse/nixl/nixl*.whl \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
-        wheels="$wheels $(one "$wheelhouse/gpu_memory_service*.whl")"; fi \
-    && if [ "${ENABLE_KVBM}" = true ]; then wheels="$wheels $(one "$wheelhouse/kvbm*.whl")"; fi \
-    && uv pip install $wheels
+        gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
+    && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
+    && uv pip install "$@"
 
 COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/
@@ -779,11 +800,12 @@ ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}
 # copied from one image into another. It changes least of all, hence it comes first.
 FROM runtime AS dynamo_tools
 USER root
+SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 ENV DYNAMO_COMMIT_SHA=
 # Mirrors of NVIDIA's repository are out of step at times, and nothing below comes from it.
 RUN mkdir -p /etc/apt/set-aside \
-    && for list in $(grep -l developer.download.nvidia.com/compute/cuda /etc/apt/sources.list.d/* 2>/dev/null); do \
-        mv "$list" /etc/apt/set-aside/; done
+    && find /etc/apt/sources.list.d -type f -exec grep -q developer.download.nvidia.com/compute/cuda {} \; \
+        -exec mv -t /etc/apt/set-aside {} +
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
@@ -851,8 +873,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
-    set -o pipefail \
-    && mkdir -p /etc/apt/keyrings \
+    mkdir -p /etc/apt/keyrings \
     && curl --fail --silent --show-error --location --retry 5 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
         | gpg --dearmor --output /etc/apt/keyrings/nvidia-devtools.gpg \
     && echo "deb [signed-by=/etc/apt/keyrings/nvidia-devtools.gpg] ${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH} /" \
@@ -897,6 +918,7 @@ front PATH /usr/local/cargo/bin /opt/dynamo/venv/bin
 unset -f front
 unset variable folder tensorrt site
 EOF
+
 ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
     DYNAMO_HOME=${WORKSPACE_DIR} \
     RUSTUP_HOME=/usr/local/rustup \
@@ -915,8 +937,10 @@ ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:/usr/local/cuda/compat/lib.real:${LD_LIBRARY_PATH} \
     PATH=/opt/dynamo/venv/bin:/usr/local/cargo/bin:${PATH}
-# What is written below stays writable for the group, and the homes of Rust with it.
-RUN mkdir -p /usr/local/cargo "${WORKSPACE_DIR}" && chmod 775 /usr/local/cargo "${WORKSPACE_DIR}"
+# What is written below stays writable for the group, and the homes of Rust with it; so does
+# what is written in a shell that docker exec starts, which is no login shell.
+RUN mkdir -p /usr/local/cargo "${WORKSPACE_DIR}" && chmod 775 /usr/local/cargo "${WORKSPACE_DIR}" \
+    && echo 'umask 002' >> /etc/bash.bashrc
 ARG MATURIN_VERSION
 USER dynamo
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
@@ -934,7 +958,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=bind,source=container/deps/requirements.test.txt,target=/deps/requirements.test.txt \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
-    && uv pip install $(printf ' -r %s' /deps/*.txt)
+    && for file in /deps/*.txt; do set -- "$@" -r "$file"; done \
+    && uv pip install "$@"
 USER root
 WORKDIR ${WORKSPACE_DIR}
 COPY --chown=dynamo:0 --chmod=775 ./ ${WORKSPACE_DIR}/
@@ -946,8 +971,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    && { test -e pyproject.toml || { echo "${WORKSPACE_DIR} has no pyproject.toml" >&2; exit 1; }; } \
     && if [ -d benchmarks ]; then uv pip install --editable ./benchmarks; fi \
-    && test -e pyproject.toml || { echo "${WORKSPACE_DIR} has no pyproject.toml" >&2; exit 1; } \
     && uv pip install --no-deps --editable .
 USER root
 ARG DYNAMO_COMMIT_SHA

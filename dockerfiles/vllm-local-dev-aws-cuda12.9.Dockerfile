@@ -27,6 +27,7 @@ COPY --from=efa_tarball /* /
 # AWS's user space for its network adapter, on the finished image dev: another image
 # of the same build, or a build context of that name. The installer is pinned by its checksum;
 # its kernel module, its limits and its NCCL plug-in are the host's or NVIDIA's business.
+# hadolint ignore=DL3006
 FROM dev AS dev-aws
 USER root
 ENV DYNAMO_COMMIT_SHA=
@@ -68,13 +69,15 @@ RUN free=60000; while getent passwd "$free" >/dev/null || getent group "$free" >
 RUN ln -sfn /usr/local/rustup /home/dynamo/.rustup
 RUN site="$(HOME=/home/dynamo python -c 'import site; print(site.getusersitepackages())')" \
     && mkdir -p "$site" /home/dynamo/.cargo /home/dynamo/.commandhistory /home/dynamo/.cache/pre-commit \
-    && touch /home/dynamo/.commandhistory/.bash_history /home/dynamo/.bashrc /home/dynamo/.profile \
+    && touch /home/dynamo/.commandhistory/.bash_history /home/dynamo/.bashrc /home/dynamo/.profile /home/dynamo/.bash_logout \
     && printf '%s\n' 'export PROMPT_COMMAND="history -a" HISTFILE=/home/dynamo/.commandhistory/.bash_history' \
         >> /home/dynamo/.bashrc \
+    && echo "export PATH=\"/home/dynamo/.cargo/bin:\$PATH\"" >> /home/dynamo/.profile \
     && cd /home/dynamo \
-    && set -- . .bashrc .profile .cache .cache/pre-commit .cargo .commandhistory .commandhistory/.bash_history \
+    && set -- . .bashrc .bash_logout .profile .cache .cache/pre-commit .cargo .commandhistory .commandhistory/.bash_history \
         .local .local/lib "${site%/site-packages}" "$site" \
     && chown dynamo "$@" && chmod g+w "$@"
+# hadolint ignore=DL3064
 ENV USERNAME=dynamo \
     RUSTUP_HOME=/home/dynamo/.rustup \
     CARGO_HOME=/home/dynamo/.cargo \

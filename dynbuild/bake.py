@@ -85,6 +85,11 @@ def targets(plan: Plan, *, network: str = "bridge") -> tuple[str, ...]:
     return ("--allow=network.host", *names) if network == "host" else names
 
 
+def network_of(plan: Plan, engine: str) -> str:
+    """The network of build steps: the one that is asked for, else what the *engine* has."""
+    return "host" if plan.network == "host" else engine
+
+
 def argv(
     plan: Plan, *, bake_file: str, metadata_file: str, network: str = "bridge"
 ) -> tuple[str, ...]:

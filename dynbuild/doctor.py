@@ -19,10 +19,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, TypeVar
 
-from dynbuild import launch, machine, masking, proc, version
+from dynbuild import compile_cache, launch, machine, masking, proc, s3, version
 from dynbuild.engine import client, limits, private
 from dynbuild.engine.client import Engine
-from dynbuild.errors import DynbuildError, NotReady
+from dynbuild.errors import DynbuildError, NotReady, RequestError
 
 Status = Literal["ok", "warning", "problem", "absent"]
 _T = TypeVar("_T")
@@ -270,7 +270,8 @@ def _platforms(host: _Host) -> _Finding:
     return (
         "absent",
         f"{value}; no emulator for {missing[0]}",
-        f"to build for {missing[0]}: install qemu-user-static and binfmt-support",
+        f"to build for {missing[0]}, on the engine's machine: dynbuild engine emulate"
+        f" {missing[0].removeprefix('linux/')}",
     )
 
 
@@ -513,55 +514,26 @@ def _s3(host: _Host) -> _Finding:
     source = _aws(host.env)
     bucket = host.env.get("SCCACHE_BUCKET")
     if bucket:
-        trouble, remedy = _bucket(host.env, bucket)
+        trouble, remedy = _bucket(host.env)
         if trouble:
-            return "warning", f"bucket {bucket}: {trouble}", remedy
+            return "warning", trouble, remedy
         return "ok", f"bucket {bucket} answers, credentials from {source or 'the machine'}", ""
     if source:
         return "ok", f"AWS credentials from {source}", ""
     return "absent", "no AWS credentials; only a cache in S3 needs them", ""
 
 
-_S3_SECONDS = 3
-
-
-def _bucket(env: Mapping[str, str], bucket: str) -> tuple[str, str]:
+def _bucket(env: Mapping[str, str]) -> tuple[str, str]:
     """What is wrong with the bucket of the compile cache, and the remedy; empty when nothing.
 
-    The variables are those of sccache: SCCACHE_BUCKET, SCCACHE_REGION, SCCACHE_ENDPOINT
-    and SCCACHE_S3_USE_SSL; credentials come from wherever boto3 finds them.
+    The variables are those of sccache; nothing is written.
     """
-    import boto3  # type: ignore[import-untyped]
-    from botocore.config import Config  # type: ignore[import-untyped]
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
-
-    endpoint = env.get("SCCACHE_ENDPOINT", "")
-    if endpoint and "://" not in endpoint:
-        plain = env.get("SCCACHE_S3_USE_SSL", "").lower() in ("off", "false", "0", "no")
-        endpoint = f"{'http' if plain else 'https'}://{endpoint}"
-    config = Config(
-        connect_timeout=_S3_SECONDS, read_timeout=_S3_SECONDS, retries={"total_max_attempts": 1}
-    )
     try:
-        boto3.client(
-            "s3",
-            endpoint_url=endpoint or None,
-            region_name=env.get("SCCACHE_REGION") or env.get("AWS_REGION") or "us-east-1",
-            config=config,
-        ).head_bucket(Bucket=bucket)
-    except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        known = {
-            301: ("it is in another region", "set SCCACHE_REGION to the region of the bucket"),
-            403: ("access is refused", "check the credentials and the policy of the bucket"),
-            404: ("it does not exist", "check SCCACHE_BUCKET and SCCACHE_ENDPOINT"),
-        }
-        return known.get(status, (f"the answer is status {status}", "check SCCACHE_ENDPOINT"))
-    except BotoCoreError as error:
-        return f"it cannot be asked ({type(error).__name__})", (
-            "check credentials, SCCACHE_ENDPOINT and the network"
-        )
-    return "", ""
+        cache = compile_cache.resolve(flags={}, args={}, env=env)
+    except RequestError as error:
+        return error.message, error.hint or ""
+    found = s3.reachable(cache, env)
+    return (found.message, found.remedy) if found else ("", "")
 
 
 _AWS_KEYS = frozenset(

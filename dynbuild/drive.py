@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from dynbuild import bake, proc, record
+from dynbuild import bake, compile_figures, proc, record
+from dynbuild.compile_figures import Figures
 from dynbuild.engine.client import Engine
 from dynbuild.errors import BuildFailed, Interrupted
 from dynbuild.events import Event, LogLine, Message, Solve, StepEnded, StepStarted, Warned
@@ -49,7 +50,8 @@ class Outcome:
         images: What it made.
         seconds: Wall-clock time of the solve.
         counts: See ``Solve.counts``.
-        warnings: BuildKit's, each once.
+        warnings: BuildKit's, each once, and those of the compile cache.
+        compile_cache: What it did (see ``compile_figures.document``); ``None`` without one.
     """
 
     record: Record
@@ -57,6 +59,7 @@ class Outcome:
     seconds: float
     counts: Mapping[str, int]
     warnings: tuple[str, ...]
+    compile_cache: Mapping[str, Any] | None = None
 
 
 def build(
@@ -86,13 +89,15 @@ def build(
     context = Path(plan.context)
     now = record.create(context, record.new_id(plan.images[0].name))
     solve = Solve(begun=datetime.now(UTC))
+    figures = Figures()
     warnings: list[str] = []
     begun = time.monotonic()
     status = "failed"
     try:
         with ExitStack() as stack:
             stack.enter_context(_terminable())
-            _write_inputs(now, plan, dockerfiles, context, engine.network)
+            network = bake.network_of(plan, engine.network)
+            _write_inputs(now, plan, dockerfiles, context, network)
             log = stack.enter_context(now.log.open("w", encoding="utf-8"))
             events = stack.enter_context(now.events.open("w", encoding="utf-8"))
             # Closed with the stack: an error in here must cancel the build as well.
@@ -102,6 +107,7 @@ def build(
                     events.write(line if line.endswith("\n") else f"{line}\n")
                 for event in solve.feed(line):
                     _log(log, event)
+                    figures.feed(event)
                     if isinstance(event, Warned):
                         warnings.append(event.text)
                     listen(event)
@@ -117,6 +123,11 @@ def build(
         seconds = time.monotonic() - begun
         images = _images(plan, now, engine, env) if status == "done" else ()
         counts = solve.counts()
+        cached = None
+        if plan.compile_cache:
+            cached = compile_figures.document(figures, plan.compile_cache)
+            before = _figures_before(context, plan.images[0].name)
+            warnings += compile_figures.warnings(figures, plan.compile_cache, before)
         now.finish(
             {
                 "schema": 1,
@@ -124,6 +135,7 @@ def build(
                 "status": status,
                 "seconds": round(seconds, 3),
                 "steps": counts,
+                **({"compile_cache": cached} if cached else {}),
                 "warnings": list(dict.fromkeys(warnings)),
                 "images": [
                     {"name": i.name, "tags": list(i.tags), "digest": i.digest, "size": i.size}
@@ -137,7 +149,18 @@ def build(
         seconds=seconds,
         counts=counts,
         warnings=tuple(dict.fromkeys(warnings)),
+        compile_cache=cached,
     )
+
+
+def _figures_before(context: Path, image: str) -> Mapping[str, Any] | None:
+    """What the compile cache did in the last build of *image* that compiled anything."""
+    for _, result in record.finished(context):
+        cached = result.get("compile_cache") or {}
+        names = [entry.get("name") for entry in result.get("images", ())]
+        if image in names and cached.get("total", {}).get("hit_rate") is not None:
+            return dict(cached)
+    return None
 
 
 class _BakeFailed(Exception):
@@ -177,7 +200,7 @@ def _bake(
     # The library's types do not know rawjson, nor that stream_logs makes it a generator.
     start: Callable[..., Generator[str, None, None]] = client.buildx.bake  # type: ignore[assignment]
     lines = start(
-        targets=list(bake.targets(plan, network=engine.network)),
+        targets=list(bake.targets(plan, network=bake.network_of(plan, engine.network))),
         files=[str(now.bake)],
         progress="rawjson",
         stream_logs=True,

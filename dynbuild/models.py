@@ -54,6 +54,11 @@ class Request(Model):
     no_cache: bool
     cache_from: list[str]
     cache_to: list[str]
+    use_sccache: Literal["", "s3", "local"] = Field(description="where compiled objects are kept")
+    sccache_read_only: bool = Field(description="the compile cache is read and not written")
+    sccache_optional: bool = Field(description="without a usable compile cache, build without it")
+    cache: str = Field(description="build cache: registry[=REF], s3, local=DIR, gha; empty: none")
+    network: Literal["default", "host"] = Field(description="network of build steps")
     uid: int | None = Field(default=None, ge=0, le=2**32 - 2)
     gid: int | None = Field(default=None, ge=0, le=2**32 - 2)
 
@@ -63,6 +68,10 @@ class Site(Model):
 
     ca_bundle: str = Field(description="file of PEM certificates; empty: the images' own")
     index_url: str = Field(description="Python package index; empty: the tools' default")
+    apt_mirror: str = Field(description="takes the place of every host in apt's sources")
+    dnf_mirror: str = Field(description="likewise for dnf")
+    crates_index: str = Field(description="cargo's registry, as in its configuration")
+    meson_packages: str = Field(description="folder with the archives of Meson's subprojects")
 
 
 class Source(Model):
@@ -222,6 +231,7 @@ class Catalog(Model):
     format: Literal[1]
     request: Request
     site: Site
+    mirrors: dict[str, str] = Field(default_factory=dict)
     contexts: dict[str, str] = Field(default_factory=dict)
     args: Args
     tools: dict[str, Tool]

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dynbuild import layers, names, settings, stages, trtllm
+from dynbuild import build_cache, compile_cache, layers, mirrors, names, settings, stages, trtllm
+from dynbuild.compile_cache import CompileCache
 from dynbuild.errors import RequestError
 from dynbuild.layers import Origin, Setting
 from dynbuild.models import PASSED_THROUGH, Catalog, Framework
@@ -61,6 +62,16 @@ class PlannedVersion(_Model):
     origin: str
 
 
+class Place(_Model):
+    """A remote place that the build of an image contacts (see ``dynbuild.remote``)."""
+
+    image: str = ""
+    stage: str
+    kind: str = Field(description="image, git, download, apt, dnf, python, crates, meson, …")
+    address: str
+    covered_by: str = Field(description="who names it; empty: it is the catalog's public one")
+
+
 class ImagePlan(_Model):
     """One image, completely decided."""
 
@@ -87,6 +98,7 @@ class ImagePlan(_Model):
     no_cache: bool
     depends_on: tuple[str, ...] = Field(description="names of images this one is built on")
     recipe: Any = Field(exclude=True, description="facts for the templates (internal)")
+    reach: Any = Field(exclude=True, description="mirrors.Reach (internal)")
     secret_sources: tuple[Secret, ...] = Field(exclude=True)
     passed: dict[str, str] = Field(
         exclude=True, description="values of passed_args; a proxy's address may hold a password"
@@ -110,15 +122,23 @@ class Plan(_Model):
     format: Literal[1] = Field(default=1, alias="schema")
     version: PlannedVersion
     context: str = Field(description="folder that COPY reads from")
+    network: Literal["default", "host"] = Field(
+        default="default", description="network of build steps; the engine may have only the host's"
+    )
     before: tuple[Preparation, ...] = Field(
         default=(), description="commands that run first, in the context folder"
     )
     images: tuple[ImagePlan, ...]
     warnings: tuple[str, ...] = ()
+    remote: tuple[Place, ...] | None = Field(
+        default=None, description="every remote place, with --offline"
+    )
+    compile_cache: Any = Field(exclude=True, default=None, description="internal")
 
     def document(self) -> dict[str, Any]:
         """The plan as the JSON object of the interface."""
-        return self.model_dump(mode="json", by_alias=True)
+        left = {"remote"} if self.remote is None else None
+        return self.model_dump(mode="json", by_alias=True, exclude=left)
 
 
 def schema() -> dict[str, Any]:
@@ -156,12 +176,14 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
     asked = _choose(config)
     warnings: list[str] = []
     values = _values(config, asked, version, machine)
-    before = _epp(config, asked, version, machine, values)
+    before = _epp(config, asked, values, version, _make_variables(context, machine))
     wheel = _trtllm(config, asked, context, values)
+    cache = _compile_cache(config, values)
     if wheel:
         warnings += wheel.warnings
         before += _wheel_command(wheel)
-    decided = _Decided(version, machine, values, wheel)
+    mirrored = mirrors.of_args(config, values, made={step.makes for step in before})
+    decided = _Decided(version, machine, mirrored, wheel, cache)
     images = [_image(config, choice, decided) for choice in _with_efa(config, asked)]
     for image in images:
         warnings += _check_downloads(config, image.recipe, values)
@@ -182,8 +204,10 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
             origin=version.origin,
         ),
         context=str(context),
+        network=config.catalog.request.network,
         before=before,
         images=tuple(images),
+        compile_cache=cache,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -194,6 +218,8 @@ def _image(config: Settings, choice: _Choice, decided: _Decided) -> ImagePlan:
     _check_tools(config, recipe)
     chain = stages.chain(recipe)
     secrets = _secrets(catalog, decided.machine)
+    if decided.cache and decided.cache.kind == "s3":
+        secrets += tuple(Secret(id=name, env=variable) for name, variable in AWS_SECRETS.items())
     contexts = {
         f"{name}_src": source.path
         for name, source in recipe.sources.items()
@@ -201,12 +227,15 @@ def _image(config: Settings, choice: _Choice, decided: _Decided) -> ImagePlan:
     } | dict(catalog.contexts)
     if wheel and wheel.context and any(stage.name == trtllm.CONTEXT for stage in chain):
         contexts.setdefault(trtllm.CONTEXT, wheel.context)
+    if any(stage.name == "meson_packages" for stage in chain):
+        contexts.setdefault("meson_packages", catalog.site.meson_packages)
     below: tuple[str, ...] = ()
     if choice.linked:
         base = choice.linked.image
         below = (base,)
         contexts[choice.linked.stage] = f"{LINK}{base}"
     name = choice.image
+    read, written = _build_cache(config, choice, decided)
     build_args = {arg: values[arg] for arg in stages.args(chain)}
     return ImagePlan(
         name=name,
@@ -225,12 +254,13 @@ def _image(config: Settings, choice: _Choice, decided: _Decided) -> ImagePlan:
         labels=_labels(decided.version, choice, commit=values["DYNAMO_COMMIT_SHA"].value),
         secrets=tuple(secret.id for secret in secrets),
         contexts=contexts,
-        cache_from=tuple(catalog.request.cache_from),
-        cache_to=tuple(catalog.request.cache_to) if choice.wanted else (),
+        cache_from=(*catalog.request.cache_from, *read),
+        cache_to=(*catalog.request.cache_to, *written) if choice.wanted else (),
         output=catalog.request.output if choice.wanted else "none",
         no_cache=catalog.request.no_cache,
         depends_on=below,
         recipe=recipe,
+        reach=mirrors.reach(config),
         secret_sources=secrets,
     )
 
@@ -265,6 +295,7 @@ class _Decided:
     machine: Machine
     values: Mapping[str, Setting]
     wheel: Intent | None
+    cache: CompileCache | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,16 +494,96 @@ def _replace(values: dict[str, Setting], arg: str, setting: Setting) -> None:
     values[arg] = setting
 
 
+AWS_SECRETS = {
+    "aws-key-id": "DYNBUILD_SECRET_AWS_KEY_ID",
+    "aws-secret-id": "DYNBUILD_SECRET_AWS_SECRET_ID",
+    "aws-session-token": "DYNBUILD_SECRET_AWS_SESSION_TOKEN",
+}
+"""Secrets of the compile cache in S3 and the variables that BuildKit reads them from."""
+
+
+def _compile_cache(config: Settings, values: dict[str, Setting]) -> CompileCache | None:
+    """The compile cache that is asked for; its arguments go into *values*."""
+    request = config.catalog.request
+    kind = request.use_sccache
+    origin = config.origin("request", "use_sccache")
+    if not kind:
+        return None
+    values["USE_SCCACHE"] = Setting("true", origin)
+    if kind == "local":
+        return CompileCache(kind="local", optional=request.sccache_optional)
+    missing = [
+        flag
+        for flag, arg in (
+            ("--sccache-bucket", "SCCACHE_BUCKET"),
+            ("--sccache-region", "SCCACHE_REGION"),
+        )
+        if not values[arg].value
+    ]
+    if missing:
+        raise RequestError(
+            f"the compile cache in S3 needs {' and '.join(missing)}",
+            origin=str(origin),
+            hint="or --use-sccache=local keeps it in this engine",
+        )
+    cache = compile_cache.resolve(
+        flags={},
+        args={arg: str(setting.value) for arg, setting in values.items()},
+        env={},
+        read_only=request.sccache_read_only,
+        optional=request.sccache_optional,
+    )
+    # An endpoint may have been written with its scheme; sccache wants them apart.
+    own = values["SCCACHE_ENDPOINT"].origin
+    values["SCCACHE_ENDPOINT"] = Setting(cache.endpoint, own)
+    ssl = "" if not cache.endpoint else "on" if cache.use_ssl else "off"
+    values["SCCACHE_S3_USE_SSL"] = Setting(ssl, values["SCCACHE_S3_USE_SSL"].origin)
+    values["SCCACHE_S3_KEY_PREFIX"] = Setting(cache.prefix, values["SCCACHE_S3_KEY_PREFIX"].origin)
+    if cache.read_only:
+        read_only = config.origin("request", "sccache_read_only")
+        values["SCCACHE_S3_RW_MODE"] = Setting("READ_ONLY", read_only)
+    return cache
+
+
+def _build_cache(
+    config: Settings, choice: _Choice, decided: _Decided
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    request = config.catalog.request
+    if not request.cache:
+        return (), ()
+    values = {arg: str(setting.value) for arg, setting in decided.values.items()}
+    endpoint = values["SCCACHE_ENDPOINT"]
+    if endpoint and "://" not in endpoint:
+        plain = values["SCCACHE_S3_USE_SSL"] in ("off", "false", "0")
+        endpoint = f"{'http' if plain else 'https'}://{endpoint}"
+    place = build_cache.Place(
+        image=choice.image,
+        branch=decided.version.branch,
+        repository=request.repository,
+        bucket=values["SCCACHE_BUCKET"],
+        region=values["SCCACHE_REGION"],
+        endpoint=endpoint,
+    )
+    return build_cache.expand(request.cache, place, origin=str(config.origin("request", "cache")))
+
+
 EPP_FOLDER = "deploy/inference-gateway/epp"
 """Where the source tree builds the endpoint picker (facts: frontend / EPP flow)."""
+
+
+def _make_variables(context: Path, machine: Machine) -> tuple[str, ...]:
+    """What the endpoint picker's Makefile is told (facts: frontend / EPP flow)."""
+    host = machine.ecr_hostname
+    proxy = (f"DOCKER_PROXY={host}/dockerhub/",) if host else ()
+    return (f"DYNAMO_DIR={context}", *proxy)
 
 
 def _epp(
     config: Settings,
     asked: _Choice,
-    version: Version,
-    machine: Machine,
     values: dict[str, Setting],
+    version: Version,
+    variables: tuple[str, ...],
 ) -> tuple[Preparation, ...]:
     """The tree's own build of the endpoint picker, and the image that it makes as EPP_IMAGE."""
     if not config.catalog.request.build_epp:
@@ -492,8 +603,7 @@ def _epp(
         )
     image = f"dynamo/dynamo-epp:{version.described or 'dev'}"
     values["EPP_IMAGE"] = Setting(image, origin)
-    proxy = (f"DOCKER_PROXY={machine.ecr_hostname}/dockerhub/",) if machine.ecr_hostname else ()
-    argv = ("make", "-C", EPP_FOLDER, "all", *proxy)
+    argv = ("make", "-C", EPP_FOLDER, "all", *variables)
     return (Preparation(what="epp", argv=argv, makes=image),)
 
 
@@ -540,8 +650,9 @@ def _trtllm(
         builds=context / ".dynbuild" / "trtllm-wheels",
     )
     for arg, setting in intent.args.items():
-        # What follows from the intent gives way to what was set by name, and to nothing else.
-        if values[arg].origin.layer not in ("overlay", "environment", "flag"):
+        # What follows from the intent gives way to what a higher layer set by name.
+        own = values[arg].origin
+        if own.layer == "catalog" or layers.rank(setting.origin) >= layers.rank(own):
             values[arg] = setting
     return intent
 
@@ -577,14 +688,17 @@ def _recipe(config: Settings, choice: _Choice, values: Mapping[str, Setting]) ->
         gms=on("ENABLE_GPU_MEMORY_SERVICE"),
         media_ffmpeg=on("ENABLE_MEDIA_FFMPEG"),
         media_nixl=on("ENABLE_MEDIA_NIXL"),
-        sources=catalog.sources,
-        tools=catalog.tools,
+        sources=mirrors.of_sources(config),
+        tools=mirrors.of_tools(config),
         engine=framework.engine,
         requirements=tuple(framework.requirements),
         dev_requirements=tuple(framework.dev_requirements),
         dev_workspace=framework.dev_workspace,
+        compile_cache=catalog.request.use_sccache,
         local_wheel=values["HAS_TRTLLM_CONTEXT"].value == "1",
         linked=choice.linked.stage if choice.linked else "",
+        site=mirrors.wanted(catalog),
+        meson_packages=bool(catalog.site.meson_packages),
     )
 
 
@@ -607,6 +721,7 @@ def _check_args(values: Mapping[str, Setting], used: Collection[str]) -> list[st
         if setting.origin.layer in ("flag", "environment")
         and arg not in used
         and arg not in PASSED_THROUGH
+        and setting.origin.source not in settings.SCCACHE_VARIABLES
     ]
 
 
@@ -704,12 +819,16 @@ def _secrets(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
         found.append(Secret(id="ca_bundle_path", env="DYNBUILD_SECRET_CA_BUNDLE_PATH"))
     if index:
         found.append(Secret(id="index_url", env="DYNBUILD_SECRET_INDEX_URL"))
+    if mirrors.wanted(catalog):
+        found.append(Secret(id=mirrors.SCRIPT, env="DYNBUILD_SECRET_SITE"))
     return tuple(found)
 
 
-def secret_values(catalog: Catalog, machine: Machine) -> dict[str, str]:
+def secret_values(config: Settings, machine: Machine) -> dict[str, str]:
     """The values of the secrets that BuildKit reads from variables, by variable."""
+    catalog = config.catalog
     values = {
+        "DYNBUILD_SECRET_SITE": mirrors.script(config),
         "DYNBUILD_SECRET_CA_BUNDLE_PATH": "/run/secrets/ca_bundle",
         "DYNBUILD_SECRET_INDEX_URL": catalog.site.index_url or machine.index_url,
     }

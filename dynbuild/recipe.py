@@ -32,8 +32,11 @@ class Recipe:
         requirements: Files of Python requirements of the runtime, below ``container/deps``.
         dev_requirements: Those that developers add.
         dev_workspace: ``copied`` or ``mounted``: how the tree gets into dev images.
+        compile_cache: ``s3`` or ``local``: where sccache keeps compiled objects; else empty.
         local_wheel: The engine's wheel comes from a folder (trtllm).
         linked: A stage that another image of the same build brings; empty if none does.
+        site: Steps that go to the network run the site's script first (``mirrors.script``).
+        meson_packages: Meson's subprojects come from a build context of that name.
     """
 
     framework: str
@@ -51,8 +54,11 @@ class Recipe:
     requirements: tuple[str, ...] = ()
     dev_requirements: tuple[str, ...] = ()
     dev_workspace: str = "copied"
+    compile_cache: str = ""
     local_wheel: bool = False
     linked: str = ""
+    site: bool = False
+    meson_packages: bool = False
 
     @property
     def builder_distro(self) -> str:
@@ -106,6 +112,20 @@ class Recipe:
         if self.from_source:
             return "rust_tools"
         return "python_tools" if self.has("nixl") else "build_tools"
+
+    @property
+    def compile_cache_args(self) -> tuple[str, ...]:
+        """The arguments that a stage which compiles needs for the compile cache."""
+        where: tuple[str, ...] = (
+            "SCCACHE_BUCKET",
+            "SCCACHE_REGION",
+            "SCCACHE_ENDPOINT",
+            "SCCACHE_S3_USE_SSL",
+        )
+        where += ("SCCACHE_S3_KEY_PREFIX", "SCCACHE_S3_RW_MODE")
+        return {"s3": ("USE_SCCACHE", *where), "local": ("USE_SCCACHE",)}.get(
+            self.compile_cache, ()
+        )
 
     @property
     def cuda_major(self) -> str:

@@ -7,6 +7,7 @@ from the stage table, since a forgotten one makes a build argument silently empt
 
 from __future__ import annotations
 
+import functools
 import re
 import textwrap
 from collections.abc import Iterable
@@ -21,7 +22,12 @@ from dynbuild.stages import Stage
 
 SUFFIX = ".Dockerfile.j2"
 
-INTO = {"uv": "/usr/bin/", "nats": "/usr/bin/", "etcd": "/usr/local/bin/etcd/"}
+INTO = {
+    "uv": "/usr/bin/",
+    "nats": "/usr/bin/",
+    "etcd": "/usr/local/bin/etcd/",
+    "sccache": "/opt/sccache/",
+}
 """Where the files of a tool belong in an image (facts: contents of dynamo_base)."""
 
 _AUTOMATIC = frozenset(
@@ -36,6 +42,21 @@ def render(image: ImagePlan, templates: Path) -> str:
     Raises:
         TemplateError: A template is missing, malformed, or disagrees with the stage table.
     """
+    chain = stages.chain(image.recipe)
+    _check_templates(chain, image, templates)
+    texts = [_stage(stage, image, _environment(templates, site=image.recipe.site)) for stage in chain]
+    parts = [_header(image, chain), _arguments(image), *texts]
+    return "\n".join(_tidy(part) for part in parts)
+
+
+@functools.cache
+def _environment(templates: Path, *, site: bool) -> jinja2.Environment:
+    """One for every image: templates are compiled once, and again when their file changes.
+
+    Args:
+        templates: The folder with the templates.
+        site: Whether steps run the site's script; macros see it as ``redirected``.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
@@ -44,11 +65,8 @@ def render(image: ImagePlan, templates: Path) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - the output is a Dockerfile, not HTML
     )
-    chain = stages.chain(image.recipe)
-    _check_templates(chain, image, templates)
-    texts = [_stage(stage, image, environment) for stage in chain]
-    parts = [_header(image, chain), _arguments(image), *texts]
-    return "\n".join(_tidy(part) for part in parts)
+    environment.globals["redirected"] = site
+    return environment
 
 
 def _check_templates(chain: Iterable[Stage], image: ImagePlan, templates: Path) -> None:

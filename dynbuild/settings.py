@@ -237,7 +237,18 @@ def _read(path: Path, layer: str) -> Layer:
     }
 
 
-_PATHS = frozenset((("site", "ca_bundle"), ("request", "tensorrtllm_pip_wheel_dir")))
+SCCACHE_VARIABLES = frozenset(
+    f"SCCACHE_{name}" for name in ("BUCKET", "REGION", "ENDPOINT", "S3_USE_SSL", "S3_KEY_PREFIX")
+)
+"""Variables of sccache's own, each the build argument of that name."""
+
+_PATHS = frozenset(
+    (
+        ("site", "ca_bundle"),
+        ("site", "meson_packages"),
+        ("request", "tensorrtllm_pip_wheel_dir"),
+    )
+)
 """Settings that are local paths, besides those of contexts and sources."""
 
 
@@ -289,7 +300,11 @@ def _environment(env: Mapping[str, str], known: Mapping[str, frozenset[str]]) ->
     result: dict[layers.KeyPath, Setting] = {}
     for name in sorted(env):
         origin = Origin("environment", name)
-        if name.startswith(ARG_PREFIX):
+        if name in SCCACHE_VARIABLES:
+            if env[name]:
+                # The name with dynbuild's prefix is the more deliberate one.
+                result.setdefault(("args", name), Setting(env[name], origin))
+        elif name.startswith(ARG_PREFIX):
             arg = name.removeprefix(ARG_PREFIX)
             if arg not in known["args"]:
                 raise RequestError(
@@ -426,6 +441,8 @@ def _type_problems(
             got = _TOML_NAMES.get(type(item["input"]), type(item["input"]).__name__)
             text = f"'{key}' must be {_WANTED[item['type']]}, not {got}"
             hint = None
+            if loc[0] == "mirrors" and isinstance(item["input"], dict):
+                hint = 'a prefix with a dot is written in quotes: "nvcr.io" = "…"'
             if item["type"] == "string_type" and isinstance(item["input"], (int, float)):
                 hint = f'write "{str(item["input"]).lower()}"'
             yield _Problem(text, origin, hint)

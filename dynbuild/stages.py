@@ -78,6 +78,8 @@ def _all(recipe: Recipe) -> Iterable[Stage]:
     yield Stage("base", "base", BASE)
     yield from _tools(recipe)
     yield from _sources(recipe)
+    yield Stage("sccache", "sccache", (), ("sccache_tool",))
+    yield Stage("meson_packages", "meson_packages")
     yield _dynamo_base(recipe)
     yield from _toolchains(recipe)
     yield from _components(recipe)
@@ -151,8 +153,18 @@ def _components(recipe: Recipe) -> Iterable[Stage]:
         used: tuple[str, ...] = () if name == "gdrcopy" else ("BUILD_JOBS",)
         if name == "nixl":
             used += ("PYTHON_VERSION",)
+            below += ("meson_packages",) if recipe.meson_packages else ()
+        cached: tuple[str, ...] = ()
+        if name != "gdrcopy":  # its packages are built by rpmbuild, with a compiler of its choice
+            used += recipe.compile_cache_args
+            cached = _compile_cache(recipe)
         toolchain = "python_tools" if name == "nixl" else "build_tools"
-        yield Stage(name, name, used, (toolchain, f"{name}_src", *below))
+        yield Stage(name, name, used, (toolchain, f"{name}_src", *below, *cached))
+
+
+def _compile_cache(recipe: Recipe) -> tuple[str, ...]:
+    """The stage that steps mount the compile cache from."""
+    return ("sccache",) if recipe.compile_cache else ()
 
 
 def _wheels(recipe: Recipe) -> Iterable[Stage]:
@@ -165,10 +177,12 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
         yield Stage("dynamo_wheels", "dynamo_wheels", (*python, "DYNAMO_VERSION", *extra), needs)
         return
     yield Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, ("python_tools",))
-    needs = ("rust_tools", *native)
-    yield Stage("ai_dynamo_runtime_wheel", "ai_dynamo_runtime_wheel", (*python, *features), needs)
-    yield Stage("kvbm_wheel", "kvbm_wheel", python, needs)
-    yield Stage("gms_wheel", "gms_wheel", python, ("python_tools",))
+    cache, cached = recipe.compile_cache_args, _compile_cache(recipe)
+    needs = ("rust_tools", *native, *cached)
+    used = (*python, *features, *cache)
+    yield Stage("ai_dynamo_runtime_wheel", "ai_dynamo_runtime_wheel", used, needs)
+    yield Stage("kvbm_wheel", "kvbm_wheel", (*python, *cache), needs)
+    yield Stage("gms_wheel", "gms_wheel", (*python, *cache), ("python_tools", *cached))
 
 
 def _wheel_builder_needs(recipe: Recipe) -> tuple[str, ...]:
@@ -215,6 +229,8 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
         if recipe.device == "cuda":
             used += ("CUDA_VERSION", "MAX_JOBS", "TORCH_CUDA_ARCH_LIST", "FLASHINFER_INDEX_URL")
             used += ("FLASHINF_REF", "DEEPGEMM_REF")
+            used += recipe.compile_cache_args
+            uv += _compile_cache(recipe)
         if recipe.cuda_major == "12":
             used += ("LMCACHE_REF",)
         yield Stage("framework", "framework.vllm", used, ("base", "vllm_src", *uv))

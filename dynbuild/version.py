@@ -39,6 +39,7 @@ class GitFacts:
         dirty: Whether tracked or untracked files differ from HEAD.
         shallow: Whether history is cut off, so that tags may be missing.
         described: What ``git describe --tags --dirty --always`` says.
+        branch: The branch that is checked out; empty for a detached HEAD.
     """
 
     state: str = ""
@@ -50,6 +51,7 @@ class GitFacts:
     dirty: bool = False
     shallow: bool = False
     described: str = ""
+    branch: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Version:
         origin: Which rule gave it.
         commit_origin: Where *commit* came from.
         described: What ``git describe`` says; empty where there is no commit.
+        branch: The branch that is built; a CI system's variable where HEAD is detached.
     """
 
     tag: str
@@ -74,6 +77,7 @@ class Version:
     origin: str
     commit_origin: Origin = _HEAD
     described: str = ""
+    branch: str = ""
 
 
 def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
@@ -83,6 +87,9 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
     replace what git says of the short commit, the exact tag, the latest release and the
     full commit.
     """
+    # CI systems check out a commit and not a branch, and tell the branch in a variable.
+    branch = git.branch or env.get("GITHUB_HEAD_REF") or env.get("CI_COMMIT_REF_NAME") or ""
+    branch = branch or env.get("GITHUB_REF_NAME", "")
     given = env.get("DYNAMO_COMMIT_SHA")
     commit = given or git.commit
     commit_origin = Origin("environment", "DYNAMO_COMMIT_SHA") if given else _HEAD
@@ -98,6 +105,7 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
             origin=origin,
             commit_origin=commit_origin,
             described=git.described,
+            branch=branch,
         )
     short = env.get("commit_id") or git.short or _PLACE_HOLDERS[git.state]
     latest, origin = _latest(git, env)
@@ -113,6 +121,7 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
         origin=origin,
         commit_origin=commit_origin,
         described=git.described,
+        branch=branch,
     )
 
 
@@ -178,6 +187,7 @@ def read_git(directory: Path) -> GitFacts:
                 dirty=dirty,
                 shallow=shallow,
                 described=repo.git.describe("--tags", "--dirty", "--always"),
+                branch="" if repo.head.is_detached else repo.active_branch.name,
             )
         except git.CommandError as error:
             text = str(error.stderr).strip().strip("'").strip()

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that need an engine; everything else needs none."""
+"""Fixtures of the tests that need an engine, or an S3 server; everything else needs none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dynbuild import proc
 from dynbuild.engine import base, client, private
 from dynbuild.engine.client import Engine
 from dynbuild.errors import NotReady
+from tests import s3_server
 
 # A developer's runs look for new cases; CI repeats the same ones, so that it says the same twice.
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -48,6 +50,16 @@ def overlay(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
+    """A real S3 server, the same one for all workers."""
+    place = tmp_path_factory.getbasetemp()
+    # Each worker has a folder of its own in the one of the run.
+    place = place.parent if os.environ.get("PYTEST_XDIST_WORKER") else place
+    with s3_server.shared(place / "s3") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """The engine of this machine, else a private one that ends with the tests."""
     try:
@@ -71,6 +83,30 @@ def docker(engine: Engine) -> Callable[..., str]:
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def container(docker: Callable[..., str]) -> Iterator[Callable[..., Callable[..., str]]]:
+    """Start containers that wait; each becomes a function that runs a shell line in it.
+
+    That is what ``docker exec`` does: neither the entrypoint nor a login shell comes first.
+    """
+    names: list[str] = []
+
+    def start(image: str, *flags: str) -> Callable[..., str]:
+        name = f"dynbuild-test-{uuid.uuid4().hex[:12]}"
+        waits = ("--network", "none", "--entrypoint", "sleep")
+        docker("run", "--detach", "--rm", *waits, "--name", name, *flags, image, "infinity")
+        names.append(name)
+
+        def run(line: str, *flags: str, shell: tuple[str, ...] = ("bash", "-c")) -> str:
+            return docker("exec", *flags, name, *shell, line)
+
+        return run
+
+    yield start
+    if names:
+        docker("rm", "--force", *names)
 
 
 @pytest.fixture(scope="session")

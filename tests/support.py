@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -178,6 +179,17 @@ def commit(directory, file="file"):
     path.write_text(f"{path.read_text()}more\n" if path.exists() else "first\n")
     git(directory, "add", file)
     git(directory, "commit", "--quiet", "--message", "change")
+
+
+def workspace(directory, *tags):
+    """A copy of the example tree as a repository, without what was built in the original."""
+    shutil.copytree(WORKSPACE, directory, ignore=shutil.ignore_patterns(".dynbuild", "target"))
+    git(directory, "init", "--quiet", "--initial-branch", "main")
+    git(directory, "add", "--all")
+    git(directory, "commit", "--quiet", "--message", "one")
+    for tag in tags:
+        git(directory, "tag", tag)
+    return directory
 
 
 def source_tree(directory):

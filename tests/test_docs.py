@@ -22,11 +22,11 @@ from dynbuild.cli import app
 from tests.support import CATALOG, ROOT, TEMPLATES, WORKSPACE, call, git
 
 PAGES = sorted([ROOT / "README.md", ROOT / "examples" / "README.md", *(ROOT / "docs").glob("*.md")])
-FLAG_PAGES = ("build.md", "launcher.md", "migrating.md", "troubleshooting.md")
+FLAG_PAGES = ("build.md", "launcher.md", "local-dev.md", "migrating.md", "troubleshooting.md")
 HOME = "/home/ada"
 """Where the documentation's user lives; stands for the test's own folder."""
 
-PLANNED = ("plan", "render", "build", "run")
+PLANNED = ("plan", "render", "build", "run", "devcontainer")
 REPORTS = ("doctor", "env")
 OPERATORS = {"&&", "||", "|", ";", ">", ">>", "&", "do"}
 

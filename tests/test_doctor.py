@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
-import http.server
 import json
 import os
-import threading
 from collections import namedtuple
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from dynbuild import doctor
 from dynbuild.engine.client import Engine
 from dynbuild.errors import NotReady
 from dynbuild.proc import Completed
-from tests import support
+from tests import s3_server, support
 
 GB = 1000**3
 Usage = namedtuple("Usage", "total used free")
@@ -504,53 +502,29 @@ def test_a_finding_that_is_fine_needs_no_remedy(bare, tmp_path):
         assert not (found.status == "ok" and found.remedy), found
 
 
-@pytest.fixture
-def s3_stand_in():
-    """Not S3: a server that answers HEAD for a bucket with the status of its name."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.send_response(int(self.path.strip("/").split("-")[-1]))
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+def bucket_env(s3, who="full", **more):
+    return s3.env(who) | {
+        "SCCACHE_BUCKET": s3_server.BUCKET,
+        "SCCACHE_REGION": s3_server.REGION,
+        "SCCACHE_ENDPOINT": s3.endpoint,
+        "SCCACHE_S3_USE_SSL": "off",
+        **more,
+    }
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("who", "more", "answer"),
     [
-        (200, "ok", "answers"),
-        (403, "warning", "access is refused"),
-        (404, "warning", "it does not exist"),
-        (500, "warning", "status 500"),
+        ("reader", {}, ("ok", "bucket cache answers, credentials from variables")),
+        ("nobody", {}, ("warning", "no rights in bucket cache")),
+        ("full", {"SCCACHE_BUCKET": "no-such"}, ("warning", "there is no bucket no-such")),
+        ("full", {"SCCACHE_BUCKET": "s3://x"}, ("warning", "is no name of a bucket")),
+        ("full", {"SCCACHE_ENDPOINT": "127.0.0.1:9"}, ("warning", "nothing answers at")),
     ],
-    ids=lambda answer: str(answer[0]),
 )
-def test_the_bucket_is_asked_with_a_stand_in_for_s3(s3_stand_in, host, monkeypatch, answer):
-    status, result, said = answer
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")  # boto3 reads its own process's environment
-    env = {
-        "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "SCCACHE_S3_USE_SSL": "off",
-        "SCCACHE_BUCKET": f"bucket-{status}", "SCCACHE_ENDPOINT": s3_stand_in,
-    }  # fmt: skip
-    found = check(host(env), "S3 cache")
-    assert found.status == result
+def test_the_bucket_is_asked(s3, host, who, more, answer):
+    status, said = answer
+    found = check(host(bucket_env(s3, who, **more)), "S3 cache")
+    assert found.status == status
     assert said in found.value
-
-
-def test_a_bucket_that_cannot_be_reached(host, monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
-    env = {"SCCACHE_BUCKET": "b", "SCCACHE_ENDPOINT": "http://127.0.0.1:9"}
-    found = check(host(env), "S3 cache")
-    assert found.status == "warning"
-    assert "cannot be asked" in found.value
+    assert bool(found.remedy) == (status == "warning")

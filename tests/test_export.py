@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dynbuild import launch
 from dynbuild.errors import RequestError
 from dynbuild.export import FORMATS, common, export, k8s, systemd
+from dynbuild.export import devcontainer as export_devcontainer
 from dynbuild.launch import RunRequest
 from tests import support
 from tests.export import (
@@ -697,6 +698,21 @@ def test_a_devcontainer_mounts_what_the_request_mounts():
 def test_a_devcontainer_is_named_after_the_framework():
     assert devcontainer(TYPICAL, framework="sglang")["name"] == "Dynamo SGLANG Dev Container"
     assert devcontainer(TYPICAL)["name"] == "Dynamo Dev Container"
+
+
+def test_a_devcontainer_runs_the_script_of_a_tree_that_has_one():
+    def found(**more):
+        text = export_devcontainer.render(TYPICAL, framework="", **more)
+        return json.loads(text[text.index("{\n") :])
+
+    whole = found()
+    assert whole.pop("postCreateCommand") == "/bin/bash /workspace/.devcontainer/post-create.sh"
+    assert found(post_create=False) == whole
+
+
+def test_a_devcontainer_names_the_command_that_made_it():
+    text = export_devcontainer.render(TYPICAL, framework="", made_by="a\nb")
+    assert text.splitlines()[0] == "// Made by `a\\u000ab`."
 
 
 def test_a_devcontainer_says_what_it_cannot_do():

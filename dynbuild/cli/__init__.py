@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -59,24 +60,36 @@ def _level(text: str) -> int:
 
 def _commands() -> None:
     # Commands keep their slow imports to themselves, so this stays quick.
-    from dynbuild.cli import build, doctor, engine, run
+    from dynbuild.cli import build, devcontainer, doctor, engine, run, sccache
 
     app.command("build")(build.build)
     app.command("plan")(build.plan)
     app.command("render")(build.render)
     app.command("run", context_settings=run.CONTEXT)(run.run)
+    app.command("devcontainer")(devcontainer.devcontainer)
     app.command("doctor")(doctor.doctor)
     app.command("env")(doctor.env)
     app.add_typer(engine.app, name="engine")
+    app.add_typer(sccache.app, name="sccache")
 
 
 _commands()
 
 
+def words(argv: Sequence[str]) -> list[str]:
+    """*argv* with the value that a flag has where it is written without one.
+
+    The library has no options with a value that may be left out.
+    """
+    ours = argv.index("--") if "--" in argv else len(argv)
+    bare = {"--use-sccache": "--use-sccache=s3"}
+    return [*(bare.get(word, word) for word in argv[:ours]), *argv[ours:]]
+
+
 def main() -> NoReturn:
     """Run the command line and exit with the status of what happened."""
     try:
-        status = app(standalone_mode=False)
+        status = app(words(sys.argv[1:]), standalone_mode=False)
     except DynbuildError as error:
         _show(error)
         sys.exit(error.exit_code)

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,8 @@ import typer
 
 from dynbuild.cli import console
 from dynbuild.cli.request import Asked, with_request
-from dynbuild.errors import NotReady
+from dynbuild.errors import NotReady, RequestError
+from dynbuild.layers import Origin, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def _decide(asked: Asked) -> _Decided:
         machine=facts,
     )
     inputs.check(made)
-    secrets = plan.secret_values(config.catalog, facts) | bake.environment(made)
+    secrets = plan.secret_values(config, facts) | bake.environment(made)
     return _Decided(made, templates, secrets)
 
 
@@ -64,6 +65,10 @@ def plan(
     format: Annotated[
         Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "table",
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="List every remote place; fail if one is a public default."),
+    ] = False,
 ) -> None:
     """Show what would be built, with every value and where it comes from.
 
@@ -72,10 +77,15 @@ def plan(
       dynbuild plan --framework none --target runtime
 
       dynbuild plan --framework vllm --target runtime --cuda-version 13.0 --format json
+
+      dynbuild plan --framework none --target runtime --config site.toml --offline
     """
     from dynbuild.cli import plan_table
 
     decided = _decide(asked)
+    if offline:
+        _offline(decided, format)
+        return
     if format == "json":
         console.out_json(decided.plan.document())
         return
@@ -83,6 +93,32 @@ def plan(
         console.out(line)
     for warning in decided.plan.warnings:
         console.warn(warning)
+
+
+def _offline(decided: _Decided, format: str) -> None:
+    """Every remote place of the plan.
+
+    Raises:
+        RequestError: One is still a public default.
+    """
+    from dynbuild import remote
+    from dynbuild.cli import plan_table
+
+    plan = decided.plan
+    found = remote.of_plan(plan, _dockerfiles(decided))
+    if format == "json":
+        console.out_json(plan.model_copy(update={"remote": found}).document())
+    else:
+        for line in plan_table.remote_lines(found):
+            console.out(line)
+    for warning in plan.warnings:
+        console.warn(warning)
+    left = remote.uncovered(found)
+    if left:
+        raise RequestError(
+            f"{len(left)} of {len(found)} remote places are public ones that no setting covers",
+            hint=f"these would: {', '.join(remote.keys(left))}; see docs/air-gap.md",
+        )
 
 
 @with_request
@@ -151,9 +187,12 @@ def build(
         return
     from dynbuild import drive, prepare
     from dynbuild.cli import report
+    from dynbuild.engine.base import check_bases
 
     engine = _engine()
-    for warning in decided.plan.warnings:
+    check_bases(engine, os.environ, decided.plan)
+    decided, texts, lost = _with_compile_cache(asked, decided, texts)
+    for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
     prepare.run(
         decided.plan, engine=engine, env=os.environ, say=console.say, listen=report.preparing
@@ -171,13 +210,75 @@ def build(
             secrets=decided.secrets,
             listen=progress,
         )
-    for warning in outcome.warnings:
+    for warning in (*outcome.warnings, *lost):
         console.warn(warning)
     if format == "json":
         console.out_json(report.document(outcome))
         return
     for line in report.summary(outcome):
         console.out(line)
+
+
+_HOUR = 3600.0
+_SLOWER = 1.5
+
+
+def _with_compile_cache(
+    asked: Asked, decided: _Decided, texts: dict[str, str]
+) -> tuple[_Decided, dict[str, str], tuple[str, ...]]:
+    """Check the compile cache in S3 and fetch its credentials, before anything is built.
+
+    Returns:
+        The decision with the credentials; or, where the cache cannot be used and is optional,
+        the decision without it and a warning.
+
+    Raises:
+        NotReady: The cache cannot be used.
+    """
+    cache = decided.plan.compile_cache
+    if cache is None or cache.kind == "local":
+        return decided, texts, ()
+    from datetime import UTC, datetime
+
+    from dynbuild import s3
+    from dynbuild.plan import AWS_SECRETS
+
+    console.say(f"checking the compile cache in the bucket {cache.bucket}")
+    now = datetime.now(UTC)
+    found = s3.preflight(cache, os.environ, expected_seconds=_expected(decided.plan), now=now)
+    for finding in found:
+        if finding.note:
+            console.warn(f"{finding.message}; {finding.remedy}")
+    wrong = [finding for finding in found if not finding.note]
+    if not wrong:
+        given = s3.credentials(os.environ)
+        values = (given.access_key, given.secret_key, given.token)
+        keys = dict(zip(AWS_SECRETS.values(), values, strict=True))
+        return replace(decided, secrets=decided.secrets | keys), texts, ()
+    first, *more = wrong
+    if not cache.optional:
+        raise NotReady(
+            f"the compile cache cannot be used: {first.message}",
+            hint=f"{first.remedy}; or --sccache-optional builds without it",
+            details=tuple(f"{finding.message}: {finding.remedy}" for finding in more),
+        )
+    off = Setting("", Origin("flag", "--sccache-optional"))
+    asked = replace(asked, flags={**asked.flags, ("request", "use_sccache"): off})
+    decided = _decide(asked)
+    lost = f"built without the compile cache: {first.message} ({first.remedy})"
+    return decided, _dockerfiles(decided), (lost,)
+
+
+def _expected(plan: Any) -> float:
+    """Seconds that the build may take: somewhat more than the last one of its image did."""
+    from dynbuild import record
+
+    for _, result in record.finished(Path(plan.context)):
+        if result.get("status") == "done" and any(
+            image.get("name") == plan.images[0].name for image in result.get("images", ())
+        ):
+            return max(_HOUR, _SLOWER * float(result.get("seconds", 0)))
+    return _HOUR
 
 
 def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
@@ -187,12 +288,14 @@ def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
     now = record.Record(record.builds(Path(plan.context)) / record.new_id(plan.images[0].name))
     paths = {name: str(now.dockerfile(name, only=len(texts) == 1)) for name in texts}
     network, where = _where()
+    network = bake.network_of(plan, network)
     definition = bake.definition(plan, paths, network=network)
     argv = bake.argv(
         plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
     # A secret's variable is named, its value is not shown.
-    env = where | bake.ENVIRONMENT | dict.fromkeys(decided.secrets, "...")
+    named = [secret.env for image in plan.images for secret in image.secret_sources if secret.env]
+    env = where | bake.ENVIRONMENT | dict.fromkeys((*decided.secrets, *named), "...")
     before = [step.argv for step in plan.before]
     if format == "json":
         found = {"argv": argv, "env": env, "definition": definition, "dockerfiles": texts}

@@ -7,7 +7,7 @@ import os
 import shlex
 from contextlib import suppress
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,13 @@ class Format(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+
+
+class Arch(StrEnum):
+    """Architectures that images are made for."""
+
+    AMD64 = "amd64"
+    ARM64 = "arm64"
 
 
 @app.command()
@@ -138,19 +145,73 @@ def base(
     suite: Annotated[
         str, typer.Option(help="Debian suite: a codename, or stable, testing.")
     ] = "stable",
+    arch: Annotated[
+        list[Arch] | None,
+        typer.Option(
+            help="Architecture; the machine's own by default. Given twice, one image holds both.",
+            show_default=False,
+        ),
+    ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            help="Push it there instead: REGISTRY/NAME:TAG.",
+            metavar="REFERENCE",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Make it even if it is there.")] = False,
 ) -> None:
     """Make a small Debian base image from this machine's mirror, and print its name.
 
-    It goes to whichever engine dynbuild uses, the system's or the private one.
+    It goes to whichever engine dynbuild uses, the system's or the private one.  For an
+    architecture that the machine cannot run, an emulator is registered: see emulate.
 
-    Example: dynbuild engine base --suite trixie
+    Examples: dynbuild engine base --suite trixie;
+    dynbuild engine base --arch amd64 --arch arm64
     """
     from dynbuild.engine import find
-    from dynbuild.engine.base import make_base
+    from dynbuild.engine.base import make_base, make_joined_base
 
     engine = find(os.environ)
-    console.out(make_base(engine, os.environ, suite=suite, force=force, say=console.say))
+    archs = arch or []
+    if push is None and len(set(archs)) < 2:
+        one = archs[0] if archs else None
+        name = make_base(engine, os.environ, suite=suite, arch=one, force=force, say=console.say)
+    else:
+        name = make_joined_base(
+            engine, os.environ, archs=archs, suite=suite, push=push, force=force, say=console.say
+        )
+    console.out(name)
+
+
+@app.command()
+def emulate(
+    arch: Annotated[
+        Literal["amd64", "arm64"] | None,
+        typer.Argument(help="The architecture; the other one by default.", show_default=False),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take away what this command registered before.")
+    ] = False,
+) -> None:
+    """Make this machine run, and so build, programs of another architecture.
+
+    QEMU is downloaded and registered with the kernel until the next start of the machine.
+    Nothing changes where anybody has registered an emulator.  It needs root.
+
+    Examples: dynbuild engine emulate arm64; dynbuild engine emulate --remove
+    """
+    from dynbuild.engine import emulation
+
+    if remove:
+        gone = emulation.remove(os.environ, arch)
+        said = " and ".join(f"the emulator for {one}" for one in gone)
+        console.say(f"{said} is away" if gone else "dynbuild has registered no emulator")
+        return
+    wanted = arch or emulation.other()
+    new = emulation.ensure(wanted, os.environ, console.say)
+    console.say(f"programs for linux/{wanted} run here {'now' if new else 'already'}")
 
 
 def _bytes(count: int) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dynbuild.cli import console
-from dynbuild.plan import ImagePlan, Plan
+from dynbuild.plan import ImagePlan, Place, Plan
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -46,6 +46,27 @@ def _image(image: ImagePlan) -> Iterator[str]:
         origin = "" if row < 2 else image.origins[rows_of_args[row - 2][0]]
         changed = origin.startswith(("overlay", "environment", "flag"))
         yield console.style(line, "cyan", sys.stdout) if changed else line
+
+
+def remote_lines(places: Iterable[Place]) -> Iterator[str]:
+    """The lines of the table of remote places, an image after the other, by stage."""
+    by_image: dict[str, list[Place]] = {}
+    for place in places:
+        by_image.setdefault(place.image, []).append(place)
+    for index, (image, found) in enumerate(by_image.items()):
+        if index:
+            yield ""
+        yield console.style(image or "before the build", "bold", sys.stdout)
+        rows, stage = [], ""
+        for place in found:
+            title = place.stage if place.stage != stage else ""
+            stage = place.stage
+            covered = _short(place.covered_by) or "NOT COVERED"
+            rows.append((title, place.kind, place.address, covered))
+        lines = console.table(("stage", "kind", "address", "covered by"), rows)
+        for row, line in enumerate(lines):
+            bare = row >= 2 and not found[row - 2].covered_by
+            yield console.style(line, "red", sys.stdout) if bare else line
 
 
 def _field(title: str, value: str) -> str:

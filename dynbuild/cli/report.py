@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dynbuild.cli import console
@@ -110,7 +110,31 @@ def summary(outcome: Outcome) -> Iterator[str]:
             yield f"{'size':<8}{human_size(image.size)}"
     yield f"{'time':<8}{human_time(outcome.seconds)}"
     yield f"{'steps':<8}{counts['run']} run, {counts['cached']} cached"
+    if outcome.compile_cache:
+        yield from _compile_cache(outcome.compile_cache)
     yield f"{'record':<8}{outcome.record.path}"
+
+
+def _compile_cache(figures: Mapping[str, Any]) -> Iterator[str]:
+    """The compile cache stage by stage, and in total."""
+    yield ""
+    rows = [
+        (name, *_figures(stats))
+        for name, stats in (*figures["stages"].items(), ("total", figures["total"]))
+    ]
+    head = ("compile cache", "requests", "hits", "misses", "errors", "hit rate", "saved")
+    yield from console.table(head, rows)
+    yield ""
+
+
+def _figures(stats: Mapping[str, Any]) -> tuple[str, ...]:
+    rate, saved = stats["hit_rate"], stats["seconds_saved"]
+    return (
+        *(str(stats[name]) for name in ("requests", "hits", "misses")),
+        str(stats["errors"] + stats["write_errors"]),
+        "-" if rate is None else f"{100 * rate:.1f} %",
+        "-" if saved is None else human_time(saved),
+    )
 
 
 def document(outcome: Outcome) -> dict[str, Any]:
@@ -120,6 +144,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "record": str(outcome.record.path),
         "seconds": round(outcome.seconds, 3),
         "steps": dict(outcome.counts),
+        **({"compile_cache": outcome.compile_cache} if outcome.compile_cache else {}),
         "images": [
             {"name": i.name, "tags": list(i.tags), "digest": i.digest, "size": i.size}
             for i in outcome.images

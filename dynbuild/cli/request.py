@@ -23,7 +23,8 @@ from dynbuild.layers import KeyPath, Origin, Setting
 IMAGE = "What to build"
 VALUES = "Values"
 INPUTS = "Inputs"
-OUTPUT = "Output and cache"
+CACHE = "Compile cache and build cache"
+OUTPUT = "Output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +225,59 @@ FLAGS = (
     _list(
         "--build-context", ("contexts",), "Named build context; repeatable.", INPUTS, "NAME=PATH"
     ),
+    _text(
+        "--use-sccache",
+        ("request", "use_sccache"),
+        "Compile cache: s3 (what the bare flag means) or local.",
+        CACHE,
+        "[=KIND]",
+    ),
+    _text("--sccache-bucket", ("args", "SCCACHE_BUCKET"), "Its bucket.", CACHE, "NAME"),
+    _text("--sccache-region", ("args", "SCCACHE_REGION"), "The bucket's region.", CACHE, "NAME"),
+    _text(
+        "--sccache-endpoint",
+        ("args", "SCCACHE_ENDPOINT"),
+        "A server that is not AWS.",
+        CACHE,
+        "HOST:PORT",
+    ),
+    _text(
+        "--sccache-prefix",
+        ("args", "SCCACHE_S3_KEY_PREFIX"),
+        "Where in the bucket; the architecture follows.",
+        CACHE,
+        "TEXT",
+    ),
+    _switch(
+        "--sccache-no-ssl",
+        ("args", "SCCACHE_S3_USE_SSL"),
+        "That server has no TLS.",
+        CACHE,
+        value=False,
+    ),
+    *_both(
+        "--sccache-read-only",
+        ("request", "sccache_read_only"),
+        "Read it only.",
+        CACHE,
+    ),
+    *_both(
+        "--sccache-optional",
+        ("request", "sccache_optional"),
+        "Without it, build all the same.",
+        CACHE,
+    ),
+    _text(
+        "--cache",
+        ("request", "cache"),
+        "Build cache: registry[=REF], s3, local=DIR, gha.",
+        CACHE,
+        "KIND",
+    ),
+    _text("--network", ("request", "network"), "Of build steps: default or host.", OUTPUT, "NAME"),
     _switch("--no-cache", ("request", "no_cache"), "Run every step anew.", OUTPUT),
-    _list("--cache-from", ("request", "cache_from"), "Cache to read; repeatable.", OUTPUT, "SPEC"),
-    _list("--cache-to", ("request", "cache_to"), "Cache to write; repeatable.", OUTPUT, "SPEC"),
+    _list("--cache-from", ("request", "cache_from"), "Cache to read; repeatable.", CACHE, "SPEC"),
+    _list("--cache-to", ("request", "cache_to"), "Cache to write; repeatable.", CACHE, "SPEC"),
 )
 
 _PLACES = (

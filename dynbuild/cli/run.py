@@ -297,8 +297,8 @@ def run(
     given = {key: value for key, value in locals().items() if value is not None}
     _check_command(command or [])
     tree = context.expanduser().resolve()
-    settings = _settings(tree, config or [])
-    options = _options(settings, profile, given)
+    settings = load_settings(tree, config or [])
+    options = options_of(settings, profile, given)
     if export == "devcontainer" and target is None:
         target = "local-dev"  # the one image made for a developer's own user
     wanted = _Wanted.of(settings, framework, target, repository, check=options.get("image") is None)
@@ -311,10 +311,17 @@ def run(
     if placed and (export is not None or dry_run):
         console.warn(f"--numa {placed} is decided where and when the container starts")
     if export is not None:
+        from dynbuild.export import devcontainer
         from dynbuild.export import export as exported
 
-        named = wanted.framework if options.get("image") is None else ""
-        text = exported(request, export, services=with_services, framework=named, gpu_type=gpu_type)
+        text = exported(
+            request,
+            export,
+            services=with_services,
+            framework=wanted.framework if options.get("image") is None else "",
+            gpu_type=gpu_type,
+            post_create=(tree / devcontainer.POST_CREATE).is_file(),
+        )
         console.out(text.rstrip("\n"))
         return
     if dry_run:
@@ -342,7 +349,8 @@ def _check_command(command: list[str]) -> None:
         )
 
 
-def _settings(tree: Path, overlays: list[Path]) -> Settings:
+def load_settings(tree: Path, overlays: list[Path]) -> Settings:
+    """The settings of a source tree with those of *overlays*, which no flag changes."""
     from dynbuild import settings
 
     return settings.load(
@@ -353,8 +361,12 @@ def _settings(tree: Path, overlays: list[Path]) -> Settings:
     )
 
 
-def _options(settings: Settings, profile: str | None, given: dict[str, Any]) -> dict[str, Any]:
-    """The options of ``[run]``, then of the profile, then of the flags."""
+def options_of(settings: Settings, profile: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``[run]``, then of the profile, then of the flags, by their names.
+
+    Raises:
+        RequestError: There is no such profile, or a value that docker would refuse.
+    """
     from dynbuild import names, preflight
     from dynbuild.models import RunProfile
 

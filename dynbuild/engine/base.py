@@ -1,23 +1,35 @@
-"""A Debian base image made from the machine's own mirror, for engines that can pull none."""
+"""Debian base images made from the machine's own mirror, for engines that can pull none."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dynbuild import proc
-from dynbuild.engine import packages
+from dynbuild import names, proc
+from dynbuild.engine import emulation, packages
 from dynbuild.engine.client import Engine
 from dynbuild.errors import NotReady, RequestError, ToolFailed
+
+if TYPE_CHECKING:
+    from dynbuild.plan import ImagePlan, Plan
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SECONDS = 3600.0
 # Debian's names; platform.machine() and the image's platform have others.
 _PLATFORMS = {"amd64": "linux/amd64", "arm64": "linux/arm64"}
+# The arguments that name an image to build on (its tag is in …_TAG), and the stage it becomes.
+_BASES = {
+    "BASE_IMAGE": "base",
+    "RUNTIME_IMAGE": "runtime",
+    "FRONTEND_BASE_IMAGE": "frontend",
+    "PYTORCH_BASE_IMAGE": "pytorch_base",
+}
 # What runs in the finished root ($1).  The settings stay in force in the image, so that
 # packages installed later are as lean; mmdebstrap itself is much slower under them.
 _LEAN = """\
@@ -57,6 +69,8 @@ def make_base(
 ) -> str:
     """Make a minimal Debian image with CA certificates, unless the engine has it.
 
+    For an architecture that this machine cannot run, an emulator is registered.
+
     Args:
         engine: The engine that gets the image.
         env: The environment of the user.
@@ -78,10 +92,7 @@ def make_base(
         raise RequestError(f"'{suite}' is not the name of a suite")
     if arch is not None and arch not in _PLATFORMS:
         raise RequestError(f"'{arch}' is not one of {', '.join(_PLATFORMS)}", origin="arch")
-    own = proc.run(
-        ("dpkg", "--print-architecture"), env=env, needs="this needs Debian or a relative"
-    )
-    native = own.stdout.strip()
+    native = _native(env)
     arch = arch or native
     temporary = tempfile.mkdtemp(prefix="dynbuild-base-", dir=env.get("TMPDIR") or None)
     try:
@@ -100,6 +111,8 @@ def make_base(
             say(f"{name} is there already")
             return name
         packages.ensure_programs(("mmdebstrap",), env, say)
+        if emulation.ensure(arch, env, say):
+            say(f"registered an emulator for {arch}; it takes minutes with it")
         say(f"making {name} from the mirror of this machine")
         listed = work / "base.list"
         listed.write_text(_sources_list(main, codename, work, env), encoding="utf-8")
@@ -112,6 +125,145 @@ def make_base(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return name
+
+
+def make_joined_base(
+    engine: Engine,
+    env: Mapping[str, str],
+    *,
+    archs: Sequence[str],
+    suite: str = "stable",
+    push: str | None = None,
+    force: bool = False,
+    say: Callable[[str], None],
+) -> str:
+    """Make base images of several architectures, and one image that holds them all.
+
+    From such an image BuildKit takes, for each platform it builds for, the right one.
+
+    Args:
+        engine: The engine that gets the images.
+        env: The environment of the user.
+        archs: ``amd64``, ``arm64``; the machine's own where there is none.
+        suite: See ``make_base``.
+        push: ``REGISTRY/NAME:TAG``, where the joined image goes; by default it stays on the
+            engine as ``dynbuild/debian:CODENAME-multi``.
+        force: See ``make_base``.
+        say: Takes lines of progress.
+
+    Returns:
+        The name of the joined image.
+
+    Raises:
+        RequestError: As ``make_base``, or *push* is no such reference.
+        NotReady: An image cannot be made, joined or pushed.
+    """
+    if push is not None:
+        names.check_reference(push, origin="--push")
+        if not names.is_qualified(push) or not names.split_reference(push)[1]:
+            raise RequestError(
+                f"'{push}' names no {'tag' if names.is_qualified(push) else 'registry'}",
+                origin="--push",
+                hint="REGISTRY/NAME:TAG, as in registry.example.com/team/debian:trixie",
+            )
+    if not engine.containerd_store:
+        raise NotReady(
+            "this engine keeps one platform an image, so images cannot be joined",
+            hint='set "features": {"containerd-snapshotter": true} in its daemon.json',
+        )
+    images = {
+        arch: make_base(engine, env, suite=suite, arch=arch, force=force, say=say)
+        for arch in dict.fromkeys(archs or (_native(env),))
+    }
+    arch, first = next(iter(images.items()))
+    name = push or f"{first.removesuffix(f'-{arch}')}-multi"
+    platforms = ",".join(_PLATFORMS[arch] for arch in images)
+    output = "--load" if push is None else "--push"
+    docker = engine.env(env)
+    # The builder that sees the engine's images has the name of the client's context.
+    builder = proc.run((engine.docker, "context", "show"), env=docker).stdout.strip()
+    where = (f"--builder={builder}", f"--platform={platforms}", "--provenance=false")
+    say(f"{'joining' if push is None else 'pushing'} {' and '.join(images.values())} as {name}")
+    try:
+        proc.run(
+            (engine.docker, "buildx", "build", "--quiet", *where, output, f"--tag={name}", "-"),
+            env=docker,
+            input=_joined(images),
+            timeout=_SECONDS,
+        )
+    except ToolFailed as error:
+        raise NotReady(
+            f"{name} cannot be {'made' if push is None else 'pushed'}",
+            hint="see whether the registry answers, and log in to it before `dynbuild engine up`"
+            if push is not None
+            else None,
+            details=tuple(line for line in error.details if line.startswith("ERROR:"))
+            or error.details,
+        ) from error
+    return name
+
+
+def _native(env: Mapping[str, str]) -> str:
+    own = proc.run(
+        ("dpkg", "--print-architecture"), env=env, needs="this needs Debian or a relative"
+    )
+    return own.stdout.strip()
+
+
+def _joined(images: Mapping[str, str]) -> str:
+    """The Dockerfile of an image that is, for each architecture, the one of *images*."""
+    stages = (
+        f"FROM --platform={_PLATFORMS[arch]} {image} AS {arch}" for arch, image in images.items()
+    )
+    return "\n".join(("ARG TARGETARCH", *stages, "FROM ${TARGETARCH}", ""))
+
+
+def check_bases(engine: Engine, env: Mapping[str, str], plan: Plan) -> None:
+    """Raise if an image of the engine that *plan* builds on is for another platform.
+
+    BuildKit takes an image that the engine has before it asks a registry, and one that is
+    not an index whatever its platform is: an image for arm64 would hold amd64 programs.
+
+    Raises:
+        RequestError: There is such an image.
+    """
+    # The classic store asks the registry where the platform is another one.
+    if not engine.containerd_store:
+        return
+    docker = engine.env(env)
+    for image in plan.images:
+        for arg, reference in _bases(image):
+            argv = (engine.docker, "image", "inspect", "--format", "{{json .}}", reference)
+            done = proc.run(argv, env=docker, check=False)
+            if done.returncode != 0:
+                continue
+            found = json.loads(done.stdout)
+            has = f"{found.get('Os')}/{found.get('Architecture')}"
+            kind = (found.get("Descriptor") or {}).get("mediaType", "")
+            missing = [platform for platform in image.platforms if platform != has]
+            # Of an index, BuildKit finds what is missing in the registry, or fails.
+            if not missing or not kind or re.search(r"index|list", kind):
+                continue
+            # A builder of its own has no access to the engine's images.
+            builder = proc.run((engine.docker, "buildx", "inspect"), env=docker, check=False)
+            if not re.search(r"^Driver:\s*docker$", builder.stdout, re.MULTILINE):
+                return
+            raise RequestError(
+                f"the image {reference} on this engine is for {has} only, and {image.name} is"
+                f" wanted for {missing[0]}",
+                origin=image.origins.get(arg),
+                hint="`dynbuild engine base --arch amd64 --arch arm64` makes one for both; one"
+                f" that can be pulled for both: docker image rm {reference}",
+            )
+
+
+def _bases(image: ImagePlan) -> Iterator[tuple[str, str]]:
+    """The images that *image* is built on, each with its argument; no replaced ones."""
+    for arg, stage in _BASES.items():
+        name, tag = (image.build_args.get(key, "") for key in (arg, f"{arg}_TAG"))
+        reference = f"{name}:{tag}"
+        if name and tag and not {stage, name, reference} & image.contexts.keys():
+            yield arg, reference
 
 
 def _sources_list(main: packages.Source, codename: str, work: Path, env: Mapping[str, str]) -> str:
@@ -153,11 +305,13 @@ def _codename(uri: str, suite: str, work: Path, env: Mapping[str, str]) -> str |
 
 def _bootstrap(codename: str, arch: str, tar: Path, listed: Path, env: Mapping[str, str]) -> None:
     mode = "root" if os.geteuid() == 0 else "auto"
-    options = (f"--mode={mode}", "--variant=minbase", f"--architectures={arch}")
+    # That programs of the architecture run is known: mmdebstrap's own test needs arch-test.
+    options = (f"--mode={mode}", "--variant=minbase", "--skip=check/qemu")
     try:
         proc.run(
             (
-                *("mmdebstrap", *options, "--include=ca-certificates"),
+                *("mmdebstrap", *options, f"--architectures={arch}"),
+                "--include=ca-certificates",
                 *(f"--customize-hook=set -e\n{hook}" for hook in (_LEAN, _NO_PASSWORDS)),
                 *(codename, str(tar), str(listed)),
             ),
@@ -166,9 +320,8 @@ def _bootstrap(codename: str, arch: str, tar: Path, listed: Path, env: Mapping[s
         )
     except ToolFailed as error:
         lines = [line for line in error.stderr.splitlines() if line.startswith("E:")]
-        foreign = "for another architecture: qemu-user-static, binfmt-support and arch-test"
         raise NotReady(
             f"mmdebstrap could not make a {codename} base for {arch}",
-            hint=f"see whether the mirror has that suite and architecture; {foreign}",
+            hint="see whether the mirror has that suite and architecture",
             details=tuple(packages.public(line) for line in lines) or error.details,
         ) from error

@@ -19,8 +19,8 @@ from dynbuild.errors import NotReady, ToolFailed
 
 _UPDATE_SECONDS = 600.0
 _DOWNLOAD_SECONDS = 3600.0
-_NEEDED = ("docker.io", "docker-buildx", "containerd")
-_SPLIT_OFF = "docker-cli"  # part of docker.io in older suites
+_ENGINE = ("docker.io", "docker-buildx", "containerd")
+_SPLIT_OFF = ("docker-cli",)  # part of docker.io in older suites
 _FOLDERS = (
     "usr/sbin",
     "usr/bin",
@@ -171,20 +171,14 @@ def ensure_engine(
     """
     if program(root, "dockerd"):
         return
-    path = search_path(env)
-    for tool in ("apt-get", "dpkg"):
-        if shutil.which(tool, path=path) is None:
-            raise NotReady(
-                f"the private engine comes as Debian packages, and there is no {tool} here",
-                hint="install Docker in the way of this distribution and start it",
-            )
+    _check_tools("the private engine", "install Docker in the way of this distribution", env)
     source = main_source(env)
     failures: list[str] = []
     for suite in dict.fromkeys(("testing", "stable", source.suite)):
         shutil.rmtree(work, ignore_errors=True)
         try:
             say(f"downloading the Docker engine: suite {suite} of {public(source.uri)}")
-            _download(source.line(suite), work, env)
+            _download(source.line(suite), work, env, _ENGINE, _SPLIT_OFF)
             _prove(work / "root", env)
         except (NotReady, ToolFailed) as error:
             reason = error.details[0] if error.details else error.message
@@ -201,7 +195,102 @@ def ensure_engine(
     )
 
 
-def _download(line: str, work: Path, env: Mapping[str, str]) -> None:
+def ensure_emulator(
+    name: str, target: Path, work: Path, env: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    """Put QEMU's emulator of programs for another architecture at *target*, unless it is there.
+
+    The suite ``stable`` is tried before the machine's own: what it has is newer and faster,
+    and the program is linked statically, so that it runs on any.
+
+    Args:
+        name: QEMU's name of the architecture, such as ``aarch64``.
+        target: The program; appears complete or not at all.
+        work: Directory for the download, emptied before and removed after.
+        env: The environment of the user.
+        say: Takes lines of progress.
+
+    Raises:
+        NotReady: There is no apt or dpkg, or no suite has an emulator that runs here.
+    """
+    if target.exists():
+        return
+    _check_tools("the emulator", "install qemu-user-static in the way of this distribution", env)
+    source = main_source(env)
+    failures: list[str] = []
+    try:
+        for suite in dict.fromkeys(("stable", source.suite)):
+            shutil.rmtree(work, ignore_errors=True)
+            try:
+                say(f"downloading QEMU: suite {suite} of {public(source.uri)}")
+                # The static programs are in the one or the other, with links between them.
+                _download(source.line(suite), work, env, ("qemu-user",), ("qemu-user-static",))
+                found = _static_emulator(name, work, env)
+            except (NotReady, ToolFailed) as error:
+                reason = error.details[0] if error.details else error.message
+                failures.append(f"{suite}: {public(reason)}")
+                continue
+            found.replace(target)
+            return
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    raise NotReady(
+        f"no suite of {public(source.uri)} has an emulator for {name} that runs on this machine",
+        hint="check that `apt-get update` works, or install qemu-user-static and binfmt-support",
+        details=tuple(failures),
+    )
+
+
+def _static_emulator(name: str, work: Path, env: Mapping[str, str]) -> Path:
+    """The emulator of the packages that were unpacked below *work*, proved to need no library.
+
+    Raises:
+        NotReady: The packages contain none.
+        ToolFailed: It does not run.
+    """
+    programs = work / "root/usr/bin"
+    names = (f"qemu-{name}-static", f"qemu-{name}")
+    found = next((programs / one for one in names if (programs / one).is_file()), None)
+    if found is None:
+        raise NotReady(f"its packages contain no qemu-{name}")
+    alone = work / "alone"
+    alone.mkdir()
+    shutil.copy2(found, alone / "emulator")
+    # In a container it will find nothing but itself.
+    proc.run(("chroot", str(alone), "/emulator", "--version"), env=env, timeout=60)
+    return alone / "emulator"
+
+
+def _check_tools(what: str, instead: str, env: Mapping[str, str]) -> None:
+    """Raise ``NotReady`` where Debian packages can be neither downloaded nor unpacked."""
+    path = search_path(env)
+    for tool in ("apt-get", "dpkg"):
+        if shutil.which(tool, path=path) is None:
+            raise NotReady(
+                f"{what} comes as Debian packages, and there is no {tool} here", hint=instead
+            )
+
+
+def _download(
+    line: str,
+    work: Path,
+    env: Mapping[str, str],
+    needed: Sequence[str],
+    optional: Sequence[str],
+) -> None:
+    """Unpack packages of the suite *line* into ``root`` below *work*.
+
+    Args:
+        line: The entry of a sources list.
+        work: Directory for everything, empty or not there yet.
+        env: The environment of the user.
+        needed: Packages that the suite must have.
+        optional: Packages that are left out where it has them not.
+
+    Raises:
+        NotReady: apt failed.
+        ToolFailed: A package could not be unpacked.
+    """
     archives = work / "archives"
     for folder in (archives, work / "lists/partial", work / "cache/archives/partial"):
         folder.mkdir(parents=True)
@@ -226,8 +315,8 @@ Acquire::Retries "3";
         encoding="utf-8",
     )
     _apt(("apt-get", "-q", "-c", str(settings), "update"), env)
-    known = _apt(("apt-cache", "-c", str(settings), "pkgnames", _SPLIT_OFF), env).stdout.split()
-    wanted = (*_NEEDED, _SPLIT_OFF) if _SPLIT_OFF in known else _NEEDED
+    known = _apt(("apt-cache", "-c", str(settings), "pkgnames"), env).stdout.split()
+    wanted = (*needed, *(name for name in optional if name in known))
     _apt(("apt-get", "-q", "-c", str(settings), "download", *wanted), env, cwd=archives)
     for archive in sorted(archives.iterdir()):
         proc.run(("dpkg", "-x", str(archive), str(work / "root")), env=env)

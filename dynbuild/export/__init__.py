@@ -24,6 +24,7 @@ def export(
     services: bool,
     framework: str = "",
     gpu_type: str = GPU_TYPE,
+    post_create: bool = True,
 ) -> str:
     """*request* as the text of a file, with a newline at its end.
 
@@ -33,6 +34,7 @@ def export(
         services: Start NATS with JetStream and etcd too; compose and k8s can.
         framework: For the display name of a devcontainer.
         gpu_type: Name of the GPU resource in Kubernetes.
+        post_create: Whether the tree has the script that sets up a new devcontainer.
 
     Raises:
         RequestError: No such format, or the request has a value that no engine takes or
@@ -53,7 +55,7 @@ def export(
     elif format == "k8s":
         text = k8s.render(request, services=services, gpu_type=gpu_type)
     elif format == "devcontainer":
-        text = devcontainer.render(request, framework=framework)
+        text = devcontainer.render(request, framework=framework, post_create=post_create)
     else:
         text = systemd.render(request)
     try:

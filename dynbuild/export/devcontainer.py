@@ -10,8 +10,13 @@ from dynbuild.export import common
 from dynbuild.export.common import Mount
 from dynbuild.launch import CONTAINER_HOME, RunRequest
 
+POST_CREATE = ".devcontainer/post-create.sh"
+"""The script of the source tree that sets up a new container, below its top."""
+
+WORKSPACE = "/workspace"
+"""Where the tree is mounted."""
+
 _USER = "dynamo"
-_WORKSPACE = "/workspace"
 _ALONE = ("--privileged",)
 _ELSEWHERE = ("-v", "-w")
 _SUBSTITUTED = re.compile(
@@ -22,12 +27,12 @@ _EXTENSIONS = ("ms-python.python", "ms-python.vscode-pylance", "rust-lang.rust-a
 _SETTINGS = {
     "dev.containers.copyGitConfig": False,
     "terminal.integrated.defaultProfile.linux": "bash",
-    "terminal.integrated.cwd": _WORKSPACE,
+    "terminal.integrated.cwd": WORKSPACE,
     "python.defaultInterpreterPath": "/opt/dynamo/venv/bin/python",
     "rust-analyzer.memoryLimit": 4096,
     "rust-analyzer.checkOnSave": True,
     "rust-analyzer.check.command": "clippy",
-    "rust-analyzer.cargo.targetDir": f"{_WORKSPACE}/target",
+    "rust-analyzer.cargo.targetDir": f"{WORKSPACE}/target",
     "rust-analyzer.linkedProjects": [
         "Cargo.toml",
         "lib/runtime/Cargo.toml",
@@ -41,8 +46,20 @@ _SETTINGS = {
 }
 
 
-def render(request: RunRequest, *, framework: str) -> str:
+def render(
+    request: RunRequest,
+    *,
+    framework: str,
+    post_create: bool = True,
+    made_by: str = "dynbuild run --export devcontainer",
+) -> str:
     """The file, JSON after a comment.  No token of the host is passed but those asked for.
+
+    Args:
+        request: What to run and how.
+        framework: For the display name; may be empty.
+        post_create: Whether the tree has ``POST_CREATE``, to be run in a new container.
+        made_by: The command that the comment names.
 
     Raises:
         RequestError: The request has a value Docker would refuse.
@@ -55,20 +72,23 @@ def render(request: RunRequest, *, framework: str) -> str:
         "name": f"Dynamo {shown}Dev Container",
         "image": request.image,
         "remoteUser": (request.user or _USER).partition(":")[0],
+        # The ids of an image that its user built agree already, and then the tool does
+        # nothing.  One that somebody else built gets the ids of who opens it.
         "updateRemoteUserUID": True,
         "runArgs": run_args(request),
         "workspaceFolder": request.workdir,
         "workspaceMount": (
-            f"source=${{localWorkspaceFolder}},target={_WORKSPACE},type=bind,consistency=cached"
+            f"source=${{localWorkspaceFolder}},target={WORKSPACE},type=bind,consistency=cached"
         ),
         "mounts": _mounts(request),
         **({"containerEnv": set_here} if set_here else {}),
         **({"remoteEnv": passed} if passed else {}),
         "userEnvProbe": "interactiveShell",
-        "postCreateCommand": f"/bin/bash {_WORKSPACE}/.devcontainer/post-create.sh",
+        **({"postCreateCommand": f"/bin/bash {WORKSPACE}/{POST_CREATE}"} if post_create else {}),
         "customizations": {"vscode": {"extensions": _EXTENSIONS, "settings": _SETTINGS}},
     }
-    header = common.header("devcontainer", _notes(request), mark="//")
+    lines = (f"Made by `{made_by}`.", *_notes(request))
+    header = "".join(f"// {common.seen(line)}\n" for line in lines)
     return f"{header}{common.json_text(content, indent=2)}\n"
 
 
@@ -106,7 +126,7 @@ def _mounts(request: RunRequest) -> list[str]:
         f"source=dynamo-precommit-cache,target={CONTAINER_HOME}/.cache/pre-commit,type=volume",
         "source=/tmp/,target=/tmp/,type=bind",
     ]
-    taken = {_WORKSPACE, "/tmp"}  # noqa: S108 - mounted above
+    taken = {WORKSPACE, "/tmp"}  # noqa: S108 - mounted above
     asked = [mount for mount in common.mounts(request) if mount.target.rstrip("/") not in taken]
     return fixed + [_mount(mount) for mount in asked]
 

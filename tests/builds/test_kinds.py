@@ -12,11 +12,13 @@ import subprocess
 import tarfile
 import threading
 import time
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from dynbuild import proc
-from tests.conftest import DEMO
+from tests.conftest import DEMO, WORKSPACE
 
 
 @pytest.fixture
@@ -53,18 +55,18 @@ def _tarball(path, files):
 def export(dynbuild, engine, tmp_path):
     """Build one stage under an overlay and lay its files out in a folder."""
 
-    def run(stage: str, overlay: str):
+    def run(stage: str, overlay: str, tree: Path = DEMO):
         config, dockerfile, out = (tmp_path / name for name in ("o.toml", "Dockerfile", "out"))
         config.write_text(overlay)
         flags = ("--config", str(DEMO / "dynbuild.toml"), "--config", str(config))
-        context = ("--context", str(DEMO))
+        context = ("--context", str(tree))
         done = dynbuild("render", *flags, *context, "--output", str(dockerfile))
         assert done.returncode == 0, done.stderr
         network = ("--network", "host") if engine.network == "host" else ()
         built = proc.run(
             [
                 engine.docker, "buildx", "build", "--progress", "plain", "--file", str(dockerfile),
-                "--target", stage, "--output", f"type=local,dest={out}", *network, str(DEMO),
+                "--target", stage, "--output", f"type=local,dest={out}", *network, str(tree),
             ],
             env=engine.env(os.environ), check=False,
         )  # fmt: skip
@@ -169,6 +171,35 @@ sha256.amd64 = "{digest}"
     )
     assert built.returncode == 0, built.stderr
     assert (out / "tool" / "usr" / "bin" / "nats-server").read_text().endswith("stand-in\n")
+
+
+def test_tool_from_an_archive_whose_modes_are_its_maker_s(export, served):
+    """protoc's archive has had files in it that only root may read."""
+    folder, address = served
+    with zipfile.ZipFile(folder / "protoc.zip", "w") as archive:
+        for name, mode in (("bin/protoc", 0o700), ("include/google/any.proto", 0o600)):
+            entry = zipfile.ZipInfo(name)
+            entry.create_system, entry.external_attr = 3, mode << 16
+            archive.writestr(entry, "#!/bin/sh\necho stand-in\n")
+    digest = hashlib.sha256((folder / "protoc.zip").read_bytes()).hexdigest()
+    built, out = export(
+        "protoc_tool",
+        f"""\
+[request]
+dynamo_wheels = "source"
+[tools.protoc]
+kind = "url"
+url.amd64 = "{address}/protoc.zip"
+sha256.amd64 = "{digest}"
+sha256.arm64 = ""
+""",
+        WORKSPACE,
+    )
+    assert built.returncode == 0, built.stderr
+    for name, mode in (("bin", 0o755), ("bin/protoc", 0o755), ("include/google", 0o755)):
+        assert (out / "tool" / "usr" / "local" / name).stat().st_mode & 0o777 == mode
+    proto = out / "tool" / "usr" / "local" / "include" / "google" / "any.proto"
+    assert proto.stat().st_mode & 0o777 == 0o644
 
 
 def test_tool_from_an_image(export, base_image):

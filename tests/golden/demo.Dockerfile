@@ -135,6 +135,7 @@ WORKDIR /build
 # The source is mounted, not copied: what autogen and make leave there is thrown away.
 # The distribution's compiler may be newer than this UCX: its new warnings are no errors,
 # and <cstdint> no longer comes with other headers.
+
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \

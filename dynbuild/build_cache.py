@@ -1,0 +1,109 @@
+"""The build cache: what ``--cache KIND`` stands for in BuildKit's words.  Pure.
+
+Every image has a cache of its own on every branch; what the main branch wrote is read as
+well, so that the first build of a branch begins with it.  Layers of all stages are kept
+(``mode=max``) and a cache that cannot be written fails no build (``ignore-error``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from dynbuild import names
+from dynbuild.errors import RequestError
+
+MAIN = "main"
+KINDS = ("registry", "registry=REF", "s3", "local=DIR", "gha")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a cache is for.
+
+    Attributes:
+        image: Key of the image, such as ``vllm-runtime-cuda12.9``.
+        branch: Branch of the source tree; empty where git does not say.
+        repository: Name of the image with its registry.
+        bucket: Of S3.
+        region: Of S3.
+        endpoint: Of S3, with its scheme; empty for AWS.
+    """
+
+    image: str
+    branch: str
+    repository: str
+    bucket: str = ""
+    region: str = ""
+    endpoint: str = ""
+
+
+def expand(kind: str, place: Place, *, origin: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The ``cache-from`` and ``cache-to`` entries of *kind*.
+
+    Args:
+        kind: One of ``KINDS``.
+        place: What the cache is for.
+        origin: Where *kind* came from, for messages.
+
+    Raises:
+        RequestError: *kind* is no such thing, or what it needs is missing.
+    """
+    word, equals, value = kind.partition("=")
+    scopes = tuple(dict.fromkeys((_scope(place, place.branch or MAIN), _scope(place, MAIN))))
+    if word == "registry" and (value or not equals):
+        return _registry(value, place, scopes, origin)
+    if word == "local" and value:
+        folders = [os.path.join(value, scope) for scope in scopes]  # noqa: PTH118 - text only
+        readable = tuple(f"type=local,src={folder}" for folder in folders)
+        return readable, (f"type=local,dest={folders[0]},{_WRITE}",)
+    if kind == "gha":
+        return tuple(f"type=gha,scope={scope}" for scope in scopes), (
+            f"type=gha,scope={scopes[0]},mode=max,ignore-error=true",
+        )
+    if kind == "s3":
+        return _s3(place, scopes, origin)
+    raise RequestError(
+        f"'{kind}' is no build cache", origin=origin, hint=f"there are: {', '.join(KINDS)}"
+    )
+
+
+_WRITE = "mode=max,compression=zstd,ignore-error=true"
+
+
+def _scope(place: Place, branch: str) -> str:
+    # A branch may have any name; a tag and a folder may not.
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{branch}-{place.image}").strip("-.")
+
+
+def _registry(
+    reference: str, place: Place, scopes: tuple[str, ...], origin: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    repository = names.check_repository(reference or place.repository, origin=origin)
+    if not names.is_qualified(f"{repository}:cache"):
+        raise RequestError(
+            f"'{repository}' names no registry, so it cannot hold a build cache",
+            origin=origin,
+            hint="--repository REGISTRY/dynamo, or --cache registry=REGISTRY/dynamo-cache",
+        )
+    references = [f"{repository}:{names.as_tag('cache', f'-{scope}')}" for scope in scopes]
+    written = f"type=registry,ref={references[0]},image-manifest=true,oci-mediatypes=true,{_WRITE}"
+    return tuple(f"type=registry,ref={reference}" for reference in references), (written,)
+
+
+def _s3(
+    place: Place, scopes: tuple[str, ...], origin: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if not (place.bucket and place.region):
+        raise RequestError(
+            "a build cache in S3 needs a bucket and its region",
+            origin=origin,
+            hint="--sccache-bucket NAME --sccache-region NAME; the compile cache uses the same",
+        )
+    where = f"type=s3,bucket={place.bucket},region={place.region},prefix=buildkit/"
+    if place.endpoint:
+        where += f",endpoint_url={place.endpoint},use_path_style=true"
+    return tuple(f"{where},name={scope}" for scope in scopes), (
+        f"{where},name={scopes[0]},mode=max,ignore-error=true",
+    )

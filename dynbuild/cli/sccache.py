@@ -1,0 +1,328 @@
+"""``dynbuild sccache``: the bucket of the compile cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from dynbuild.cli import console
+from dynbuild.errors import NotReady, RequestError
+
+if TYPE_CHECKING:
+    from dynbuild.compile_cache import CompileCache
+    from dynbuild.s3 import Figure
+
+app = typer.Typer(
+    help="The compile cache in S3: check it, count it, delete what is old.\n\n"
+    "Bucket and region come from flags, settings (SCCACHE_BUCKET, SCCACHE_REGION in [args]) and"
+    " sccache's own variables, the rest from flags and those variables; credentials from the"
+    " standard AWS chain.",
+    no_args_is_help=True,
+)
+
+_Bucket = Annotated[
+    str | None, typer.Option("--bucket", metavar="NAME", help="Bucket.", show_default=False)
+]
+_Region = Annotated[
+    str | None, typer.Option("--region", metavar="NAME", help="Its region.", show_default=False)
+]
+_Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint", metavar="HOST:PORT", help="A server that is not AWS.", show_default=False
+    ),
+]
+_Prefix = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix", metavar="PREFIX", help="Where in the bucket the cache is.", show_default=False
+    ),
+]
+_NoSsl = Annotated[bool, typer.Option("--no-ssl", help="Ask the endpoint by plain HTTP.")]
+_Context = Annotated[Path, typer.Option("--context", help="Folder whose dynbuild.toml counts.")]
+_Config = Annotated[
+    list[Path] | None,
+    typer.Option("--config", metavar="FILE", help="Settings file; repeatable.", show_default=False),
+]
+_Format = Annotated[
+    Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
+]
+
+
+@app.command()
+def check(
+    *,
+    bucket: _Bucket = None,
+    region: _Region = None,
+    endpoint: _Endpoint = None,
+    prefix: _Prefix = None,
+    no_ssl: _NoSsl = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Write nothing; a key that may read is enough.")
+    ] = False,
+    expected: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long the credentials must last.")
+    ] = "1h",
+    context: _Context = Path(),
+    config: _Config = None,
+    format: _Format = "table",
+) -> None:
+    """Find out whether a build could use the cache: exit status 0, or 3 with what is wrong.
+
+    Asks for the identity of the key, the bucket, its region, and writes, reads and deletes a
+    small object below the prefix.  Clocks and the end of the credentials are compared too.
+
+    Example: dynbuild sccache check --bucket ai-cache --region eu-central-1 --for 2h
+    """
+    from dynbuild import s3
+
+    cache = _cache(
+        bucket=bucket,
+        region=region,
+        endpoint=endpoint,
+        prefix=prefix,
+        no_ssl=no_ssl,
+        context=context,
+        config=config,
+        read_only=read_only,
+    )
+    seconds = _age(expected, "--for").total_seconds()
+    findings = s3.preflight(cache, os.environ, expected_seconds=seconds, now=datetime.now(UTC))
+    if format == "json":
+        console.out_json(
+            {
+                "schema": 1,
+                "usable": not findings,
+                "cache": dataclasses.asdict(cache),
+                "findings": [dataclasses.asdict(finding) for finding in findings],
+            }
+        )
+    if findings:
+        first, *more = findings
+        raise NotReady(
+            first.message,
+            hint=first.remedy,
+            details=tuple(f"{finding.message} ({finding.remedy})" for finding in more),
+        )
+    if format == "table":
+        done = "listed and read" if read_only else "listed, written, read and deleted from"
+        console.out(f"{_name(cache)} can be {done}")
+
+
+@app.command()
+def stats(
+    *,
+    bucket: _Bucket = None,
+    region: _Region = None,
+    endpoint: _Endpoint = None,
+    prefix: _Prefix = None,
+    no_ssl: _NoSsl = False,
+    context: _Context = Path(),
+    config: _Config = None,
+    format: _Format = "table",
+) -> None:
+    """Count objects and bytes in the bucket, by sub-prefix and age.
+
+    Objects that are no entries of sccache are counted in the last line, as others.
+
+    Example: dynbuild sccache stats --prefix team --format json
+    """
+    from dynbuild import s3
+
+    cache = _cache(
+        bucket=bucket,
+        region=region,
+        endpoint=endpoint,
+        prefix=prefix,
+        no_ssl=no_ssl,
+        context=context,
+        config=config,
+    )
+    now = datetime.now(UTC)
+    found = s3.figures(s3.listing(cache, os.environ), cache.prefix, now=now)
+    if format == "json":
+        console.out_json(
+            {
+                "schema": 1,
+                "cache": dataclasses.asdict(cache),
+                "figures": [_plain(figure) for figure in found],
+            }
+        )
+        return
+    console.say(_name(cache))
+    ages = [name for name, _ in s3.AGES]
+    header = ("prefix", "objects", "size", *(f"< {name}" for name in ages), s3.OLDER)
+    rows = [
+        (
+            (figure.prefix or ".") if figure.ours else "(others)",
+            str(figure.objects),
+            _size(figure.bytes),
+            *(_size(figure.ages[name][1]) for name in (*ages, s3.OLDER)),
+        )
+        for figure in found
+    ]
+    if not rows:
+        console.say("nothing is in it")
+        return
+    for line in console.table(header, rows):
+        console.out(line)
+
+
+def _plain(figure: Figure) -> dict[str, object]:
+    return {
+        **dataclasses.asdict(figure),
+        "oldest": figure.oldest.isoformat(),
+        "newest": figure.newest.isoformat(),
+        "ages": {
+            name: {"objects": objects, "bytes": size}
+            for name, (objects, size) in figure.ages.items()
+        },
+    }
+
+
+@app.command()
+def prune(
+    *,
+    bucket: _Bucket = None,
+    region: _Region = None,
+    endpoint: _Endpoint = None,
+    prefix: _Prefix = None,
+    no_ssl: _NoSsl = False,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than", metavar="TIME", help="Delete what is older: 30d.", show_default=False
+        ),
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            "--max-size", metavar="SIZE", help="Keep so much, the newest: 200G.", show_default=False
+        ),
+    ] = None,
+    all_prefixes: Annotated[
+        bool,
+        typer.Option("--all-prefixes", help="Without a prefix: every cache in the bucket."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be deleted.")
+    ] = False,
+    context: _Context = Path(),
+    config: _Config = None,
+    format: _Format = "table",
+) -> None:
+    """Delete old objects of the cache; never one outside the prefix, or not of sccache.
+
+    Times are 45m, 12h, 30d or 4w; sizes are bytes, or 500M, 200G, 1.5T (powers of 1000).
+    S3 does not know when an object was read last: the age is the one of its writing.
+
+    Example: dynbuild sccache prune --prefix team --older-than 30d --max-size 200G --dry-run
+    """
+    from dynbuild import s3
+
+    age = None if older_than is None else _age(older_than, "--older-than")
+    size = None if max_size is None else _bytes(max_size)
+    cache = _cache(
+        bucket=bucket,
+        region=region,
+        endpoint=endpoint,
+        prefix=prefix,
+        no_ssl=no_ssl,
+        context=context,
+        config=config,
+    )
+    done = s3.prune(
+        cache,
+        os.environ,
+        older_than=age,
+        max_size=size,
+        dry_run=dry_run,
+        all_prefixes=all_prefixes,
+        now=datetime.now(UTC),
+    )
+    if format == "json":
+        console.out_json(
+            {"schema": 1, "cache": dataclasses.asdict(cache), **dataclasses.asdict(done)}
+        )
+        return
+    verb = "would be deleted" if dry_run else "deleted"
+    console.out(f"{_objects(done.deleted)} {verb}, {_size(done.freed)}")
+    others = f"; {_objects(done.others)} not of sccache" if done.others else ""
+    console.out(f"{_objects(done.kept)} kept, {_size(done.left)}{others}")
+
+
+def _cache(
+    *,
+    bucket: str | None,
+    region: str | None,
+    endpoint: str | None,
+    prefix: str | None,
+    no_ssl: bool,
+    context: Path,
+    config: list[Path] | None,
+    read_only: bool = False,
+) -> CompileCache:
+    """The cache that flags, settings and sccache's variables name, in this order."""
+    from dynbuild import compile_cache, settings
+
+    loaded = settings.load(
+        templates=settings.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
+        overlays=settings.overlays_of(context.expanduser().resolve(), config or ()),
+        env=os.environ,
+        flags={},
+    )
+    return compile_cache.resolve(
+        flags={"bucket": bucket, "region": region, "endpoint": endpoint, "prefix": prefix},
+        use_ssl=False if no_ssl else None,
+        args=loaded.catalog.args,
+        env=os.environ,
+        read_only=read_only,
+    )
+
+
+def _name(cache: CompileCache) -> str:
+    where = f" at {cache.address}" if cache.endpoint else f" in {cache.region}"
+    below = f", below {cache.prefix}/" if cache.prefix else ""
+    return f"bucket {cache.bucket}{where}{below}"
+
+
+_TIMES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_SIZES = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+
+
+def _age(text: str, flag: str) -> timedelta:
+    found = re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip().lower())
+    if not found:
+        raise RequestError(
+            f"'{text}' is no time", origin=f"flag {flag}", hint="such as 45m, 12h, 30d or 4w"
+        )
+    return timedelta(seconds=int(found[1]) * _TIMES[found[2]])
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)\s*([kmgtp]?)(i?)b?", text.strip().lower())
+    if not found or (found[3] and not found[2]):
+        raise RequestError(
+            f"'{text}' is no size", origin="flag --max-size", hint="such as 500M, 200G or 200GiB"
+        )
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** _SIZES[found[2]])
+
+
+def _size(count: int) -> str:
+    """Bytes in at most three digits and a unit."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"
+
+
+def _objects(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"

@@ -1,0 +1,436 @@
+"""The compile cache: where it is, how sccache is told, and what its statistics say.  Pure.
+
+What is said here of sccache was looked up in, and tried with, the versions 0.8.2 and 0.14.0.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dynbuild.errors import RequestError
+
+Kind = Literal["s3", "local"]
+
+_TRUE, _FALSE = ("true", "on", "1"), ("false", "off", "0")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+_REGION = re.compile(r"[A-Za-z0-9-]+")
+_SEGMENT = re.compile(r"[A-Za-z0-9._=+@-]+")
+_ENDPOINT = re.compile(
+    r"(?:(https?)://)?((?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)/?", re.IGNORECASE
+)
+_ENTRY = re.compile(r"(?:(.+)/)?([0-9a-f])/([0-9a-f])/([0-9a-f])/\2\3\4[0-9a-f]{29,}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileCache:
+    """Where compiled objects are kept.  Holds no secret.
+
+    Attributes:
+        kind: ``s3``, or ``local`` for a cache mount of BuildKit.
+        bucket: Name of the bucket; empty for ``local``.
+        region: Its region; empty for ``local``.
+        endpoint: Host and port of a server that is not AWS, without a scheme.
+        prefix: Where in the bucket, without slashes at the ends; empty is the whole bucket.
+        use_ssl: Whether *endpoint* is asked by TLS.  AWS always is.
+        read_only: Whether nothing may be written.
+        optional: Whether a build goes on without the cache when the preflight fails.
+    """
+
+    kind: Kind = "s3"
+    bucket: str = ""
+    region: str = ""
+    endpoint: str = ""
+    prefix: str = ""
+    use_ssl: bool = True
+    read_only: bool = False
+    optional: bool = False
+
+    @property
+    def address(self) -> str:
+        """The URL of the endpoint; empty for AWS."""
+        return f"{'https' if self.use_ssl else 'http'}://{self.endpoint}" if self.endpoint else ""
+
+    def key_prefix(self, architecture: str) -> str:
+        """Where the objects of one architecture (``amd64``, ``arm64``) are in the bucket."""
+        return f"{self.prefix}/{architecture}" if self.prefix else architecture
+
+    def environment(self, architecture: str, *, directory: str = "/sccache") -> dict[str, str]:
+        """The variables of sccache for the build steps of one architecture.
+
+        The credentials are not among them: those are secrets of the build.
+
+        Whether sccache heeds that a cache in S3 is read-only depends on its version, see
+        ``obeys_read_only``.
+
+        Args:
+            architecture: ``amd64`` or ``arm64``.
+            directory: Where the cache mount of a ``local`` cache is.
+        """
+        # An idle server ends after ten minutes, and one that cannot start again fails compiles.
+        server = {"SCCACHE_IDLE_TIMEOUT": "0", "SCCACHE_IGNORE_SERVER_IO_ERROR": "1"}
+        if self.kind == "local":
+            only = {"SCCACHE_LOCAL_RW_MODE": "READ_ONLY"} if self.read_only else {}
+            return {"SCCACHE_DIR": f"{directory}/{architecture}", **only, **server}
+        found = {
+            "SCCACHE_BUCKET": self.bucket,
+            "SCCACHE_REGION": self.region,
+            "SCCACHE_S3_KEY_PREFIX": self.key_prefix(architecture),
+        }
+        if self.endpoint:
+            found["SCCACHE_ENDPOINT"] = self.endpoint
+            found["SCCACHE_S3_USE_SSL"] = "on" if self.use_ssl else "off"
+        if self.read_only:
+            found["SCCACHE_S3_RW_MODE"] = "READ_ONLY"
+        return found | server
+
+
+def s3_cache(
+    *,
+    bucket: str,
+    region: str,
+    endpoint: str = "",
+    prefix: str = "",
+    use_ssl: bool | None = None,
+    read_only: bool = False,
+    optional: bool = False,
+) -> CompileCache:
+    """A cache in S3, its parts checked.
+
+    Args:
+        bucket: Name of the bucket.
+        region: Region of the bucket.
+        endpoint: ``host``, ``host:port`` or ``http://host:port``; empty for AWS.
+        prefix: Where in the bucket; slashes at the ends do not matter.
+        use_ssl: ``None`` takes the scheme of *endpoint*, and TLS where it has none.
+        read_only: See ``CompileCache``.
+        optional: See ``CompileCache``.
+
+    Raises:
+        RequestError: A part is missing or malformed.
+    """
+    if not bucket:
+        raise RequestError(
+            "the compile cache has no bucket", hint="--bucket NAME, or SCCACHE_BUCKET"
+        )
+    if not _BUCKET.fullmatch(bucket):
+        raise RequestError(
+            f"'{bucket}' is no name of a bucket",
+            hint="only the name is meant, without s3:// and without a path",
+        )
+    if not region:
+        raise RequestError(
+            f"the compile cache in bucket {bucket} has no region",
+            hint="--region NAME, or SCCACHE_REGION; a server without regions takes us-east-1",
+        )
+    if not _REGION.fullmatch(region):
+        raise RequestError(f"'{region}' is no name of a region", hint="such as us-east-1")
+    host, scheme = _endpoint(endpoint)
+    if use_ssl is None:
+        use_ssl = scheme != "http"
+    prefix = prefix.strip("/")
+    for segment in prefix.split("/") if prefix else ():
+        if not _SEGMENT.fullmatch(segment) or segment in (".", ".."):
+            raise RequestError(
+                f"'{prefix}' is no prefix of a compile cache",
+                hint="names of letters, digits and . _ = + @ - with single slashes between them",
+            )
+    return CompileCache(
+        bucket=bucket,
+        region=region,
+        endpoint=host,
+        prefix=prefix,
+        use_ssl=use_ssl,
+        read_only=read_only,
+        optional=optional,
+    )
+
+
+def _endpoint(text: str) -> tuple[str, str]:
+    """Host with port, and scheme."""
+    if not text:
+        return "", ""
+    if "@" in text:
+        # The text is not shown: it may hold a password.
+        raise RequestError(
+            "the endpoint of the compile cache must not hold credentials",
+            hint="they come from the standard AWS chain",
+        )
+    found = _ENDPOINT.fullmatch(text)
+    if not found:
+        raise RequestError(
+            f"'{text}' is no endpoint of a compile cache",
+            hint="HOST, HOST:PORT or http://HOST:PORT, without a path",
+        )
+    return found[2].lower(), (found[1] or "").lower()
+
+
+def resolve(
+    *,
+    flags: Mapping[str, str | None],
+    args: Mapping[str, str],
+    env: Mapping[str, str],
+    use_ssl: bool | None = None,
+    read_only: bool = False,
+    optional: bool = False,
+) -> CompileCache:
+    """The cache in S3 that flags, build arguments and sccache's own variables name.
+
+    Args:
+        flags: ``bucket``, ``region``, ``endpoint``, ``prefix``; ``None`` or missing is unsaid.
+        args: The build arguments; an empty one is unsaid, unlike an empty flag.
+        env: The environment.
+        use_ssl: What the command line says, ``None`` for nothing.
+        read_only: See ``CompileCache``.
+        optional: See ``CompileCache``.
+
+    Raises:
+        RequestError: A part is missing or malformed.
+    """
+    names = {
+        "bucket": "SCCACHE_BUCKET",
+        "region": "SCCACHE_REGION",
+        "endpoint": "SCCACHE_ENDPOINT",
+        "prefix": "SCCACHE_S3_KEY_PREFIX",
+    }
+    found = {
+        part: said if (said := flags.get(part)) is not None else args.get(name) or env.get(name, "")
+        for part, name in names.items()
+    }
+    if not found["region"] and flags.get("region") is None:
+        found["region"] = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "")
+    # An endpoint on the command line is not the one that the variable was set for.
+    if use_ssl is None and not flags.get("endpoint"):
+        use_ssl = _ssl(args.get("SCCACHE_S3_USE_SSL") or env.get("SCCACHE_S3_USE_SSL", ""))
+    return s3_cache(**found, use_ssl=use_ssl, read_only=read_only, optional=optional)
+
+
+def _ssl(word: str) -> bool | None:
+    if not word:
+        return None
+    if word.lower() not in (*_TRUE, *_FALSE):
+        raise RequestError(
+            f"'{word}' is neither true nor false",
+            origin="SCCACHE_S3_USE_SSL",
+            hint=f"sccache takes {', '.join((*_TRUE, *_FALSE))}",
+        )
+    return word.lower() in _TRUE
+
+
+def obeys_read_only(version: str) -> bool:
+    """Whether an sccache of this version (``v0.8.2``) writes nothing to a read-only S3 cache.
+
+    The mode came with 0.16.0.  Those before it write if the key may; there only a key that may
+    not makes a cache read-only, and each miss is counted as a write error.
+    """
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    return found is not None and (int(found[1]), int(found[2])) >= (0, 16)
+
+
+def entry_prefix(key: str) -> str | None:
+    """The prefix that sccache had when it wrote *key*; ``None`` for what it did not write.
+
+    Its objects are ``PREFIX/a/b/c/abc…``: three single letters of a hash, then the hash.
+    """
+    found = _ENTRY.fullmatch(key)
+    return (found[1] or "") if found else None
+
+
+# --- statistics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """The figures of one language, by sccache's name: ``C/C++``, ``CUDA`` or ``Rust``."""
+
+    name: str
+    hits: int = 0
+    misses: int = 0
+    errors: int = 0
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Hits of lookups, 0 to 1; ``None`` where nothing was looked up."""
+        return _rate(self.hits, self.misses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """What one sccache server counted, or several together.
+
+    Attributes:
+        requests: How often the compiler was called through sccache.
+        hits: Compilations that were spared.
+        misses: Compilations that were done and offered to the cache.
+        errors: Lookups that failed: errors, read errors and time-outs of the cache.
+        writes: Objects written.
+        write_errors: Objects that could not be written; with a key that may only read, every
+            miss is one.
+        not_cacheable: Calls that cannot be cached, links for instance.
+        compile_failures: Compilations that failed; configure scripts make some.
+        compile_seconds: Time that the misses took to compile.
+        read_seconds: Time that the hits took to read.
+        write_seconds: Time that the writes took.
+        bytes: Size of the cache, known for a ``local`` one only.
+        locations: Where the servers kept their objects, in their own words.
+        versions: Of sccache.
+        languages: Per language, sorted by name.
+    """
+
+    requests: int = 0
+    hits: int = 0
+    misses: int = 0
+    errors: int = 0
+    writes: int = 0
+    write_errors: int = 0
+    not_cacheable: int = 0
+    compile_failures: int = 0
+    compile_seconds: float = 0.0
+    read_seconds: float = 0.0
+    write_seconds: float = 0.0
+    bytes: int | None = None
+    locations: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    languages: tuple[Language, ...] = ()
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Hits of lookups, 0 to 1; ``None`` where nothing was looked up."""
+        return _rate(self.hits, self.misses)
+
+    @property
+    def seconds_per_compile(self) -> float | None:
+        """Mean time of a compilation; ``None`` where none was done."""
+        return self.compile_seconds / self.misses if self.misses else None
+
+    def seconds_saved(self, per_compile: float | None = None) -> float | None:
+        """About how much compiling the hits spared, in seconds of a processor.
+
+        Args:
+            per_compile: Mean time of a compilation, of an earlier build for instance; without
+                it the mean of these misses is taken.
+
+        Returns:
+            The estimate, ``None`` where no mean is known.
+        """
+        mean = self.seconds_per_compile if per_compile is None else per_compile
+        if mean is None:
+            return None
+        return max(0.0, self.hits * mean - self.read_seconds)
+
+    def is_in(self, cache: CompileCache) -> bool:
+        """Whether every server used *cache*, and none fell back to another one."""
+        start = "Local disk" if cache.kind == "local" else f"s3, name: {cache.bucket},"
+        return all(location.startswith(start) for location in self.locations)
+
+    def __add__(self, other: Stats) -> Stats:
+        """Both together."""
+        names = sorted({one.name for one in (*self.languages, *other.languages)})
+        sizes = [size for size in (self.bytes, other.bytes) if size is not None]
+        return Stats(
+            **{name: getattr(self, name) + getattr(other, name) for name in _SUMS},
+            # Two servers on one cache see the same bytes.
+            bytes=max(sizes, default=None),
+            locations=tuple(sorted({*self.locations, *other.locations})),
+            versions=tuple(sorted({*self.versions, *other.versions})),
+            languages=tuple(
+                Language(
+                    name=name,
+                    **{
+                        figure: sum(
+                            getattr(one, figure)
+                            for one in (*self.languages, *other.languages)
+                            if one.name == name
+                        )
+                        for figure in ("hits", "misses", "errors")
+                    },
+                )
+                for name in names
+            ),
+        )
+
+
+_SUMS = (
+    *("requests", "hits", "misses", "errors", "writes", "write_errors", "not_cacheable"),
+    *("compile_failures", "compile_seconds", "read_seconds", "write_seconds"),
+)
+
+
+def _rate(hits: int, misses: int) -> float | None:
+    return hits / (hits + misses) if hits + misses else None
+
+
+def parse_stats(text: str) -> Stats:
+    """The statistics of ``sccache --show-stats --stats-format json``.
+
+    Figures that this version of sccache does not give are 0.
+
+    Raises:
+        ValueError: *text* is something else.
+    """
+    found = json.loads(text)
+    stats = found.get("stats") if isinstance(found, dict) else None
+    if not isinstance(stats, dict) or "compile_requests" not in stats:
+        raise ValueError("these are no statistics of sccache")
+    hits, misses, errors = (
+        _counts(stats, f"cache_{name}") for name in ("hits", "misses", "errors")
+    )
+    return Stats(
+        requests=_number(stats, "compile_requests"),
+        hits=sum(hits.values()),
+        misses=sum(misses.values()),
+        errors=sum(errors.values())
+        + _number(stats, "cache_read_errors")
+        + _number(stats, "cache_timeouts"),
+        writes=_number(stats, "cache_writes"),
+        write_errors=_number(stats, "cache_write_errors"),
+        not_cacheable=_number(stats, "requests_not_cacheable")
+        + _number(stats, "requests_not_compile")
+        + _number(stats, "requests_unsupported_compiler")
+        + _number(stats, "non_cacheable_compilations"),
+        compile_failures=_number(stats, "compile_fails"),
+        compile_seconds=_seconds(stats, "compiler_write_duration"),
+        read_seconds=_seconds(stats, "cache_read_hit_duration"),
+        write_seconds=_seconds(stats, "cache_write_duration"),
+        bytes=found["cache_size"] if isinstance(found.get("cache_size"), int) else None,
+        locations=_words(found.get("cache_location")),
+        versions=_words(found.get("version")),
+        languages=tuple(
+            Language(
+                name=name,
+                hits=hits.get(name, 0),
+                misses=misses.get(name, 0),
+                errors=errors.get(name, 0),
+            )
+            for name in sorted({*hits, *misses, *errors})
+        ),
+    )
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) and value else ()
+
+
+def _number(stats: Mapping[str, Any], name: str) -> int:
+    value = stats.get(name, 0)
+    if not isinstance(value, int):
+        raise ValueError(f"'{name}' of sccache's statistics is no number")
+    return value
+
+
+def _seconds(stats: Mapping[str, Any], name: str) -> float:
+    value = stats.get(name, {})
+    if not isinstance(value, dict):
+        raise ValueError(f"'{name}' of sccache's statistics is no duration")
+    return _number(value, "secs") + _number(value, "nanos") / 1e9
+
+
+def _counts(stats: Mapping[str, Any], name: str) -> dict[str, int]:
+    value = stats.get(name, {})
+    counts = value.get("counts", {}) if isinstance(value, dict) else None
+    if not isinstance(counts, dict):
+        raise ValueError(f"'{name}' of sccache's statistics has no counts")
+    return {language: _number(counts, language) for language in counts}

@@ -1,0 +1,37 @@
+"""Rules over the text of every committed Dockerfile."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support import ROOT
+
+FILES = sorted((ROOT / "dockerfiles").glob("*.Dockerfile"))
+
+
+def _recursive(text):
+    """Commands that change the owner or the mode of whole trees."""
+    for command in re.findall(r"\b(?:chown|chmod|chgrp)\b[^\n|&;]*", text):
+        if any(re.fullmatch(r"--recursive|-[a-zA-Z]*R[a-zA-Z]*", word) for word in command.split()):
+            yield command
+    # usermod walks through the home folder when it changes the uid.
+    yield from re.findall(r"^[^#\n]*\busermod\b.*", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_ownership_and_modes_are_never_changed_recursively(path):
+    """It would copy into a layer every file that it touches, and takes minutes."""
+    assert list(_recursive(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RUN chmod -R a+rX /tool", "RUN true && chown -hR dynamo:0 /home/dynamo", "chgrp --recursive 0 /x",
+        "RUN mkdir /x && usermod --uid 5 dynamo",
+    ],
+)  # fmt: skip
+def test_the_rule_above_finds_what_it_is_for(line):
+    assert len(list(_recursive(f"FROM base\n{line}\n"))) == 1

@@ -7,6 +7,7 @@ one only the commands are measured.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
@@ -17,12 +18,15 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from dynbuild.cli import console
 from dynbuild.engine import base, client
 from dynbuild.errors import NotReady
+from dynbuild.events import Solve
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the S3 server is the one of the tests
 DEMO = ROOT / "examples" / "demo"
 DYNBUILD = (sys.executable, "-m", "dynbuild")
 REQUEST = ("--framework", "none", "--target", "runtime", "--device", "cpu")
@@ -86,6 +90,58 @@ def builds(tree: Path) -> list[Row]:
     ]
 
 
+def compile_cache(tree: Path) -> list[tuple[str, ...]]:
+    """UCX, Rust and C++ compiled without a compile cache, into an empty one, and from it.
+
+    Every step of the three builds is run anew; the cache is a real S3 server on loopback.
+    """
+    from tests import s3_server
+
+    server = s3_server.start(tree.parent / "s3")
+    cached = (
+        *("--use-sccache", "--sccache-bucket", s3_server.BUCKET),
+        *("--sccache-region", s3_server.REGION),
+        *("--sccache-endpoint", f"http://{server.endpoint}", "--network", "host"),
+    )
+    flags = ("--config", str(DEMO / "dynbuild.toml"), "--context", str(tree), "--format", "json")
+    build = [*DYNBUILD, "build", *flags, "--dynamo-wheels", "source", "--target", "wheel_builder"]
+    build += ["--enable-kvbm", "--enable-gpu-memory-service", "--no-load", "--no-cache"]
+    env = os.environ | server.env()
+    try:
+        reports = [
+            json.loads(subprocess.run(argv, check=True, capture_output=True, env=env).stdout)
+            for argv in (build, [*build, *cached], [*build, *cached])
+        ]
+    finally:
+        s3_server.stop(server)
+    plain, cold, warm = ({**_steps(report), "whole build": report["seconds"]} for report in reports)
+    stages = reports[2]["compile_cache"]["stages"] | {
+        "whole build": reports[2]["compile_cache"]["total"]
+    }
+    return [
+        (
+            name,
+            *(f"{times[name]:7.1f} s" for times in (plain, cold, warm)),
+            f"{warm[name] / plain[name]:5.2f} x",
+            f"{stages[name]['hits']}/{stages[name]['hits'] + stages[name]['misses']}",
+        )
+        for name in stages
+    ]
+
+
+def _steps(report: dict[str, Any]) -> dict[str, float]:
+    """Seconds of the longest step of each stage: the one that compiles."""
+    solve = Solve()
+    for line in Path(report["record"], "events.jsonl").read_text().splitlines():
+        for _ in solve.feed(line):
+            pass
+    found: dict[str, float] = {}
+    for step in solve.steps.values():
+        stage = step.name.removeprefix("[").split(" ")[0]
+        found[stage] = max(found.get(stage, 0.0), step.seconds)
+    return found
+
+
 def _bake(record: Path) -> list[str]:
     words = ["buildx", "bake", "--file", str(record / "bake.json"), "--progress", "quiet"]
     return [client.find(os.environ).docker, *words]
@@ -116,6 +172,9 @@ def main() -> None:
         ignore = shutil.ignore_patterns(".dynbuild", "target")
         shutil.copytree(ROOT / "examples" / "workspace", tree, ignore=ignore)
         show("build of examples/workspace", builds(tree))
+        head = ("compile cache", "without", "cold", "warm", "warm/without", "hits")
+        for line in console.table(head, compile_cache(tree)):
+            console.out(line)
 
 
 if __name__ == "__main__":

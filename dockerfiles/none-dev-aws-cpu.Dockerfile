@@ -28,12 +28,13 @@ COPY --from=efa_tarball /* /
 FROM dev AS dev-aws
 USER root
 ENV DYNAMO_COMMIT_SHA=
+ARG TARGETARCH
 ARG EFA_VERSION
 ENV EFA_VERSION=${EFA_VERSION}
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
-    --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     --mount=type=bind,from=efa_src,target=/tmp/efa,rw \
     apt-get update \
     && cd /tmp/efa \

@@ -66,7 +66,8 @@ FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 FROM manylinux_${TARGETARCH} AS build_tools
 ARG GCC_TOOLSET
 WORKDIR /workspace
-RUN --mount=type=cache,target=/var/cache/dnf,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
     dnf install -y almalinux-release-synergy && dnf config-manager --set-enabled powertools && \
     dnf install -y --setopt=keepcache=1 \
         autoconf \
@@ -155,8 +156,9 @@ ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc
 FROM rust_download_${TARGETARCH} AS rust_download
 
 FROM base AS rust_tool
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -188,8 +190,9 @@ ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c22
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
 FROM base AS protoc_tool
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -475,8 +478,9 @@ RUN --mount=type=bind,from=etcd_download,target=/from \
 # wheels, the tree's files, the commit.
 FROM ${RUNTIME_IMAGE}:${RUNTIME_IMAGE_TAG} AS runtime
 USER root
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -541,7 +545,9 @@ ENV DYNAMO_HOME=/workspace \
 WORKDIR /workspace
 USER dynamo
 # Whatever is installed into the venv may not move the engine: its version is a constraint.
+# The scripts of the venv are copies that keep their modes.
 RUN python3 -m venv --system-site-packages /opt/dynamo/venv \
+    && chmod g+w /opt/dynamo/venv/bin/[Aa]ctivate* \
     && python -m pip list --format freeze \
         | grep -E '^(sglang|torch|torchvision|torchaudio|vllm|tensorrt_llm|tensorrt-llm)==' \
         > /opt/dynamo/engine.txt
@@ -611,8 +617,9 @@ ENV DYNAMO_COMMIT_SHA=
 RUN mkdir -p /etc/apt/set-aside \
     && find /etc/apt/sources.list.d -type f -exec grep -q developer.download.nvidia.com/compute/cuda {} \; \
         -exec mv -t /etc/apt/set-aside {} +
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -676,8 +683,8 @@ ARG DEVTOOLS_REPO_URL
 ARG NSIGHT_SYSTEMS_VERSION
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
-    --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     mkdir -p /etc/apt/keyrings \
     && curl --fail --silent --show-error --location --retry 5 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
         | gpg --dearmor --output /etc/apt/keyrings/nvidia-devtools.gpg \

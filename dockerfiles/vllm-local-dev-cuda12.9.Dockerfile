@@ -48,7 +48,6 @@ ARG VLLM_REF=v0.14.1
 ARG VLLM_EXTRAS=flashinfer,runai
 ARG VLLM_OMNI_REF=
 ARG PYTORCH_INDEX_URL=https://download.pytorch.org/whl
-ARG VLLM_WHEEL_URL=https://github.com/vllm-project/vllm/releases/download
 ARG CUDA_VERSION=12.9
 ARG MAX_JOBS=16
 ARG TORCH_CUDA_ARCH_LIST="9.0;10.0"
@@ -82,7 +81,8 @@ FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 FROM manylinux_${TARGETARCH} AS build_tools
 ARG GCC_TOOLSET
 WORKDIR /workspace
-RUN --mount=type=cache,target=/var/cache/dnf,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
     dnf install -y almalinux-release-synergy && dnf config-manager --set-enabled powertools && \
     dnf install -y --setopt=keepcache=1 \
         autoconf \
@@ -171,8 +171,9 @@ ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc
 FROM rust_download_${TARGETARCH} AS rust_download
 
 FROM base AS rust_tool
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -204,8 +205,9 @@ ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c22
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
 FROM base AS protoc_tool
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -334,7 +336,8 @@ ADD https://github.com/aws/aws-sdk-cpp.git#${AWS_SDK_CPP_VERSION} /
 # The AWS SDK, S3 only: NIXL's object-store plug-in. The OpenSSL that it is linked with is
 # older than the one of the runtime images, so it goes along.
 FROM build_tools AS aws_sdk_cpp
-RUN --mount=type=cache,target=/var/cache/dnf,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
     dnf install -y --setopt=keepcache=1 \
         libcurl-devel \
         libuuid-devel \
@@ -556,8 +559,9 @@ FROM base AS framework
 USER root
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 ARG PYTHON_VERSION
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -602,7 +606,6 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 ARG VLLM_REF
 ARG VLLM_EXTRAS
 ARG PYTORCH_INDEX_URL
-ARG VLLM_WHEEL_URL
 # PyTorch comes from its own index and everything else from the package index: an index is
 # asked for the names that it is meant for, never for more.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
@@ -682,8 +685,9 @@ COPY --from=base /usr/local/cuda/lib64/stubs/ /usr/local/cuda/lib64/stubs/
 RUN for library in cublas cublasLt; do \
         ln -sfn "lib${library}.so.${CUDA_VERSION%%.*}" "/usr/local/cuda/lib64/lib${library}.so"; \
     done
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -832,8 +836,9 @@ ENV DYNAMO_COMMIT_SHA=
 RUN mkdir -p /etc/apt/set-aside \
     && find /etc/apt/sources.list.d -type f -exec grep -q developer.download.nvidia.com/compute/cuda {} \; \
         -exec mv -t /etc/apt/set-aside {} +
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -897,8 +902,8 @@ ARG DEVTOOLS_REPO_URL
 ARG NSIGHT_SYSTEMS_VERSION
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
-    --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     mkdir -p /etc/apt/keyrings \
     && curl --fail --silent --show-error --location --retry 5 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
         | gpg --dearmor --output /etc/apt/keyrings/nvidia-devtools.gpg \

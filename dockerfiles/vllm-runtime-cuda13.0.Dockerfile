@@ -74,7 +74,8 @@ FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 FROM manylinux_${TARGETARCH} AS build_tools
 ARG GCC_TOOLSET
 WORKDIR /workspace
-RUN --mount=type=cache,target=/var/cache/dnf,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
     dnf install -y almalinux-release-synergy && dnf config-manager --set-enabled powertools && \
     dnf install -y --setopt=keepcache=1 \
         autoconf \
@@ -163,8 +164,9 @@ ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc
 FROM rust_download_${TARGETARCH} AS rust_download
 
 FROM base AS rust_tool
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -196,8 +198,9 @@ ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c22
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
 FROM base AS protoc_tool
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -326,7 +329,8 @@ ADD https://github.com/aws/aws-sdk-cpp.git#${AWS_SDK_CPP_VERSION} /
 # The AWS SDK, S3 only: NIXL's object-store plug-in. The OpenSSL that it is linked with is
 # older than the one of the runtime images, so it goes along.
 FROM build_tools AS aws_sdk_cpp
-RUN --mount=type=cache,target=/var/cache/dnf,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
     dnf install -y --setopt=keepcache=1 \
         libcurl-devel \
         libuuid-devel \
@@ -548,8 +552,9 @@ FROM base AS framework
 USER root
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 ARG PYTHON_VERSION
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -671,8 +676,9 @@ COPY --from=base /usr/local/cuda/lib64/stubs/ /usr/local/cuda/lib64/stubs/
 RUN for library in cublas cublasLt; do \
         ln -sfn "lib${library}.so.${CUDA_VERSION%%.*}" "/usr/local/cuda/lib64/lib${library}.so"; \
     done
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \

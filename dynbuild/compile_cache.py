@@ -58,35 +58,6 @@ class CompileCache:
         """Where the objects of one architecture (``amd64``, ``arm64``) are in the bucket."""
         return f"{self.prefix}/{architecture}" if self.prefix else architecture
 
-    def environment(self, architecture: str, *, directory: str = "/sccache") -> dict[str, str]:
-        """The variables of sccache for the build steps of one architecture.
-
-        The credentials are not among them: those are secrets of the build.
-
-        Whether sccache heeds that a cache in S3 is read-only depends on its version, see
-        ``obeys_read_only``.
-
-        Args:
-            architecture: ``amd64`` or ``arm64``.
-            directory: Where the cache mount of a ``local`` cache is.
-        """
-        # An idle server ends after ten minutes, and one that cannot start again fails compiles.
-        server = {"SCCACHE_IDLE_TIMEOUT": "0", "SCCACHE_IGNORE_SERVER_IO_ERROR": "1"}
-        if self.kind == "local":
-            only = {"SCCACHE_LOCAL_RW_MODE": "READ_ONLY"} if self.read_only else {}
-            return {"SCCACHE_DIR": f"{directory}/{architecture}", **only, **server}
-        found = {
-            "SCCACHE_BUCKET": self.bucket,
-            "SCCACHE_REGION": self.region,
-            "SCCACHE_S3_KEY_PREFIX": self.key_prefix(architecture),
-        }
-        if self.endpoint:
-            found["SCCACHE_ENDPOINT"] = self.endpoint
-            found["SCCACHE_S3_USE_SSL"] = "on" if self.use_ssl else "off"
-        if self.read_only:
-            found["SCCACHE_S3_RW_MODE"] = "READ_ONLY"
-        return found | server
-
 
 def s3_cache(
     *,
@@ -191,14 +162,14 @@ def resolve(
         RequestError: A part is missing or malformed.
     """
     names = {
-        "bucket": "SCCACHE_BUCKET",
-        "region": "SCCACHE_REGION",
-        "endpoint": "SCCACHE_ENDPOINT",
-        "prefix": "SCCACHE_S3_KEY_PREFIX",
+        "bucket": ("SCCACHE_BUCKET", "SCCACHE_BUCKET"),
+        "region": ("SCCACHE_REGION", "SCCACHE_REGION"),
+        "endpoint": ("SCCACHE_ENDPOINT", "SCCACHE_ENDPOINT"),
+        "prefix": ("SCCACHE_PREFIX", "SCCACHE_S3_KEY_PREFIX"),
     }
     found = {
-        part: said if (said := flags.get(part)) is not None else args.get(name) or env.get(name, "")
-        for part, name in names.items()
+        part: said if (said := flags.get(part)) is not None else args.get(arg) or env.get(own, "")
+        for part, (arg, own) in names.items()
     }
     if not found["region"] and flags.get("region") is None:
         found["region"] = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "")
@@ -249,7 +220,7 @@ class Language:
     name: str
     hits: int = 0
     misses: int = 0
-    errors: int = 0
+    failures: int = 0
 
     @property
     def hit_rate(self) -> float | None:
@@ -265,12 +236,13 @@ class Stats:
         requests: How often the compiler was called through sccache.
         hits: Compilations that were spared.
         misses: Compilations that were done and offered to the cache.
-        errors: Lookups that failed: errors, read errors and time-outs of the cache.
+        errors: Lookups that failed: read errors and time-outs of the cache.
         writes: Objects written.
         write_errors: Objects that could not be written; with a key that may only read, every
             miss is one.
         not_cacheable: Calls that cannot be cached, links for instance.
-        compile_failures: Compilations that failed; configure scripts make some.
+        compile_failures: Compilations that failed, in the preprocessor too (sccache calls
+            those cache errors); configure scripts make many.
         compile_seconds: Time that the misses took to compile.
         read_seconds: Time that the hits took to read.
         write_seconds: Time that the writes took.
@@ -345,7 +317,7 @@ class Stats:
                             for one in (*self.languages, *other.languages)
                             if one.name == name
                         )
-                        for figure in ("hits", "misses", "errors")
+                        for figure in ("hits", "misses", "failures")
                     },
                 )
                 for name in names
@@ -375,23 +347,21 @@ def parse_stats(text: str) -> Stats:
     stats = found.get("stats") if isinstance(found, dict) else None
     if not isinstance(stats, dict) or "compile_requests" not in stats:
         raise ValueError("these are no statistics of sccache")
-    hits, misses, errors = (
+    hits, misses, failures = (
         _counts(stats, f"cache_{name}") for name in ("hits", "misses", "errors")
     )
     return Stats(
         requests=_number(stats, "compile_requests"),
         hits=sum(hits.values()),
         misses=sum(misses.values()),
-        errors=sum(errors.values())
-        + _number(stats, "cache_read_errors")
-        + _number(stats, "cache_timeouts"),
+        errors=_number(stats, "cache_read_errors") + _number(stats, "cache_timeouts"),
         writes=_number(stats, "cache_writes"),
         write_errors=_number(stats, "cache_write_errors"),
         not_cacheable=_number(stats, "requests_not_cacheable")
         + _number(stats, "requests_not_compile")
         + _number(stats, "requests_unsupported_compiler")
         + _number(stats, "non_cacheable_compilations"),
-        compile_failures=_number(stats, "compile_fails"),
+        compile_failures=_number(stats, "compile_fails") + sum(failures.values()),
         compile_seconds=_seconds(stats, "compiler_write_duration"),
         read_seconds=_seconds(stats, "cache_read_hit_duration"),
         write_seconds=_seconds(stats, "cache_write_duration"),
@@ -403,9 +373,9 @@ def parse_stats(text: str) -> Stats:
                 name=name,
                 hits=hits.get(name, 0),
                 misses=misses.get(name, 0),
-                errors=errors.get(name, 0),
+                failures=failures.get(name, 0),
             )
-            for name in sorted({*hits, *misses, *errors})
+            for name in sorted({*hits, *misses, *failures})
         ),
     )
 

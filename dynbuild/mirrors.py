@@ -95,13 +95,12 @@ def image(reference: str, mirrors: Table) -> tuple[str, str]:
     """The same for an image *reference*; one without a registry is of docker.io."""
     if not reference or reference.startswith(LOCAL):
         return reference, ""
-    full = qualified(reference)
-    found, prefix = _replaced(full, mirrors, "/@")
+    name, at, digest = qualified(reference).partition("@")
+    repository, tag = names.split_reference(name)
+    found, prefix = _replaced(repository, mirrors, "/")
     if not prefix:
-        repository, tag = names.split_reference(full)
-        found, prefix = _replaced(repository, mirrors, "/@")
-        found = f"{found}:{tag}" if tag else found
-    return (found, prefix) if prefix else (reference, "")
+        return reference, ""
+    return f"{found}{f':{tag}' if tag else ''}{at}{digest}", prefix
 
 
 def qualified(reference: str) -> str:
@@ -240,7 +239,8 @@ def script(config: Settings) -> str:
         cargo += f'[source.site]\nregistry = "{site.crates_index}"\n'
     if cargo:
         parts += [_file("cargo.toml", cargo), *_shims(("cargo",), _CARGO)]
-    return "".join(parts)
+    # The shell has looked for the programs already, and remembers where they were.
+    return "".join((*parts, "hash -r\n"))
 
 
 def _end(key: str) -> str:

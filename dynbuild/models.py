@@ -6,9 +6,10 @@ keys; types are strict, so that ``NIXL_REF = 0.9`` is an error and not the text 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Args = dict[str, str]
 """Build arguments by name; the values are text, as in a Dockerfile."""
@@ -19,6 +20,25 @@ PASSED_THROUGH = frozenset(
     for name in (base, base.lower())
 ) | {"SOURCE_DATE_EPOCH", "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_INLINE_CACHE"}
 """Arguments that BuildKit knows without a declaration."""
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"(?:[^\s\"'\\$\x00-\x1f\x7f]|\$\{\w+\})*", text):
+        raise ValueError("it has a blank, a quote or another sign that ends a word of a Dockerfile")
+    return text
+
+
+def _word(text: str) -> str:
+    if re.search(r"[`;&|<>()]", _address(text)):
+        raise ValueError("it has a sign that a shell would take for its own")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""What templates write into an instruction as it is."""
+
+Word = Annotated[str, AfterValidator(_word)]
+"""What templates write into a step of the shell as it is."""
 
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 """A SHA-256 in hexadecimal, or empty where none is known."""
@@ -84,14 +104,14 @@ class Source(Model):
     """
 
     kind: Literal["git", "url", "apt", "context", "packages", "none"]
-    repo: str = ""
-    ref: str = ""
-    url: str = ""
+    repo: Address = ""
+    ref: Word = ""
+    url: Address = ""
     sha256: Sha256 = ""
-    package: str = ""
-    suite: str = ""
+    package: Word = ""
+    suite: Word = ""
     path: str = ""
-    packages: list[str] = Field(default_factory=list)
+    packages: list[Word] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _complete(self) -> Source:
@@ -124,13 +144,13 @@ class Tool(Model):
     """
 
     kind: Literal["image", "url", "apt", "pypi", "none"]
-    version: str = ""
-    image: str = ""
-    files: list[str] = Field(default_factory=list)
-    url: dict[str, str] = Field(default_factory=dict)
+    version: Word = ""
+    image: Address = ""
+    files: list[Word] = Field(default_factory=list)
+    url: dict[str, Address] = Field(default_factory=dict)
     sha256: dict[str, Sha256] = Field(default_factory=dict)
-    packages: list[str] = Field(default_factory=list)
-    pypi: str = ""
+    packages: list[Word] = Field(default_factory=list)
+    pypi: Word = ""
 
     @model_validator(mode="after")
     def _complete(self) -> Tool:
@@ -167,8 +187,8 @@ class Framework(Model):
     targets: list[str]
     cuda_default: str
     engine: Literal["stage", "vendor", "none"]
-    requirements: list[str]
-    dev_requirements: list[str]
+    requirements: list[Word]
+    dev_requirements: list[Word]
     dev_workspace: Literal["copied", "mounted"] = Field(
         description="whether dev images hold the source tree or wait for it to be mounted"
     )

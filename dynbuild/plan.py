@@ -187,6 +187,8 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
     images = [_image(config, choice, decided) for choice in _with_efa(config, asked)]
     for image in images:
         warnings += _check_downloads(config, image.recipe, values)
+    if cache and cache.read_only and cache.kind == "s3":
+        warnings += _unheeded_read_only(values)
     used = {arg for image in images for arg in image.build_args}
     warnings += _check_args(values, used)
     if values["USER_UID"].origin == Origin("machine", "the caller is root") and "USER_UID" in used:
@@ -420,6 +422,7 @@ def _values(
     if not values["DYNAMO_COMMIT_SHA"].value:
         values["DYNAMO_COMMIT_SHA"] = Setting(version.commit, version.commit_origin)
     _identity(config, values, machine)
+    _follow_base(values)
     for arg in SWITCHES:
         values[arg] = Setting(_switch(arg, values[arg]), values[arg].origin)
     for arg, setting in values.items():
@@ -461,6 +464,14 @@ def _identity(config: Settings, values: dict[str, Setting], machine: Machine) ->
             hint="give the uid of the person who will use the image",
         )
     values["USER_UID"] = Setting(IMAGE_UID, Origin("machine", "the caller is root"))
+
+
+def _follow_base(values: dict[str, Setting]) -> None:
+    """NVIDIA's PyTorch is the base of trtllm as well: given one of them, the other follows."""
+    for arg in stages.BASE:
+        base, pytorch = values[arg], values[f"PYTORCH_{arg}"]
+        if base.origin.layer != "catalog" and pytorch.origin.layer == "catalog":
+            values[f"PYTORCH_{arg}"] = Setting(base.value, Origin("derived", arg))
 
 
 def _switch(arg: str, setting: Setting) -> str:
@@ -538,11 +549,21 @@ def _compile_cache(config: Settings, values: dict[str, Setting]) -> CompileCache
     values["SCCACHE_ENDPOINT"] = Setting(cache.endpoint, own)
     ssl = "" if not cache.endpoint else "on" if cache.use_ssl else "off"
     values["SCCACHE_S3_USE_SSL"] = Setting(ssl, values["SCCACHE_S3_USE_SSL"].origin)
-    values["SCCACHE_S3_KEY_PREFIX"] = Setting(cache.prefix, values["SCCACHE_S3_KEY_PREFIX"].origin)
+    values["SCCACHE_PREFIX"] = Setting(cache.prefix, values["SCCACHE_PREFIX"].origin)
     if cache.read_only:
         read_only = config.origin("request", "sccache_read_only")
         values["SCCACHE_S3_RW_MODE"] = Setting("READ_ONLY", read_only)
     return cache
+
+
+def _unheeded_read_only(values: Mapping[str, Setting]) -> list[str]:
+    version = values["SCCACHE_VERSION"].value
+    if compile_cache.obeys_read_only(version):
+        return []
+    return [
+        f"sccache {version} knows no read-only S3 and writes what the key may: "
+        "use a key that may only read, or SCCACHE_VERSION 0.16 or newer"
+    ]
 
 
 def _build_cache(

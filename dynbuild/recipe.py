@@ -122,7 +122,7 @@ class Recipe:
             "SCCACHE_ENDPOINT",
             "SCCACHE_S3_USE_SSL",
         )
-        where += ("SCCACHE_S3_KEY_PREFIX", "SCCACHE_S3_RW_MODE")
+        where += ("SCCACHE_PREFIX", "SCCACHE_S3_RW_MODE")
         return {"s3": ("USE_SCCACHE", *where), "local": ("USE_SCCACHE",)}.get(
             self.compile_cache, ()
         )

@@ -44,7 +44,8 @@ def render(image: ImagePlan, templates: Path) -> str:
     """
     chain = stages.chain(image.recipe)
     _check_templates(chain, image, templates)
-    texts = [_stage(stage, image, _environment(templates, site=image.recipe.site)) for stage in chain]
+    environment = _environment(templates, site=image.recipe.site)
+    texts = [_stage(stage, image, environment) for stage in chain]
     parts = [_header(image, chain), _arguments(image), *texts]
     return "\n".join(_tidy(part) for part in parts)
 

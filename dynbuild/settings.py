@@ -237,10 +237,15 @@ def _read(path: Path, layer: str) -> Layer:
     }
 
 
-SCCACHE_VARIABLES = frozenset(
-    f"SCCACHE_{name}" for name in ("BUCKET", "REGION", "ENDPOINT", "S3_USE_SSL", "S3_KEY_PREFIX")
-)
-"""Variables of sccache's own, each the build argument of that name."""
+SCCACHE_VARIABLES = {
+    "SCCACHE_BUCKET": "SCCACHE_BUCKET",
+    "SCCACHE_REGION": "SCCACHE_REGION",
+    "SCCACHE_ENDPOINT": "SCCACHE_ENDPOINT",
+    "SCCACHE_S3_USE_SSL": "SCCACHE_S3_USE_SSL",
+    # BuildKit takes an argument with KEY in its name for a secret.
+    "SCCACHE_S3_KEY_PREFIX": "SCCACHE_PREFIX",
+}
+"""Variables of sccache's own, and the build argument that each sets."""
 
 _PATHS = frozenset(
     (
@@ -303,7 +308,8 @@ def _environment(env: Mapping[str, str], known: Mapping[str, frozenset[str]]) ->
         if name in SCCACHE_VARIABLES:
             if env[name]:
                 # The name with dynbuild's prefix is the more deliberate one.
-                result.setdefault(("args", name), Setting(env[name], origin))
+                own = SCCACHE_VARIABLES[name]
+                result.setdefault(("args", own), Setting(env[name], origin))
         elif name.startswith(ARG_PREFIX):
             arg = name.removeprefix(ARG_PREFIX)
             if arg not in known["args"]:

@@ -218,6 +218,9 @@ def _images(recipe: Recipe) -> Iterable[Stage]:
         yield Stage(f"local-dev{suffix}", "local-dev", user, (f"dev{suffix}",), f"dev{suffix}")
 
 
+_VLLM_WHEEL = ("PYTORCH_INDEX_URL", "VLLM_WHEEL_URL")
+
+
 def _framework(recipe: Recipe) -> Iterable[Stage]:
     """The inference engine, where it is installed and not part of the vendor's image."""
     if recipe.engine != "stage":
@@ -225,7 +228,8 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
     uv = _copied(recipe, "uv")
     if recipe.framework == "vllm":
         used: tuple[str, ...] = ("PYTHON_VERSION", "VLLM_REF", "VLLM_EXTRAS", "VLLM_OMNI_REF")
-        used += ("PYTORCH_INDEX_URL", "VLLM_WHEEL_URL")
+        # For CUDA 12 the package index has it, for what else there is the project itself.
+        used += ("PYTORCH_INDEX_URL",) if recipe.cuda_major == "12" else _VLLM_WHEEL
         if recipe.device == "cuda":
             used += ("CUDA_VERSION", "MAX_JOBS", "TORCH_CUDA_ARCH_LIST", "FLASHINFER_INDEX_URL")
             used += ("FLASHINF_REF", "DEEPGEMM_REF")

@@ -64,6 +64,7 @@ class Server:
     def client(self) -> Any:
         """A client that may do everything."""
         import boto3
+        from botocore.config import Config
 
         key, secret = self.keys["full"]
         return boto3.client(
@@ -72,6 +73,7 @@ class Server:
             aws_access_key_id=key,
             aws_secret_access_key=secret,
             region_name=REGION,
+            config=Config(retries={"total_max_attempts": 8}),
         )
 
 
@@ -134,7 +136,11 @@ def start(directory: Path) -> Server:
         pid = _spawn(place, ports, log)
         server = Server(pid, f"127.0.0.1:{ports[3]}", ports, keys)
         if _answers(server):
-            server.client().create_bucket(Bucket=BUCKET)
+            client = server.client()
+            client.create_bucket(Bucket=BUCKET)
+            # The first object makes the server allot room, which may fail once; boto3 repeats.
+            client.put_object(Bucket=BUCKET, Key="room", Body=b"x")
+            client.delete_object(Bucket=BUCKET, Key="room")
             return server
         stop(server)
         print(f"attempt {attempt}: the S3 server did not start")

@@ -90,8 +90,8 @@ def test_all_kinds_of_errors_of_the_cache_count():
     found["stats"]["cache_errors"]["counts"] = {"CUDA": 2}
     found["stats"] |= {"cache_read_errors": 3, "cache_timeouts": 4, "cache_write_errors": 5}
     stats = compile_cache.parse_stats(json.dumps(found))
-    assert (stats.errors, stats.write_errors) == (9, 5)
-    assert Language(name="CUDA", errors=2) in stats.languages
+    assert (stats.errors, stats.write_errors, stats.compile_failures) == (7, 5, 3)
+    assert Language(name="CUDA", failures=2) in stats.languages
 
 
 def test_statistics_add_up():
@@ -159,40 +159,21 @@ def test_a_server_that_fell_back_is_seen():
 # --- variables
 
 
-def test_the_variables_of_a_build_with_aws():
-    found = compile_cache.s3_cache(**AWS, prefix="/team/").environment("arm64")
-    assert {name: value for name, value in found.items() if "S3" in name or "BUCK" in name} == {
-        "SCCACHE_BUCKET": "cache",
-        "SCCACHE_S3_KEY_PREFIX": "team/arm64",
-    }
-    assert found["SCCACHE_REGION"] == "eu-central-1"
-
-
 @pytest.mark.parametrize(
-    ("endpoint", "use_ssl", "address", "word"),
+    ("endpoint", "use_ssl", "address"),
     [
-        ("s3.example.com", None, "https://s3.example.com", "on"),
-        ("127.0.0.1:8333", False, "http://127.0.0.1:8333", "off"),
-        ("http://s3.example.com:80/", None, "http://s3.example.com:80", "off"),
-        ("https://s3.example.com", False, "http://s3.example.com", "off"),
-        ("http://[::1]:1", None, "http://[::1]:1", "off"),
+        ("", None, ""),
+        ("s3.example.com", None, "https://s3.example.com"),
+        ("127.0.0.1:8333", False, "http://127.0.0.1:8333"),
+        ("http://s3.example.com:80/", None, "http://s3.example.com:80"),
+        ("https://s3.example.com", False, "http://s3.example.com"),
+        ("http://[::1]:1", None, "http://[::1]:1"),
     ],
 )
-def test_the_variables_of_a_build_with_another_server(endpoint, use_ssl, address, word):
+def test_the_address_of_a_server(endpoint, use_ssl, address):
     cache = compile_cache.s3_cache(**AWS, endpoint=endpoint, use_ssl=use_ssl)
-    found = cache.environment("amd64")
     assert cache.address == address
-    assert found["SCCACHE_ENDPOINT"] == address.partition("//")[2]
-    assert found["SCCACHE_S3_USE_SSL"] == word
-    assert found["SCCACHE_S3_KEY_PREFIX"] == "amd64"
-
-
-def test_the_variables_of_a_cache_that_is_only_read():
-    s3 = compile_cache.s3_cache(**AWS, read_only=True).environment("amd64")
-    local = CompileCache(kind="local", read_only=True).environment("amd64", directory="/c")
-    assert s3["SCCACHE_S3_RW_MODE"] == local["SCCACHE_LOCAL_RW_MODE"] == "READ_ONLY"
-    assert local["SCCACHE_DIR"] == "/c/amd64"
-    assert "SCCACHE_BUCKET" not in local
+    assert cache.endpoint == address.partition("//")[2]
 
 
 @pytest.mark.parametrize(
@@ -201,13 +182,6 @@ def test_the_variables_of_a_cache_that_is_only_read():
 )
 def test_which_versions_obey_that_a_cache_is_only_read(version, obeys):
     assert compile_cache.obeys_read_only(version) is obeys
-
-
-def test_a_server_that_idles_or_fails_stops_no_compile():
-    for cache in (compile_cache.s3_cache(**AWS), CompileCache(kind="local")):
-        found = cache.environment("amd64")
-        assert found["SCCACHE_IDLE_TIMEOUT"] == "0"
-        assert found["SCCACHE_IGNORE_SERVER_IO_ERROR"] == "1"
 
 
 @pytest.mark.parametrize(

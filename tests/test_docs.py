@@ -138,7 +138,10 @@ def tree(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     path = home / "dynamo"
     shutil.copytree(WORKSPACE, path, ignore=shutil.ignore_patterns(".dynbuild", "target"))
-    shutil.copytree(ROOT / "examples" / "demo", path / "examples" / "demo", dirs_exist_ok=True)
+    for example in ("demo", "airgap"):
+        shutil.copytree(
+            ROOT / "examples" / example, path / "examples" / example, dirs_exist_ok=True
+        )
     (path / "examples" / "workspace").symlink_to("..")
     (home / "ucx").mkdir()
     for block in OVERLAYS:

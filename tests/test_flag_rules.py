@@ -486,7 +486,8 @@ TRTLLM = [
     ),
     # One intent only.
     Row(
-        line=f"{TRT} --tensorrtllm-pip-wheel-dir @wheel --tensorrtllm-pip-wheel tensorrt-llm==1.2.0",
+        line=f"{TRT} --tensorrtllm-pip-wheel-dir @wheel "
+        "--tensorrtllm-pip-wheel tensorrt-llm==1.2.0",
         refused="--tensorrtllm-pip-wheel-dir and --tensorrtllm-pip-wheel exclude each other",
     ),
     Row(
@@ -698,10 +699,10 @@ def plan(row, places, *more):
     # Nothing of this machine's own configuration takes part.
     env = {"PIP_CONFIG_FILE": "/dev/null", **row.env}
     with (
-        mock.patch("os.getuid", lambda: row.caller[0]),
-        mock.patch("os.getgid", lambda: row.caller[1]),
+        mock.patch("os.getuid", return_value=row.caller[0]),
+        mock.patch("os.getgid", return_value=row.caller[1]),
     ):
-        return call("plan", *words, *more, "--context", places["@tree"], env=env)
+        return call("plan", "--context", places["@tree"], *more, *words, env=env)
 
 
 def _filled(text, places):
@@ -750,9 +751,10 @@ def test_a_command_line(row, places):
     if row.version is not None:
         assert found["version"]["tag"] == row.version
     if row.warnings is not None:
-        assert len(found["warnings"]) == len(row.warnings), found["warnings"]
-        for part, text in zip(row.warnings, found["warnings"], strict=True):
-            assert part in text
+        # What the catalog has no checksum of is said of every build.
+        said = [text for text in found["warnings"] if "without a checksum" not in text]
+        assert len(said) == len(row.warnings), said
+        assert all(part in text for part, text in zip(row.warnings, said, strict=True))
     keys = ("tags", "output", "platforms", "cache_from", "cache_to", "no_cache", "stage")
     for key in keys:
         if getattr(row, key) is not None:
@@ -996,7 +998,8 @@ def test_no_file_is_shipped_twice(framework):
     runtime = stage_of(text_of(framework=framework, target="runtime", args=args), "runtime")
     copies = [line for line in runtime.split("\n") if line.startswith("COPY --from")]
     assert len(copies) == len(set(copies))
-    assert runtime.count("nvda_nixl/ ") == 2  # from, to
+    assert runtime.count("COPY --from=wheel_builder /opt/nvidia/nvda_nixl/ ") == 1
+    assert "COPY --from=nixl" not in runtime
     assert "/opt/dynamo/target/" not in runtime
     assert runtime.count("COPY --from=pytorch_base /opt/hpcx") <= 1
 

@@ -57,16 +57,18 @@ def remote_lines(places: Iterable[Place]) -> Iterator[str]:
         if index:
             yield ""
         yield console.style(image or "before the build", "bold", sys.stdout)
-        rows, stage = [], ""
-        for place in found:
-            title = place.stage if place.stage != stage else ""
-            stage = place.stage
-            covered = _short(place.covered_by) or "NOT COVERED"
-            rows.append((title, place.kind, place.address, covered))
-        lines = console.table(("stage", "kind", "address", "covered by"), rows)
-        for row, line in enumerate(lines):
-            bare = row >= 2 and not found[row - 2].covered_by
-            yield console.style(line, "red", sys.stdout) if bare else line
+        rows = [
+            (f"  {place.kind}", place.address, _short(place.covered_by) or "NOT COVERED")
+            for place in found
+        ]
+        head, rule, *lines = console.table(("  kind", "address", "covered by"), rows)
+        yield from (head, rule)
+        stage = None
+        for place, line in zip(found, lines, strict=True):
+            if place.stage != stage:
+                stage = place.stage
+                yield stage or "the request"
+            yield line if place.covered_by else console.style(line, "red", sys.stdout)
 
 
 def _field(title: str, value: str) -> str:

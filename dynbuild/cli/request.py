@@ -243,7 +243,7 @@ FLAGS = (
     ),
     _text(
         "--sccache-prefix",
-        ("args", "SCCACHE_S3_KEY_PREFIX"),
+        ("args", "SCCACHE_PREFIX"),
         "Where in the bucket; the architecture follows.",
         CACHE,
         "TEXT",

@@ -98,13 +98,15 @@ def test_source_of_ffmpeg_goes_along(inside):
 
 
 def test_switch_reached_the_wheel(inside):
-    assert "media-ffmpeg" in inside(
-        "python -c 'import dynamo.runtime as r; print(*r.features())'"
-    ).split()
+    assert (
+        "media-ffmpeg"
+        in inside("python -c 'import dynamo.runtime as r; print(*r.features())'").split()
+    )
 
 
 DUPLICATES = """\
-import collections, hashlib, json, os
+import collections, glob, hashlib, json, os
+packaged = {line.rstrip() for f in glob.glob('/var/lib/dpkg/info/*.list') for line in open(f)}
 found, seen = collections.defaultdict(list), set()
 for folder, folders, files in os.walk('/'):
     folders[:] = [f for f in folders if os.path.join(folder, f) not in ('/proc', '/sys', '/dev')]
@@ -114,11 +116,13 @@ for folder, folders, files in os.walk('/'):
         if regular and state.st_size > 65536 and (state.st_dev, state.st_ino) not in seen:
             seen.add((state.st_dev, state.st_ino))
             found[hashlib.md5(open(path, 'rb').read()).hexdigest()].append(path)
-print(json.dumps([len(seen), [paths for paths in found.values() if len(paths) > 1]]))
+twice = [paths for paths in found.values() if len(paths) > 1 and not packaged.issuperset(paths)]
+print(json.dumps([len(seen), twice]))
 """
 
 
 def test_no_file_is_shipped_twice(inside):
+    """The distribution's packages may, among themselves; hard links are one file."""
     looked_at, twice = json.loads(inside(f'python -c "{DUPLICATES}"', "--user", "0:0"))
     assert looked_at > 100
     assert twice == []

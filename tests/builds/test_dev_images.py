@@ -102,7 +102,9 @@ def test_what_the_tree_requires_is_installed_with_test_tools_and_linters(root):
 def test_edit_in_the_tree_is_seen_without_an_install(root):
     module = "/workspace/components/src/dynamo/hello/edited.py"
     root(f"echo \"WORD = 'seen'\" > {module}")
-    line = "cd / && python -c 'from dynamo.hello import edited; print(edited.__file__, edited.WORD)'"
+    line = (
+        "cd / && python -c 'from dynamo.hello import edited; print(edited.__file__, edited.WORD)'"
+    )
     assert root(line).split() == [module, "seen"]
     root("echo 'ITEM = 7' > /workspace/benchmarks/hello_bench/edited.py")
     assert root("cd / && python -c 'from hello_bench import edited; print(edited.ITEM)'") == "7"
@@ -244,7 +246,10 @@ def test_user_of_the_base_with_that_uid_keeps_its_name_and_gets_a_free_uid(mine,
     others = {"www-data": "33", "backup": "34"}
     others.pop(person.taken, None)
     assert {name: mine(f"id -u {name}") for name in others} == others
-    assert mine("getent group www-data staff | cut -d: -f1,3").split() == ["www-data:33", "staff:50"]
+    assert mine("getent group www-data staff | cut -d: -f1,3").split() == [
+        "www-data:33",
+        "staff:50",
+    ]
 
 
 def test_sudo_asks_for_nothing(mine):

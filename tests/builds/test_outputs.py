@@ -4,65 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import time
-import urllib.request
 import uuid
-
-import pytest
 
 from dynbuild import proc
 from tests.conftest import DEMO, ROOT
 
-REGISTRY_DOCKERFILE = """\
-FROM {base}
-RUN apt-get update && apt-get install -y --no-install-recommends docker-registry
-RUN printf '%s\\n' 'version: 0.1' 'storage: {{filesystem: {{rootdirectory: /var/lib/registry}}}}' \\
-    'http: {{addr: "127.0.0.1:{port}"}}' > /registry.yml
-CMD ["docker-registry", "serve", "/registry.yml"]
-"""
 
-
-@pytest.fixture(scope="module")
-def registry(engine, docker, base_image, tmp_path_factory):
-    """A registry on loopback, the distribution's own; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("registry")
-    (folder / "Dockerfile").write_text(REGISTRY_DOCKERFILE.format(base=base_image, port=port))
-    image = f"dynbuild-test/registry:{port}"
-    network = ("--network", "host") if engine.network == "host" else ()
-    docker("build", "--quiet", "--tag", image, *network, str(folder))
-    name = f"dynbuild-test-registry-{port}"
-    docker("run", "--detach", "--rm", "--network", "host", "--name", name, image)
-    try:
-        for _ in range(100):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2):
-                    break
-            except OSError:
-                docker("inspect", name)
-                time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        docker("rm", "--force", name)
-        docker("image", "rm", "--force", image)
-
-
-def _get(registry, path):
-    accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
-    request = urllib.request.Request(f"http://{registry}/v2/{path}", headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer), answer.headers["Docker-Content-Digest"]
-
-
-def test_push_puts_both_tags_into_the_registry(build, registry):
+def test_push_puts_both_tags_into_the_registry(build, registry, from_registry):
     report = build("--context", str(DEMO), "--repository", f"{registry}/team/dynamo", "--push")
     (image,) = report["images"]
     for tag in image["tags"]:
         repository, _, name = tag.removeprefix(f"{registry}/").partition(":")
-        index, digest = _get(registry, f"{repository}/manifests/{name}")
+        index, digest = from_registry(f"{repository}/manifests/{name}")
         assert digest == image["digest"]
         platforms = [m["platform"]["architecture"] for m in index["manifests"]]
         assert "amd64" in platforms

@@ -114,12 +114,16 @@ def test_what_is_in_the_way_is_gone(inside):
 
 def test_user_and_permissions(built, docker):
     assert built["images"]
-    said = docker("run", "--rm", "--network", "none", IMAGE, "bash", "-c", "whoami; id -u; id -g; pwd; umask")
+    said = docker(
+        "run", "--rm", "--network", "none", IMAGE, "bash", "-c", "whoami; id -u; id -g; pwd; umask"
+    )
     assert said.split() == ["dynamo", "1000", "0", "/workspace", "0002"]
 
 
 def test_user_adds_a_package_to_the_venv(inside):
-    inside("python -m pip install --no-index --no-deps --force-reinstall /opt/dynamo/wheelhouse/kvbm*.whl")
+    inside(
+        "python -m pip install --no-index --no-deps --force-reinstall /opt/dynamo/wheelhouse/kvbm*.whl"
+    )
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,9 @@ FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
 # ==== uv_tool =========================================================================
 # A program that its project publishes on the Python package index.
 FROM base AS uv_tool
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -51,8 +52,9 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 FROM base AS dynamo_base
 USER root
 WORKDIR /opt/dynamo
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -72,8 +74,9 @@ ENV PATH=/usr/local/bin/etcd/:${PATH}
 FROM base AS build_tools
 USER root
 WORKDIR /workspace
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -99,20 +102,22 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
 # one the base image is configured with. A tarball that Debian repacked holds upstream's
 # own debian/ folder, which its configure script asks for, under another name.
 FROM base AS ucx_fetch
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         xz-utils
 
 WORKDIR /fetch
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     set -eu; \
-    sources="$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | sed -n 's/^deb /deb-src /p')"; \
+    sources="$(sed -n 's/^deb /deb-src /p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true)"; \
     if [ -z "$sources" ]; then \
-        sources="$(cat /etc/apt/sources.list.d/*.sources \
-            | sed -n 's/^URIs: *\([^ ]*\).*/deb-src [signed-by=\/usr\/share\/keyrings\/debian-archive-keyring.gpg] \1 suite main/p')"; \
+        sources="$(sed -n 's/^URIs: *\([^ ]*\).*/deb-src [signed-by=\/usr\/share\/keyrings\/debian-archive-keyring.gpg] \1 suite main/p' \
+            /etc/apt/sources.list.d/*.sources)"; \
     fi; \
     sources="$(printf '%s\n' "$sources" | grep -v -e security -e updates | head -n 1 \
         | sed -E 's/^(deb-src (\[[^]]*\] )?[^ ]+) [^ ]+/\1 bookworm/')"; \
@@ -132,10 +137,10 @@ COPY --from=ucx_fetch /tree/ /
 FROM build_tools AS ucx
 ARG BUILD_JOBS
 WORKDIR /build
+
 # The source is mounted, not copied: what autogen and make leave there is thrown away.
 # The distribution's compiler may be newer than this UCX: its new warnings are no errors,
 # and <cstdint> no longer comes with other headers.
-
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
@@ -150,8 +155,9 @@ RUN --mount=type=bind,from=ucx_src,target=/source,rw \
 # ==== dynamo_wheels ===================================================================
 # The published wheels of Dynamo itself; what they depend on is installed with them later.
 FROM base AS dynamo_wheels
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -164,10 +170,10 @@ ARG ENABLE_KVBM
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
-    python3 -m pip download --no-cache-dir --no-deps --only-binary :all: \
+    if [ "${ENABLE_KVBM}" = true ]; then set -- "kvbm==${DYNAMO_VERSION}"; fi \
+    && python3 -m pip download --no-cache-dir --no-deps --only-binary :all: \
         --python-version "${PYTHON_VERSION}" --dest /opt/dynamo/dist \
-        "ai-dynamo==${DYNAMO_VERSION}" "ai-dynamo-runtime==${DYNAMO_VERSION}" \
-        $(if [ "${ENABLE_KVBM}" = true ]; then echo "kvbm==${DYNAMO_VERSION}"; fi)
+        "ai-dynamo==${DYNAMO_VERSION}" "ai-dynamo-runtime==${DYNAMO_VERSION}" "$@"
 
 # ==== wheel_builder ===================================================================
 # Everything that was built, in one place. The parts are built side by side; this stage only
@@ -184,8 +190,9 @@ FROM dynamo_base AS runtime
 ARG PYTHON_VERSION
 USER root
 WORKDIR /opt/dynamo
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+ARG TARGETARCH
+RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -213,10 +220,13 @@ COPY --from=wheel_builder /usr/local/ucx/ /usr/local/ucx/
 RUN printf '%s\n' /usr/local/ucx/lib /usr/local/ucx/lib/ucx > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
 # A login shell starts from the distribution's PATH.
-RUN printf 'PATH="%s:$PATH"\n' /usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd > /etc/profile.d/10-dynamo.sh
-RUN mkdir -p /opt/dynamo && printf '%s\n' '#!/bin/sh' '# Files of the group stay writable for the group.' 'umask 002' 'exec "$@"' \
-        > /opt/dynamo/entrypoint.sh \
-    && chmod 755 /opt/dynamo/entrypoint.sh
+RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
+#!/bin/sh
+# Files of the group stay writable for the group.
+umask 002
+exec "$@"
+EOF
 
 USER dynamo
 ENV HOME=/home/dynamo \
@@ -232,14 +242,16 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
-    && one() { ls $1 2>/dev/null | head -n 1 | grep . || { echo "no wheel $1 was built" >&2; return 1; }; } \
-    && wheelhouse=/opt/dynamo/wheelhouse \
-    && wheels="$(one "$wheelhouse/ai_dynamo_runtime*.whl") $(one "$wheelhouse/ai_dynamo-*any.whl")" \
+    && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
+        || { echo "no wheel $1 was built" >&2; return 1; }; } \
+    && runtime="$(one 'ai_dynamo_runtime*.whl')" \
+    && dynamo="$(one 'ai_dynamo-*any.whl')" \
+    && set -- "$runtime" "$dynamo" \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
-        wheels="$wheels $(one "$wheelhouse/gpu_memory_service*.whl")"; fi \
-    && if [ "${ENABLE_KVBM}" = true ]; then wheels="$wheels $(one "$wheelhouse/kvbm*.whl")"; fi \
+        gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
+    && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
     && uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv \
-    && uv pip install $wheels
+    && uv pip install "$@"
 
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
 CMD ["/bin/bash"]

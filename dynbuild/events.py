@@ -90,8 +90,7 @@ class Step:
 
         BuildKit's own work is none, nor is FROM: looking at an image is never cached.
         """
-        internal = self.name.startswith("[internal]")
-        return bool(re.match(r"\[.*?\] (?!FROM )", self.name)) and not internal
+        return bool(re.match(r"\[.*?\] (?!FROM )", self.name)) and not is_internal(self.name)
 
     @property
     def is_run(self) -> bool:
@@ -198,6 +197,11 @@ class Solve:
             "cached": len(done) - len(ran),
             "run_instructions": sum(step.is_run for step in ran),
         }
+
+
+def is_internal(name: str) -> bool:
+    """Whether the step *name* is BuildKit's own work; of several images, each has such steps."""
+    return re.match(r"\[(\S+ )?internal\] |(?!\[)", name) is not None
 
 
 def title(name: str) -> str:

@@ -432,6 +432,13 @@ def _values(
                 f"the value of {arg} has a line break or a control character",
                 origin=str(setting.origin),
             )
+        composed = unicodedata.normalize("NFC", setting.value)
+        if setting.value != composed.removeprefix("\ufeff"):
+            raise RequestError(
+                f"the value of {arg} has characters that docker buildx bake would change",
+                origin=str(setting.origin),
+                hint="write it in Unicode's composed form (NFC), without a byte order mark",
+            )
     return values
 
 

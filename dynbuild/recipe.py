@@ -108,10 +108,12 @@ class Recipe:
 
     @property
     def toolchain(self) -> str:
-        """The richest stage of compilers that this image needs."""
+        """The richest stage of compilers that this image needs, if it needs any."""
         if self.from_source:
             return "rust_tools"
-        return "python_tools" if self.has("nixl") else "build_tools"
+        if self.has("nixl"):
+            return "python_tools"
+        return "build_tools" if self.components else "base"
 
     @property
     def compile_cache_args(self) -> tuple[str, ...]:

@@ -35,3 +35,20 @@ def test_ownership_and_modes_are_never_changed_recursively(path):
 )  # fmt: skip
 def test_the_rule_above_finds_what_it_is_for(line):
     assert len(list(_recursive(f"FROM base\n{line}\n"))) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if re.match(r"sglang-(?!.*-aws-)", path.stem)],
+    ids=lambda path: path.stem,
+)
+def test_vendor_s_engine_bounds_all_that_is_installed_beside_it(path):
+    """It is outside of the venv, where uv does not look: uv would install its PyTorch anew."""
+    text = path.read_text()
+    assert "python3 -m venv --system-site-packages" in text
+    installs = re.findall(r"(?:uv|python -m) pip install\b[^\n&;]*", text)
+    assert len(installs) >= 3
+    for command in installs:
+        # What uv may install needs nothing that an engine has.
+        tools = re.fullmatch(r'uv pip install (?:"[a-z0-9]+(?:\[\w+\])?==\S+" ?\\?)+', command.strip())
+        assert tools or "-c /opt/dynamo/engine.txt" in command, command

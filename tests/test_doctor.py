@@ -223,6 +223,8 @@ def test_platforms(host, tmp_path, said, status, value):
     docker = program(tmp_path / "bin", "docker", f'echo "{said}"')
     found = check(host(engine=dataclasses.replace(ENGINE, docker=str(docker))), "platforms")
     assert (found.status, found.value) == (status, value)
+    missing = value.partition("emulator for linux/")[2]
+    assert found.remedy.endswith(f"dynbuild engine emulate {missing}" if missing else "")
 
 
 def test_limits(host, monkeypatch):

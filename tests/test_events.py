@@ -122,6 +122,8 @@ def test_the_last_lines_are_kept_for_the_report():
         ("[linux/amd64 ucx 3/3] RUN make", True, True),
         ("[base 1/1] FROM docker.io/library/debian", False, False),
         ("[internal] load build definition", False, False),
+        ("[none-runtime-cpu internal] load build definition", False, False),
+        ("[none-runtime-aws-cpu runtime-aws 1/1] RUN ./install", True, True),
         ("[runtime 2/9] COPY --from=wheel_builder / /", True, False),
         ("exporting to image", False, False),
     ],

@@ -103,7 +103,6 @@ def test_what_is_no_checksum(text):
         (("tools", "any"), tuple(Tool.model_fields)),
         (("sources", "any"), tuple(Source.model_fields)),
         (("frameworks", "any", "devices", "any"), ("platforms", "cuda", "args")),
-        (("frameworks", "any", "devices", "any"), ("platforms", "cuda", "args")),
         (("args",), None),
         (("contexts",), None),
         (("surprise",), ()),

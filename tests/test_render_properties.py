@@ -8,6 +8,7 @@ import functools
 import inspect
 import re
 import subprocess
+import unicodedata
 
 import pytest
 from hypothesis import example, given
@@ -256,13 +257,15 @@ HOSTILE = (
     "😀",
     "\u00a0",
     "\u200b",
-    "\ufeff",
-    "e\u0301",
+    "a\ufeffb",
+    "\ue000",
     "x" * 300,
 )
 VALUE = st.one_of(
     st.sampled_from(HOSTILE),
-    st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=20),
+    st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=20).map(
+        lambda text: unicodedata.normalize("NFC", text).lstrip("\ufeff")
+    ),
     st.lists(st.sampled_from(HOSTILE), max_size=3).map("".join),
 )
 
@@ -415,6 +418,9 @@ def test_a_hostile_value_in_every_argument(text):
     assert shape(render(image, TEMPLATES)) == wanted
 
 
+CHANGED = ("\ufeff", "\ufeffa", "e\u0301", "\u212b", "\u1100\u1161")
+"""Bake composes characters and drops a byte order mark (see tests/builds/test_values.py)."""
+
 LINE_BREAKS = ("\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\0", "\\\n")
 
 
@@ -422,6 +428,12 @@ LINE_BREAKS = ("\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029
 def test_no_value_may_end_its_line(end):
     with pytest.raises(RequestError, match="NIXL_REF has a line break or a control character"):
         make_plan(framework="none", target="runtime", args={"NIXL_REF": f"1{end}RUN touch /x"})
+
+
+@pytest.mark.parametrize("text", CHANGED, ids=ascii)
+def test_a_value_that_bake_would_change_is_refused(text):
+    with pytest.raises(RequestError, match="NIXL_REF has characters that docker buildx bake"):
+        make_plan(framework="none", target="runtime", args={"NIXL_REF": text})
 
 
 @pytest.mark.parametrize("name", sorted(CATALOG["args"]))

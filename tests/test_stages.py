@@ -140,7 +140,8 @@ def test_every_template_is_used_by_a_stage():
             image = make_image(**cell, args=args, dynamo_wheels=wheels)
             used |= {stage.template for stage in stages.chain(image.recipe)}
     wheel = {"HAS_TRTLLM_CONTEXT": "1"}
-    for more in ({"make_efa": True}, {"args": wheel}):
+    site = {"env": {"DYNBUILD_MESON_PACKAGES": "/x"}, "use_sccache": "local"}
+    for more in ({"make_efa": True}, {"args": wheel}, site):
         made = make_plan(framework="trtllm", target="runtime", **more)
         for image in made.images:
             used |= {stage.template for stage in stages.chain(image.recipe)}

@@ -164,11 +164,11 @@ def base(
 ) -> None:
     """Make a small Debian base image from this machine's mirror, and print its name.
 
-    It goes to whichever engine dynbuild uses, the system's or the private one.  For an
-    architecture that the machine cannot run, an emulator is registered: see emulate.
+    It goes to whichever engine dynbuild uses, the system's or the private one.
 
-    Examples: dynbuild engine base --suite trixie;
-    dynbuild engine base --arch amd64 --arch arm64
+    For an architecture that the machine cannot run, an emulator is registered: see emulate.
+
+    Examples: dynbuild engine base --suite trixie; dynbuild engine base --arch amd64 --arch arm64
     """
     from dynbuild.engine import find
     from dynbuild.engine.base import make_base, make_joined_base

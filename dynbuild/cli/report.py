@@ -10,7 +10,7 @@ from typing import Any
 
 from dynbuild.cli import console
 from dynbuild.drive import Outcome
-from dynbuild.events import Event, LogLine, Message, StepEnded, StepStarted, Warned, title
+from dynbuild.events import Event, LogLine, Message, StepEnded, StepStarted, Warned, is_internal, title
 
 _HEARTBEAT_SECONDS = 30.0
 _BEAT_SECONDS = 5.0
@@ -89,8 +89,7 @@ def _end(seconds: float, *, cached: bool, error: str) -> str:
 
 
 def _worth_showing(name: str, seconds: float) -> bool:
-    internal = not name.startswith("[") or name.startswith("[internal]")
-    return not internal or seconds > 1 or console.verbosity() >= 2
+    return not is_internal(name) or seconds > 1 or console.verbosity() >= 2
 
 
 def _stage(name: str) -> str:

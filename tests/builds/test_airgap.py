@@ -1,31 +1,45 @@
 """A site with mirrors of its own: the steps of a real build use them, the image shows none.
 
-The mirror is a forwarder on loopback in front of the one that the machine itself uses.
+The mirror is a forwarder on loopback in front of the one that the machine itself uses; the
+registry of crates and the archives of Meson's subprojects are made here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import http.server
+import io
+import json
 import os
+import shutil
+import tarfile
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
+import zipfile
 
 import pytest
 
 from dynbuild.engine import packages
-from tests.conftest import DEMO
+from tests.conftest import DEMO, WORKSPACE
 
 SITE = ("--network", "host", "--no-tag-latest", "--context", str(DEMO))
 TARGET = ("--target", "dynamo_base", "--tag", "dynbuild/tests:airgap")
 
 
 class _Forwarder(http.server.BaseHTTPRequestHandler):
-    """``/apt/PATH`` is PATH of whichever host the machine's apt has it from."""
+    """``/apt/PATH`` is PATH of whichever host the machine's apt has it from.
+
+    Else what is in ``files``.
+    """
 
     def do_GET(self):
         self.server.asked.append((self.path, self.headers.get("Authorization")))
+        if self.path in self.server.files:
+            self._answer(self.server.files[self.path])
+            return
         path = self.path.removeprefix("/apt")
         host = next((host for top, host in self.server.hosts.items() if path.startswith(top)), "")
         try:
@@ -34,6 +48,9 @@ class _Forwarder(http.server.BaseHTTPRequestHandler):
         except (urllib.error.URLError, ValueError) as error:
             self.send_error(getattr(error, "code", 502))
             return
+        self._answer(body)
+
+    def _answer(self, body):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -47,7 +64,7 @@ class _Forwarder(http.server.BaseHTTPRequestHandler):
 def mirror():
     """The forwarder."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Forwarder) as server:
-        server.asked, server.hosts = [], {}
+        server.asked, server.hosts, server.files = [], {}, {}
         for source in packages.sources(os.environ):
             parts = urllib.parse.urlsplit(source.uri)
             server.hosts.setdefault(f"{parts.path}/", f"{parts.scheme}://{parts.netloc}")
@@ -83,14 +100,12 @@ def test_apt_uses_the_mirror_and_the_image_shows_nothing_of_it(
     assert {login for _, login in mirror.asked} == {"Basic YWRhOmh1bnRlcjI="}
 
     log = (DEMO / ".dynbuild/builds/latest/log").read_text()
-    fetched = {line.split()[-1] for line in log.splitlines() if "InRelease" in line}
-    assert fetched
     gets = [line for line in log.splitlines() if " Get:" in line or " Hit:" in line]
     assert gets
     assert all(address in line for line in gets)
     assert "hunter2" not in log
 
-    lists = "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null; ls -A /run"
+    lists = "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null; ls -d /run/s* || true"
     image = "dynbuild/tests:airgap"
     inside = docker("run", "--rm", "--network", "none", image, "sh", "-c", lists)
     assert inside == docker("run", "--rm", "--network", "none", base_image, "sh", "-c", lists)
@@ -108,3 +123,140 @@ def test_apt_uses_the_mirror_and_the_image_shows_nothing_of_it(
     # Another address is no other step: nothing listens there, and nothing is asked.
     again = build(*site('[site]\napt_mirror = "http://127.0.0.1:1/apt"\n'), *SITE, *TARGET)
     assert again["steps"]["run"] == 0, again["steps"]
+
+
+def _tarball(files):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return data.getvalue()
+
+
+LOCKED = """
+[[package]]
+name = "tiny"
+version = "1.0.0"
+source = "registry+https://github.com/rust-lang/crates.io-index"
+checksum = "{}"
+"""
+
+
+def _source_tree(path, mirror):
+    """The example tree with a dependency that only the site's registry has."""
+    shutil.copytree(WORKSPACE, path, ignore=shutil.ignore_patterns(".dynbuild", "target"))
+    (path / ".cargo" / "config.toml").unlink()
+    crate = _tarball(
+        {
+            "tiny-1.0.0/Cargo.toml": '[package]\nname = "tiny"\nversion = "1.0.0"\n',
+            "tiny-1.0.0/src/lib.rs": 'pub fn word() -> &\'static str { "tiny" }\n',
+        }
+    )
+    digest = hashlib.sha256(crate).hexdigest()
+    entry = {"name": "tiny", "vers": "1.0.0", "deps": [], "cksum": digest}
+    entry |= {"features": {}, "yanked": False}
+    address = f"http://127.0.0.1:{mirror.server_port}"
+    mirror.files |= {
+        "/index/config.json": json.dumps({"dl": f"{address}/crates"}).encode(),
+        "/index/ti/ny/tiny": json.dumps(entry).encode(),
+        "/crates/tiny/1.0.0/download": crate,
+    }
+    manifest = path / "lib" / "runtime" / "Cargo.toml"
+    manifest.write_text(f'{manifest.read_text()}\n[dependencies]\ntiny = "1.0.0"\n')
+    source = path / "lib" / "runtime" / "src" / "lib.rs"
+    source.write_text(f"{source.read_text()}\n// {uuid.uuid4()}\npub use tiny::word;\n")
+    lock = path / "Cargo.lock"
+    own = 'name = "dynamo-runtime"\nversion = "0.9.0"\n'
+    assert own in lock.read_text()
+    text = lock.read_text().replace(own, f'{own}dependencies = [\n "tiny",\n]\n')
+    lock.write_text(text + LOCKED.format(digest))
+
+
+BUILD = """\
+project('nixl', version: '0.9.0')
+value = subproject('tiny').get_variable('value')
+assert(value == 'patched')
+import('python').find_installation(pure: true).install_sources('nixl.py')
+subdir('src/bindings/python/nixl-meta')
+"""
+PROJECT = """\
+[build-system]
+requires = ["meson-python"]
+build-backend = "mesonpy"
+
+[project]
+name = "nixl-cpu"
+version = "0.9.0"
+"""
+WRAP = """\
+[wrap-file]
+directory = tiny-1.0
+source_url = https://files.example.com/tiny-1.0.tar.gz
+source_filename = tiny-1.0.tar.gz
+source_hash = {source}
+patch_url = https://wraps.example.com/tiny_1.0-1/get_patch
+patch_filename = tiny_1.0-1_patch.zip
+patch_hash = {patch}
+"""
+
+
+def _nixl(tree, archives):
+    """A stand-in for NIXL whose subproject comes as an archive with a patch."""
+    source = _tarball({"tiny-1.0/meson.build": "project('tiny')\nvalue = 'plain'\n"})
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as patch:
+        patch.writestr("tiny-1.0/meson.build", "project('tiny')\nvalue = 'patched'\n")
+    archives.mkdir()
+    (archives / "tiny-1.0.tar.gz").write_bytes(source)
+    (archives / "tiny_1.0-1_patch.zip").write_bytes(data.getvalue())
+    sums = {
+        "source": hashlib.sha256(source).hexdigest(),
+        "patch": hashlib.sha256(data.getvalue()).hexdigest(),
+    }
+    for name, text in {
+        "meson.build": BUILD,
+        "meson_options.txt": "option('disable_gds_backend', type: 'boolean', value: false)\n",
+        "pyproject.toml": PROJECT,
+        "nixl.py": f"# {uuid.uuid4()}\n",
+        "src/bindings/python/nixl-meta/meson.build": "",
+        "subprojects/tiny.wrap": WRAP.format(**sums),
+    }.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+SITE_TOML = """\
+[site]
+apt_mirror = "http://127.0.0.1:{port}/apt"
+crates_index = "sparse+http://127.0.0.1:{port}/index/"
+meson_packages = "archives"
+[sources.ucx]
+kind = "none"
+[sources.nixl]
+kind = "context"
+path = "nixl"
+"""
+
+
+def test_crates_and_meson_subprojects_come_from_the_site(build, dynbuild, mirror, site, tmp_path):
+    tree = tmp_path / "tree"
+    _source_tree(tree, mirror)
+    _nixl(tmp_path / "nixl", tmp_path / "archives")
+    config = site(SITE_TOML.format(port=mirror.server_port))
+    words = (
+        *config, "--context", str(tree), "--target", "wheel_builder", "--dynamo-wheels", "source",
+        "--network", "host", "--no-load",
+    )  # fmt: skip
+    build(*words)
+    asked = [path for path, _ in mirror.asked]
+    assert "/index/ti/ny/tiny" in asked
+    assert "/crates/tiny/1.0.0/download" in asked
+
+    # An archive that is not there is an error of Meson's, not a download.
+    (tmp_path / "archives" / "tiny_1.0-1_patch.zip").unlink()
+    done = dynbuild("build", "--config", str(DEMO / "dynbuild.toml"), *words)
+    assert done.returncode == 1
+    assert "downloading is disabled" in done.stderr

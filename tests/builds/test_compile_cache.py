@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -108,19 +109,16 @@ def test_a_summary_for_people(server, tree, dynbuild):
 
 
 def test_a_cache_on_this_engine_needs_no_s3(tree, build):
-    """Every build begins with an empty tree below a new name, so the steps are run."""
-    mark = tree / "components" / "src" / "dynamo" / "hello" / "mark.py"
-    mark.write_text(f'MARK = "{secrets.token_hex(8)}"\n')
+    """A new number of jobs makes the step new; --no-cache would empty the cache mount."""
     words = (
-        "--context", str(tree), "--dynamo-wheels", "source", "--source", f"ucx={STUB}",
+        "--context", str(tree), "--dynamo-wheels", "index", "--source", f"ucx={STUB}",
         "--repository", "dynbuild-test/cache", "--use-sccache=local",
-        "--target", "wheel_builder", "--no-load", "--no-cache",
+        "--target", "wheel_builder", "--no-load",
     )  # fmt: skip
-    build(*words)
-    again = build(*words)
+    build(*words, "--build-arg", f"BUILD_JOBS={100 + secrets.randbelow(10**6)}")
+    again = build(*words, "--build-arg", f"BUILD_JOBS={100 + secrets.randbelow(10**6)}")
     assert again["compile_cache"]["kind"] == "local"
     assert again["compile_cache"]["stages"]["ucx"]["hits"] == 40
-    assert again["compile_cache"]["total"]["hit_rate"] >= 0.99
     assert again["warnings"] == []
 
 
@@ -165,8 +163,9 @@ def test_an_optional_cache_that_cannot_be_used_is_told_of_at_both_ends(server, t
     assert any("building none-dynamo_base-cpu" in line for line in lines[told[0] : told[1]])
 
 
-def test_s3_that_goes_away_in_the_middle_fails_no_build(tmp_path, tree, dynbuild):
+def test_s3_that_goes_away_in_the_middle_fails_no_build(tmp_path, tree, base_image):
     """The stub source waits half way until the server is gone."""
+    assert base_image
     waiting = tmp_path / "ucx"
     shutil.copytree(STUB, waiting)
     (waiting / "WAIT").touch()
@@ -175,7 +174,6 @@ def test_s3_that_goes_away_in_the_middle_fails_no_build(tmp_path, tree, dynbuild
         *flags(server, tree, "gone", "--target", "wheel_builder", "--no-load"),
         "--source", f"ucx={waiting}", "--format", "json",
     ]  # fmt: skip
-    import os
 
     process = subprocess.Popen(
         [sys.executable, "-m", "dynbuild", "-v", "build", "--config", str(DEMO / "dynbuild.toml"),
@@ -228,9 +226,9 @@ def members(data):
         yield data
 
 
-def test_the_image_and_its_history_hold_no_credentials(pushed, server, docker, engine, tmp_path):
+def test_the_image_and_its_history_hold_no_credentials(pushed, server, docker, tmp_path):
     assert pushed
-    words = [word for word in server.keys["full"]]
+    words = list(server.keys["full"])
     saved = tmp_path / "image.tar"
     docker("image", "save", "--output", str(saved), "dynbuild-test/cache:secret")
     looked = 0

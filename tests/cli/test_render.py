@@ -66,15 +66,6 @@ def test_as_a_process():
     assert result.out == (GOLDEN / "demo.Dockerfile").read_text(encoding="utf-8")
 
 
-def test_an_image_without_templates():
-    result = call("render", "--framework", "vllm", "--target", "framework", *HERE)
-    if result.code == 0:
-        pytest.skip("the templates of vllm are there now")
-    assert result.code == 2
-    assert "has no template" in result.err
-    assert "renders the framework none" in result.hint
-
-
 def test_a_missing_template(templates):
     (templates / "ucx.Dockerfile.j2").unlink()
     result = refused(templates)

@@ -89,7 +89,7 @@ def words(argv: Sequence[str]) -> list[str]:
 def main() -> NoReturn:
     """Run the command line and exit with the status of what happened."""
     try:
-        status = app(args=words(sys.argv[1:]), standalone_mode=False)
+        status = app(args=words(sys.argv[1:]), prog_name="dynbuild", standalone_mode=False)
     except DynbuildError as error:
         _show(error)
         sys.exit(error.exit_code)

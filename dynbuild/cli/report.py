@@ -10,7 +10,16 @@ from typing import Any
 
 from dynbuild.cli import console
 from dynbuild.drive import Outcome
-from dynbuild.events import Event, LogLine, Message, StepEnded, StepStarted, Warned, is_internal, title
+from dynbuild.events import (
+    Event,
+    LogLine,
+    Message,
+    StepEnded,
+    StepStarted,
+    Warned,
+    is_internal,
+    title,
+)
 
 _HEARTBEAT_SECONDS = 30.0
 _BEAT_SECONDS = 5.0

@@ -70,14 +70,19 @@ def picker(docker, tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=["runtime", "frontend"])
-def inside(request, build, tree, ffmpeg, picker, container):
-    """A container of each image that people run services from."""
+def image(request, build, tree, ffmpeg, picker):
+    """Name of each image that people run services from."""
     more = ("--epp-image", picker) if request.param == "frontend" else ()
     report = build(
         "--context", str(tree), *FLAGS, "--target", request.param, "--source", f"ffmpeg={ffmpeg}",
         *more,
     )  # fmt: skip
-    return container(report["images"][0]["tags"][0])
+    return report["images"][0]["tags"][0]
+
+
+@pytest.fixture(scope="module")
+def inside(image, container):
+    return container(image)
 
 
 def test_libraries_of_the_ffmpeg_stub_are_found_by_soname(inside):

@@ -50,12 +50,14 @@ def test_dev_tags(dev):
     assert dev["images"][0]["tags"] == [f"{REPOSITORY}:v0.9.0-none-dev", DEV]
 
 
-@pytest.mark.parametrize(
-    "tool",
-    "gdb clang clang++ gcc cmake ninja meson autoconf cargo rustc protoc maturin patchelf rg fdfind jq yq tree"
-    " sudo git git-lfs vim nano tmux zsh fish htop strace ltrace valgrind curl wget rsync ping ip ssh"
-    " uv python python3 nats-server etcd ucx_info".split(),
-)  # fmt: skip
+TOOLS = """
+gdb valgrind strace ltrace gcc clang clang++ cmake ninja meson autoconf patchelf cargo rustc protoc
+maturin uv python python3 git git-lfs rg fdfind jq yq tree vim nano tmux zsh fish htop sudo
+curl wget rsync ping ip ssh nats-server etcd ucx_info
+"""
+
+
+@pytest.mark.parametrize("tool", TOOLS.split())
 def test_tool_is_there(root, tool):
     assert root(f"command -v {tool}").startswith("/")
 
@@ -89,8 +91,10 @@ def test_login_shell_of_dev_finds_the_same_programs(root):
     line = "command -v python ucx_info maturin nats-server cargo"
     found = root(line, shell=("bash", "-lc")).split()
     assert found[:3] == [
-        "/opt/dynamo/venv/bin/python", "/usr/local/ucx/bin/ucx_info", "/opt/dynamo/venv/bin/maturin",
-    ]  # fmt: skip
+        "/opt/dynamo/venv/bin/python",
+        "/usr/local/ucx/bin/ucx_info",
+        "/opt/dynamo/venv/bin/maturin",
+    ]
     assert len(found) == 5
 
 
@@ -134,7 +138,8 @@ def test_bindings_are_built_in_place_and_replace_the_wheel(root):
 
 @pytest.mark.parametrize(
     "path",
-    ["/workspace", "/workspace/lib/runtime/src", "/opt/dynamo/venv", "/usr/local/cargo", "/home/dynamo"],
+    ["/workspace", "/workspace/lib/runtime/src", "/opt/dynamo/venv", "/usr/local/cargo",
+     "/home/dynamo"],
 )  # fmt: skip
 def test_any_user_of_group_0_may_write(root, path):
     root(f"touch {path}/probe && rm {path}/probe", "--user", "4711:0")
@@ -198,7 +203,7 @@ def person(request):
 
 
 @pytest.fixture(scope="module")
-def local(person, dev, build, tree, docker):
+def local(person, dev, build, tree):
     """Name of the local-dev image of *person*."""
     assert dev["images"]
     tag = f"{REPOSITORY}:{person.uid}-{person.gid}"

@@ -143,7 +143,7 @@ def test_new_commit_runs_no_step(make, made, target):
     assert again["steps"]["run_instructions"] == 0
 
 
-def test_image_with_the_layer_is_pushed(make, registry):
+def test_image_with_the_layer_is_pushed(make, registry, docker):
     """The old script built it by a command of its own that could not push."""
     report = make("--target", "runtime", "--push", repository=f"{registry}/team/dynamo")
     assert len(report["images"]) == 2
@@ -156,6 +156,7 @@ def test_image_with_the_layer_is_pushed(make, registry):
             )
             with urllib.request.urlopen(request, timeout=10) as answer:
                 assert answer.headers["Docker-Content-Digest"] == image["digest"]
+            docker("image", "rm", "--force", tag)
 
 
 def test_installer_that_fails_is_named(dynbuild, tree, tmp_path):

@@ -17,10 +17,6 @@ etcd.kind = "none"
 [sources.ucx]
 kind = "packages"
 packages = ["libucx0", "ucx-utils"]
-
-[args]
-BASE_IMAGE = "{image}"
-BASE_IMAGE_TAG = "{tag}"
 """
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 PLATFORMS = ",".join(MACHINES)
@@ -43,16 +39,27 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def pushed(build, base_of_both, registry, tmp_path_factory):
-    """The report of the build, and the repository that it was pushed to."""
+def build_both(build, tmp_path_factory):
+    """Build for both platforms on a base image; the report."""
     overlay = tmp_path_factory.mktemp("platforms") / "both.toml"
-    image, _, tag = base_of_both.rpartition(":")
-    overlay.write_text(OVERLAY.format(image=image, tag=tag))
-    report = build(
-        "--config", str(overlay), "--context", str(DEMO), "--platform", PLATFORMS,
-        "--tag", f"{registry}/both/dynamo:now", "--no-tag-latest", "--push",
-    )  # fmt: skip
-    return report, "both/dynamo"
+    overlay.write_text(OVERLAY)
+
+    def run(base: str, *words: str):
+        name, _, tag = base.rpartition(":")
+        return build(
+            "--config", str(overlay), "--context", str(DEMO), "--platform", PLATFORMS,
+            "--base-image", name, "--base-image-tag", tag, *words,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def pushed(build_both, base_of_both, registry):
+    """The report of the build, and the repository that it was pushed to."""
+    repository = "both/dynamo"
+    tag = ("--tag", f"{registry}/{repository}:now", "--no-tag-latest")
+    return build_both(base_of_both, *tag, "--push"), repository
 
 
 @pytest.fixture(scope="module")
@@ -129,16 +136,12 @@ def test_base_of_one_platform_is_refused_before_anything_runs(dynbuild, base_ima
     assert list(tmp_path.iterdir()) == []
 
 
-def test_base_of_both_platforms_on_the_engine_is_taken(pushed, dynbuild, build, tmp_path):
+def test_base_of_both_platforms_on_the_engine_is_taken(pushed, dynbuild, build_both):
     """No registry is needed: what the engine has may hold both."""
     assert pushed
     made = dynbuild("engine", "base", "--suite", "trixie", "--arch", "amd64", "--arch", "arm64")
     assert made.stdout == "dynbuild/debian:trixie-multi\n", made.stderr
-    report = build(
-        "--context", str(tmp_path), "--platform", PLATFORMS, "--target", "dynamo_base",
-        "--no-load", "--config", str(pushed[0]["overlay"]), "--build-arg", "BASE_IMAGE=dynbuild/debian",
-        "--build-arg", "BASE_IMAGE_TAG=trixie-multi",
-    )  # fmt: skip
+    report = build_both(made.stdout.strip(), "--target", "dynamo_base", "--no-load")
     # It is the very same base for each platform as the registry's: every step is known.
     assert report["steps"]["run_instructions"] == 0
     assert report["steps"]["cached"] > 6

@@ -93,7 +93,7 @@ def test_engine_s_versions_are_constraints_of_what_is_installed_later(inside):
 
 def test_dynamo_s_wheels_and_requirements_are_in_the_venv(inside):
     assert '"ai-dynamo-runtime": "0.9.0"' in inside("python -m dynamo.hello 'some words'")
-    names = "ai_dynamo dynamo kvbm gpu_memory_service msgpack hello_bench".split()
+    names = ("ai_dynamo", "dynamo", "kvbm", "gpu_memory_service", "msgpack", "hello_bench")
     found = inside("ls /opt/dynamo/venv/lib/python3*/site-packages").split()
     for name in names:
         assert any(entry.startswith(name) for entry in found), name
@@ -121,9 +121,8 @@ def test_user_and_permissions(built, docker):
 
 
 def test_user_adds_a_package_to_the_venv(inside):
-    inside(
-        "python -m pip install --no-index --no-deps --force-reinstall /opt/dynamo/wheelhouse/kvbm*.whl"
-    )
+    wheel = "/opt/dynamo/wheelhouse/kvbm*.whl"
+    inside(f"python -m pip install --no-index --no-deps --force-reinstall {wheel}")
 
 
 @pytest.mark.parametrize(

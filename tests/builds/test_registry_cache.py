@@ -1,0 +1,86 @@
+"""The build cache in a registry: an engine that never built anything takes it from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from dynbuild.engine import packages, private
+from tests.conftest import DEMO, ROOT
+
+STUB = ROOT / "tests" / "data" / "ucx_stub"
+
+
+def _link(source, target):
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@pytest.fixture
+def second_engine(engine):
+    """The environment of another private engine with nothing in it."""
+    assert engine
+    # Short, as a socket is below it.
+    with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
+        there = private.home(dict(os.environ)) / "engine" / "packages"
+        if packages.program(there, "dockerd"):
+            place = Path(home, "engine", "packages")
+            shutil.copytree(there, place, symlinks=True, copy_function=_link)
+        env = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
+        env["DYNBUILD_HOME"] = home
+        subprocess.run([sys.executable, "-m", "dynbuild", "engine", "up"], env=env, check=True)
+        try:
+            yield {"DYNBUILD_HOME": home}
+        finally:
+            subprocess.run(
+                [sys.executable, "-m", "dynbuild", "engine", "down"], env=env, check=True
+            )
+
+
+def _ran(report):
+    """Steps of the build that were run, and not taken from a cache."""
+    ran, cached = set(), set()
+    for line in (ROOT / report["record"] / "events.jsonl").read_text().splitlines():
+        for vertex in json.loads(line).get("vertexes") or ():
+            if vertex.get("completed") and "] RUN" in vertex["name"]:
+                (cached if vertex.get("cached") else ran).add(vertex["name"])
+    return ran - cached
+
+
+@pytest.fixture
+def base(docker, base_image, registry):
+    """The base image, where both engines can get it."""
+    name = f"{registry}/base/debian"
+    docker("image", "tag", base_image, f"{name}:trixie")
+    docker("push", "--quiet", f"{name}:trixie")
+    docker("image", "rm", f"{name}:trixie")
+    return name
+
+
+def test_a_second_engine_compiles_and_installs_nothing(
+    build, base, registry, second_engine, tmp_path
+):
+    """The source of UCX is a stub: what counts is that its step is not run."""
+    source = tmp_path / "ucx"
+    shutil.copytree(STUB, source)
+    (source / "new").write_text(str(tmp_path))
+    words = (
+        "--context", str(DEMO), "--dynamo-wheels", "index==0.9.0", "--source", f"ucx={source}",
+        "--base-image", base, "--base-image-tag", "trixie", "--no-load", "--network", "host",
+        "--cache", f"registry={registry}/cache/dynamo",
+    )  # fmt: skip
+    first = build(*words)
+    assert any(step.startswith("[ucx ") for step in _ran(first))
+    second = build(*words, env=second_engine)
+    assert _ran(second) == set()
+    assert second["steps"]["run_instructions"] == 0
+    assert second["steps"]["cached"] > 10

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dynbuild import plan, settings
+from dynbuild import cells, plan, settings
 from dynbuild.layers import Origin, Setting
 from dynbuild.render import render
 from dynbuild.version import Version
@@ -43,7 +43,7 @@ def _rendered(
 ) -> Iterator[tuple[Path, str]]:
     """The image, and the one with AWS's layer where there is one."""
     asked = {"framework": framework, "target": target, "device": device, "cuda_version": cuda}
-    asked["make_efa"] = target in plan.EFA_TARGETS
+    asked["make_efa"] = target in cells.EFA_TARGETS
     flags = {("request", key): Setting(value, Origin("flag", "")) for key, value in asked.items()}
     config = settings.load(templates=templates, overlays=(), env={}, flags=flags)
     made = plan.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)

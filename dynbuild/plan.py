@@ -7,31 +7,23 @@ Pure: nothing is read, started or written here. The models are also the interfac
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dynbuild import build_cache, compile_cache, layers, mirrors, names, settings, stages, trtllm
+from dynbuild import arguments, build_cache, cells, mirrors, names, settings, stages, trtllm
+from dynbuild.cells import Choice
 from dynbuild.compile_cache import CompileCache
 from dynbuild.errors import RequestError
 from dynbuild.layers import Origin, Setting
-from dynbuild.models import PASSED_THROUGH, Catalog, Framework
+from dynbuild.models import PASSED_THROUGH, Catalog
 from dynbuild.recipe import Recipe
 from dynbuild.settings import Settings
 from dynbuild.trtllm import Intent
 from dynbuild.version import Version
-
-SWITCHES = (
-    "ENABLE_KVBM",
-    "ENABLE_GPU_MEMORY_SERVICE",
-    "ENABLE_MEDIA_NIXL",
-    "ENABLE_MEDIA_FFMPEG",
-)
-"""Arguments that are true or false."""
 
 LINK = "target:"
 """Before the name of an image of the same plan, in place of a build context's folder."""
@@ -173,28 +165,27 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
     Raises:
         RequestError: The combination does not exist, or a value cannot be used.
     """
-    asked = _choose(config)
+    asked = cells.choose(config)
     warnings: list[str] = []
-    values = _values(config, asked, version, machine)
+    values = arguments.of(config, asked, version, uid=machine.uid, gid=machine.gid)
     before = _epp(config, asked, values, version, _make_variables(context, machine))
-    wheel = _trtllm(config, asked, context, values)
-    cache = _compile_cache(config, values)
+    wheel = arguments.trtllm_wheel(config, asked, context, values)
+    cache = arguments.compile_cache_of(config, values)
     if wheel:
         warnings += wheel.warnings
         before += _wheel_command(wheel)
     mirrored = mirrors.of_args(config, values, made={step.makes for step in before})
     decided = _Decided(version, machine, mirrored, wheel, cache)
-    images = [_image(config, choice, decided) for choice in _with_efa(config, asked)]
+    images = [_image(config, choice, decided) for choice in cells.with_efa(config, asked)]
     for image in images:
         warnings += _check_downloads(config, image.recipe, values)
     if cache and cache.read_only and cache.kind == "s3":
-        warnings += _unheeded_read_only(values)
+        warnings += arguments.unheeded_read_only(values)
     used = {arg for image in images for arg in image.build_args}
-    warnings += _check_args(values, used)
+    warnings += arguments.unused(values, used)
     if values["USER_UID"].origin == Origin("machine", "the caller is root") and "USER_UID" in used:
-        warnings.append(
-            f"the caller is root, so dynamo keeps the uid {IMAGE_UID}; --uid gives another"
-        )
+        kept = arguments.IMAGE_UID
+        warnings.append(f"the caller is root, so dynamo keeps the uid {kept}; --uid gives another")
     if version.dirty:
         warnings.append("the source tree has uncommitted changes; the image is labelled dirty")
     return Plan(
@@ -214,7 +205,7 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
     )
 
 
-def _image(config: Settings, choice: _Choice, decided: _Decided) -> ImagePlan:
+def _image(config: Settings, choice: Choice, decided: _Decided) -> ImagePlan:
     catalog, values, wheel = config.catalog, decided.values, decided.wheel
     recipe = _recipe(config, choice, values)
     _check_tools(config, recipe)
@@ -267,28 +258,6 @@ def _image(config: Settings, choice: _Choice, decided: _Decided) -> ImagePlan:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Choice:
-    """One image to decide on.
-
-    Attributes:
-        wanted: It is asked for; else it is there because another is built on it.
-        linked: The image of the same plan that brings one of its stages.
-    """
-
-    framework: str
-    target: str
-    device: str
-    cuda: str
-    platforms: tuple[str, ...]
-    wanted: bool = True
-    linked: _Link | None = None
-
-    @property
-    def image(self) -> str:
-        return names.image_id(self.framework, self.target, self.device, self.cuda)
-
-
 @dataclass(frozen=True, slots=True)
 class _Decided:
     """What holds for every image of the plan."""
@@ -300,218 +269,6 @@ class _Decided:
     cache: CompileCache | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """A stage that comes from another image of the plan."""
-
-    stage: str
-    image: str
-
-
-EFA_TARGETS = ("runtime", "dev", "local-dev")
-"""Targets that ``--make-efa`` puts its layer on."""
-
-
-def _with_efa(config: Settings, asked: _Choice) -> tuple[_Choice, ...]:
-    """*asked*, and with ``--make-efa`` the image with AWS's layer (facts: EFA flow).
-
-    The layer needs root, and local-dev ends as another user: there it goes between dev and
-    local-dev, so dev is built as well.
-    """
-    if not config.catalog.request.make_efa:
-        return (asked,)
-    if asked.target not in EFA_TARGETS:
-        raise RequestError(
-            f"there is no EFA layer for the target '{asked.target}'",
-            origin=str(config.origin("request", "make_efa")),
-            hint=f"it goes on {', '.join(EFA_TARGETS)}",
-        )
-    below = replace(asked, target="dev", wanted=False) if asked.target == "local-dev" else asked
-    link = _Link(below.target, below.image)
-    aws = replace(asked, target=f"{asked.target}{stages.AWS}", linked=link)
-    return (asked, aws) if below is asked else (asked, below, aws)
-
-
-def _choose(config: Settings) -> _Choice:
-    """The cell of the matrix, or an error that names the cells there are."""
-    request = config.catalog.request
-    framework = _one_of(config, "framework", request.framework.lower(), config.catalog.frameworks)
-    entry = config.catalog.frameworks[framework]
-    target = _one_of(config, "target", request.target or "dev", entry.targets, f"of {framework}")
-    device = _one_of(config, "device", request.device.lower(), entry.devices, f"of {framework}")
-    row = entry.devices[device]
-    cuda = _cuda(config, entry, framework, device)
-    try:
-        platforms = names.parse_platforms(request.platform)
-    except RequestError as error:
-        error.origin = str(config.origin("request", "platform"))
-        raise
-    for platform in platforms:
-        _one_of(config, "platform", platform, row.platforms, f"of {framework} on {device}")
-    if target != "local-dev":
-        for key in ("uid", "gid"):
-            if getattr(request, key) is not None:
-                raise RequestError(
-                    f"--{key} is only for the target local-dev, not for {target}",
-                    origin=str(config.origin("request", key)),
-                    hint=f"add --target local-dev, or drop --{key}",
-                )
-    return _Choice(
-        framework=framework, target=target, device=device, cuda=cuda, platforms=platforms
-    )
-
-
-def _one_of(config: Settings, key: str, value: str, choices: Any, owner: str = "") -> str:
-    if value in choices:
-        return value
-    raise RequestError(
-        " ".join(part for part in (f"there is no {key} '{value}'", owner) if part),
-        origin=str(config.origin("request", key)),
-        hint=names.did_you_mean(value, choices),
-    )
-
-
-def _cuda(config: Settings, entry: Framework, framework: str, device: str) -> str:
-    rows = entry.devices[device].cuda
-    wanted = config.catalog.request.cuda_version
-    origin = str(config.origin("request", "cuda_version"))
-    if not rows:
-        if wanted:
-            raise RequestError(
-                f"device {device} has no CUDA, but CUDA {wanted} is asked for",
-                origin=origin,
-                hint="drop --cuda-version, or use --device cuda",
-            )
-        return ""
-    wanted = wanted or entry.cuda_default
-    for row in rows:
-        if wanted == row or wanted.startswith(f"{row}."):
-            return row
-    within = [row for row in rows if row.startswith(f"{wanted}.")]
-    if len(within) == 1:
-        return within[0]
-    raise RequestError(
-        f"there is no CUDA {wanted} for {framework}",
-        origin=origin,
-        hint=f"there are: {', '.join(sorted(rows))}",
-    )
-
-
-def _wheels(config: Settings) -> tuple[str, str]:
-    """How to get Dynamo's wheels, ``source`` or ``index``, and the version if one is given."""
-    text = config.catalog.request.dynamo_wheels
-    wheels, separator, number = text.partition("==")
-    if wheels not in ("source", "index") or (separator and (wheels == "source" or not number)):
-        raise RequestError(
-            f"'{text}' is no way to get Dynamo's wheels",
-            origin=str(config.origin("request", "dynamo_wheels")),
-            hint="'source' builds them, 'index' or 'index==VERSION' takes published ones",
-        )
-    return wheels, number
-
-
-def _values(
-    config: Settings, choice: _Choice, version: Version, machine: Machine
-) -> dict[str, Setting]:
-    """Every argument's value for this image."""
-    values = settings.args_of(config, choice.framework, choice.device, choice.cuda)
-    _, number = _wheels(config)
-    if number:
-        origin = config.origin("request", "dynamo_wheels")
-        _replace(values, "DYNAMO_VERSION", Setting(number, origin))
-    if not values["DYNAMO_COMMIT_SHA"].value:
-        values["DYNAMO_COMMIT_SHA"] = Setting(version.commit, version.commit_origin)
-    _identity(config, values, machine)
-    _follow_base(values)
-    for arg in SWITCHES:
-        values[arg] = Setting(_switch(arg, values[arg]), values[arg].origin)
-    for arg, setting in values.items():
-        # Control characters, line and paragraph separators, lone surrogates.
-        if any(unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") for char in setting.value):
-            raise RequestError(
-                f"the value of {arg} has a line break or a control character",
-                origin=str(setting.origin),
-            )
-        composed = unicodedata.normalize("NFC", setting.value)
-        if setting.value != composed.removeprefix("\ufeff"):
-            raise RequestError(
-                f"the value of {arg} has characters that docker buildx bake would change",
-                origin=str(setting.origin),
-                hint="write it in Unicode's composed form (NFC), without a byte order mark",
-            )
-    return values
-
-
-ROOT = "0"
-IMAGE_UID = "1000"
-"""The uid of dynamo in every image (facts: runtime rules)."""
-
-
-def _identity(config: Settings, values: dict[str, Setting], machine: Machine) -> None:
-    """The user of local-dev: as given, else the caller; root's own uid can be nobody else's."""
-    request = config.catalog.request
-    for key, arg, own in (("uid", "USER_UID", machine.uid), ("gid", "USER_GID", machine.gid)):
-        given = getattr(request, key)
-        if given is not None:
-            _replace(values, arg, Setting(str(given), config.origin("request", key)))
-        elif not values[arg].value:
-            values[arg] = Setting(str(own), Origin("machine", f"{key} of the caller"))
-        if not re.fullmatch(r"0|[1-9][0-9]{0,9}", values[arg].value):
-            raise RequestError(
-                f"{arg} is '{values[arg].value}', which is no {key}",
-                origin=str(values[arg].origin),
-            )
-    uid = values["USER_UID"]
-    if uid.value != ROOT:
-        return
-    if uid.origin.layer != "machine":
-        raise RequestError(
-            "uid 0 is root's: the user of local-dev cannot have it",
-            origin=str(uid.origin),
-            hint="give the uid of the person who will use the image",
-        )
-    values["USER_UID"] = Setting(IMAGE_UID, Origin("machine", "the caller is root"))
-
-
-def _follow_base(values: dict[str, Setting]) -> None:
-    """NVIDIA's PyTorch is the base of trtllm as well: given one of them, the other follows."""
-    for arg in stages.BASE:
-        base, pytorch = values[arg], values[f"PYTORCH_{arg}"]
-        if base.origin.layer != "catalog" and pytorch.origin.layer == "catalog":
-            values[f"PYTORCH_{arg}"] = Setting(base.value, Origin("derived", arg))
-
-
-def _switch(arg: str, setting: Setting) -> str:
-    """``true`` or ``false``: the templates' shells know no other spelling."""
-    text = str(setting.value).lower() or "false"
-    if text not in ("true", "false"):
-        raise RequestError(
-            f"{arg} is '{setting.value}'",
-            origin=str(setting.origin),
-            hint="it is 'true' or 'false'",
-        )
-    return text
-
-
-def _replace(values: dict[str, Setting], arg: str, setting: Setting) -> None:
-    """Let a request stand for the argument it sets, unless a higher layer set that itself.
-
-    Raises:
-        RequestError: Both are flags, and they differ.
-    """
-    own = values[arg]
-    if layers.rank(own.origin) > layers.rank(setting.origin):
-        return
-    both = own.origin.layer == setting.origin.layer == "flag"
-    if both and own.value != setting.value:
-        raise RequestError(
-            f"{arg} is given twice: '{own.value}' and '{setting.value}'",
-            origin=f"{own.origin}, {setting.origin}",
-            hint="drop one of them",
-        )
-    values[arg] = setting
-
-
 AWS_SECRETS = {
     "aws-key-id": "DYNBUILD_SECRET_AWS_KEY_ID",
     "aws-secret-id": "DYNBUILD_SECRET_AWS_SECRET_ID",
@@ -520,61 +277,8 @@ AWS_SECRETS = {
 """Secrets of the compile cache in S3 and the variables that BuildKit reads them from."""
 
 
-def _compile_cache(config: Settings, values: dict[str, Setting]) -> CompileCache | None:
-    """The compile cache that is asked for; its arguments go into *values*."""
-    request = config.catalog.request
-    kind = request.use_sccache
-    origin = config.origin("request", "use_sccache")
-    if not kind:
-        return None
-    values["USE_SCCACHE"] = Setting("true", origin)
-    if kind == "local":
-        return CompileCache(kind="local", optional=request.sccache_optional)
-    missing = [
-        flag
-        for flag, arg in (
-            ("--sccache-bucket", "SCCACHE_BUCKET"),
-            ("--sccache-region", "SCCACHE_REGION"),
-        )
-        if not values[arg].value
-    ]
-    if missing:
-        raise RequestError(
-            f"the compile cache in S3 needs {' and '.join(missing)}",
-            origin=str(origin),
-            hint="or --use-sccache=local keeps it in this engine",
-        )
-    cache = compile_cache.resolve(
-        flags={},
-        args={arg: str(setting.value) for arg, setting in values.items()},
-        env={},
-        read_only=request.sccache_read_only,
-        optional=request.sccache_optional,
-    )
-    # An endpoint may have been written with its scheme; sccache wants them apart.
-    own = values["SCCACHE_ENDPOINT"].origin
-    values["SCCACHE_ENDPOINT"] = Setting(cache.endpoint, own)
-    ssl = "" if not cache.endpoint else "on" if cache.use_ssl else "off"
-    values["SCCACHE_S3_USE_SSL"] = Setting(ssl, values["SCCACHE_S3_USE_SSL"].origin)
-    values["SCCACHE_PREFIX"] = Setting(cache.prefix, values["SCCACHE_PREFIX"].origin)
-    if cache.read_only:
-        read_only = config.origin("request", "sccache_read_only")
-        values["SCCACHE_S3_RW_MODE"] = Setting("READ_ONLY", read_only)
-    return cache
-
-
-def _unheeded_read_only(values: Mapping[str, Setting]) -> list[str]:
-    version = values["SCCACHE_VERSION"].value
-    if compile_cache.obeys_read_only(version):
-        return []
-    return [
-        f"sccache {version} knows no read-only S3 and writes what the key may: "
-        "use a key that may only read, or SCCACHE_VERSION 0.16 or newer"
-    ]
-
-
 def _build_cache(
-    config: Settings, choice: _Choice, decided: _Decided
+    config: Settings, choice: Choice, decided: _Decided
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     request = config.catalog.request
     if not request.cache:
@@ -608,7 +312,7 @@ def _make_variables(context: Path, machine: Machine) -> tuple[str, ...]:
 
 def _epp(
     config: Settings,
-    asked: _Choice,
+    asked: Choice,
     values: dict[str, Setting],
     version: Version,
     variables: tuple[str, ...],
@@ -635,56 +339,6 @@ def _epp(
     return (Preparation(what="epp", argv=argv, makes=image),)
 
 
-def _trtllm(
-    config: Settings, asked: _Choice, context: Path, values: dict[str, Setting]
-) -> Intent | None:
-    """Where TensorRT-LLM's wheel comes from; what that sets goes into *values*."""
-    request = config.catalog.request
-    given = {
-        name: (
-            getattr(request, f"tensorrtllm_{field}"),
-            config.origin("request", f"tensorrtllm_{field}"),
-        )
-        for name, field in (
-            ("wheel_dir", "pip_wheel_dir"),
-            ("commit", "commit"),
-            ("pip_wheel", "pip_wheel"),
-            ("index_url", "index_url"),
-            ("git_url", "git_url"),
-        )
-    }
-    if asked.framework != "trtllm" or config.catalog.frameworks["trtllm"].engine != "stage":
-        for name, (value, origin) in given.items():
-            if value and origin.layer == "flag":
-                raise RequestError(
-                    f"{trtllm.FLAGS[name]} is for the framework trtllm, not for {asked.framework}",
-                    origin=str(origin),
-                    hint="add --framework trtllm, or drop it",
-                )
-        return None
-    wanted = trtllm.Wanted(
-        origins={name: origin for name, (value, origin) in given.items() if value},
-        **{name: value for name, (value, _) in given.items()},
-    )
-    intent = trtllm.decide(
-        wanted,
-        arch_list=[names.architecture(platform) for platform in asked.platforms],
-        default_spec=values["TENSORRTLLM_PIP_WHEEL"],
-        default_index=values["TENSORRTLLM_INDEX_URL"],
-        nixl_ref=str(values["NIXL_REF"].value),
-        abi_incompatible=config.catalog.tensorrt_llm.abi_incompatible,
-        release_image=config.catalog.tensorrt_llm.release_image,
-        source=context,
-        builds=context / ".dynbuild" / "trtllm-wheels",
-    )
-    for arg, setting in intent.args.items():
-        # What follows from the intent gives way to what a higher layer set by name.
-        own = values[arg].origin
-        if own.layer == "catalog" or layers.rank(setting.origin) >= layers.rank(own):
-            values[arg] = setting
-    return intent
-
-
 def _wheel_command(intent: Intent) -> tuple[Preparation, ...]:
     if not intent.command:
         return ()
@@ -692,10 +346,10 @@ def _wheel_command(intent: Intent) -> tuple[Preparation, ...]:
     return (made,)
 
 
-def _recipe(config: Settings, choice: _Choice, values: Mapping[str, Setting]) -> Recipe:
+def _recipe(config: Settings, choice: Choice, values: Mapping[str, Setting]) -> Recipe:
     catalog = config.catalog
     framework = catalog.frameworks[choice.framework]
-    wheels, _ = _wheels(config)
+    wheels, _ = arguments.dynamo_wheels(config)
 
     def on(arg: str) -> bool:
         return bool(values[arg].value == "true")
@@ -739,18 +393,6 @@ def _check_tools(config: Settings, recipe: Recipe) -> None:
                 origin=str(config.origin("tools", name, "kind")),
                 hint=f"tools.{name}.kind is one of: image, url, apt, pypi",
             )
-
-
-def _check_args(values: Mapping[str, Setting], used: Collection[str]) -> list[str]:
-    """Warn of arguments that were set for this build and reach no stage of it."""
-    return [
-        f"{arg} ({setting.origin}) is used by no stage of this image"
-        for arg, setting in values.items()
-        if setting.origin.layer in ("flag", "environment")
-        and arg not in used
-        and arg not in PASSED_THROUGH
-        and setting.origin.source not in settings.SCCACHE_VARIABLES
-    ]
 
 
 def _check_downloads(
@@ -798,7 +440,7 @@ def _check_downloads(
 _DEV_SUFFIXES = ("-runtime", "-local-dev", "-dev")
 
 
-def _tags(config: Settings, choice: _Choice, version: Version) -> tuple[str, ...]:
+def _tags(config: Settings, choice: Choice, version: Version) -> tuple[str, ...]:
     """Version tag and latest tag (facts: the tag rules of the replaced script).
 
     A given tag loses the suffix of another target and gets that of dev and local-dev; dev
@@ -864,7 +506,7 @@ def secret_values(config: Settings, machine: Machine) -> dict[str, str]:
     return {variable: value for variable, value in values.items() if variable in wanted}
 
 
-def _labels(version: Version, choice: _Choice, *, commit: str) -> dict[str, str]:
+def _labels(version: Version, choice: Choice, *, commit: str) -> dict[str, str]:
     labels = {
         "org.opencontainers.image.title": f"dynamo {choice.framework} {choice.target}",
         "org.opencontainers.image.version": version.tag,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from dynbuild import plan, settings
+from dynbuild import arguments, settings
+from dynbuild.cells import EFA_TARGETS
 from dynbuild.plan import ImagePlan
 from dynbuild.render import render
 from tests.support import CATALOG, TEMPLATES, load, make_plan
@@ -17,7 +18,7 @@ from tests.support import CATALOG, TEMPLATES, load, make_plan
 LINES = (CATALOG["request"]["release_line"], *settings.lines(TEMPLATES))
 AWS = "-aws"
 
-_ON = dict.fromkeys(plan.SWITCHES, "true")
+_ON = dict.fromkeys(arguments.SWITCHES, "true")
 _S3 = {"SCCACHE_BUCKET": "objects", "SCCACHE_REGION": "eu-1"}
 VARIANTS = {
     "default": {},
@@ -83,7 +84,7 @@ def cells():
         for cuda in row.cuda or ("",)
         for target in (
             *entry.targets,
-            *(f"{name}{AWS}" for name in plan.EFA_TARGETS if name in entry.targets),
+            *(f"{name}{AWS}" for name in EFA_TARGETS if name in entry.targets),
         )
         for variant in VARIANTS
     )

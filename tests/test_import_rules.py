@@ -18,7 +18,7 @@ MODULES = sorted(
 
 PURE = (
     *("names", "layers", "models", "recipe", "stages", "plan", "bake", "events"),
-    *("mirrors", "remote"),
+    *("mirrors", "remote", "cells", "arguments", "build_cache", "compile_figures"),
     *("launch", "preflight", "numa", "masking", "compile_cache"),
     *("export.__init__", "export.common", "export.compose", "export.k8s"),
     *("export.devcontainer", "export.systemd"),

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from dynbuild import plan, remote, settings
+from dynbuild import cells, plan, remote, settings
 from dynbuild.layers import Origin
 from dynbuild.names import PLATFORMS
 from dynbuild.render import render
@@ -26,7 +26,7 @@ def _cells():
                             "target": target,
                             "device": device,
                             "cuda_version": cuda,
-                            "make_efa": target in plan.EFA_TARGETS,
+                            "make_efa": target in cells.EFA_TARGETS,
                         }
 
 

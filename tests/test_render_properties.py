@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from dynbuild import bake, stages
 from dynbuild import plan as planning
+from dynbuild.arguments import SWITCHES
 from dynbuild.errors import RequestError
 from dynbuild.layers import Origin, Setting
-from dynbuild.plan import SWITCHES, VOLATILE
+from dynbuild.plan import VOLATILE
 from dynbuild.render import render
 from dynbuild.version import Version
 from tests import matrix, test_render

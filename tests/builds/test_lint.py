@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from dynbuild import plan, proc
+from dynbuild import proc
+from dynbuild.cells import EFA_TARGETS
 from dynbuild.render import render
 from tests import matrix
 from tests.support import DEMO, ROOT, TEMPLATES, make_image
@@ -145,7 +146,7 @@ def test_the_cells_are_those_of_the_catalog_and_its_lines(capsys):
     counted = 0
     for path in (TEMPLATES / "catalog.toml", *(TEMPLATES / "lines").glob("*.toml")):
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["frameworks"].values():
-            targets = len(entry["targets"]) + len(set(entry["targets"]) & set(plan.EFA_TARGETS))
+            targets = len(entry["targets"]) + len(set(entry["targets"]) & set(EFA_TARGETS))
             rows = sum(len(row.get("cuda", ())) or 1 for row in entry["devices"].values())
             counted += targets * rows * len(matrix.VARIANTS)
     cells, texts = matrix.cells(), matrix.dockerfiles()

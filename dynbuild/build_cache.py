@@ -7,7 +7,6 @@ well, so that the first build of a branch begins with it.  Layers of all stages 
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
@@ -55,7 +54,7 @@ def expand(kind: str, place: Place, *, origin: str) -> tuple[tuple[str, ...], tu
     if word == "registry" and (value or not equals):
         return _registry(value, place, scopes, origin)
     if word == "local" and value:
-        folders = [os.path.join(value, scope) for scope in scopes]  # noqa: PTH118 - text only
+        folders = [f"{value.rstrip('/')}/{scope}" for scope in scopes]
         readable = tuple(f"type=local,src={folder}" for folder in folders)
         return readable, (f"type=local,dest={folders[0]},{_WRITE}",)
     if kind == "gha":

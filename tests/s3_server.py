@@ -115,6 +115,7 @@ def _only_user(users: Any) -> bool:
 
 def start(directory: Path) -> Server:
     """Start a server with the bucket ``BUCKET`` and its files below *directory*."""
+    directory.mkdir(parents=True, exist_ok=True)
     keys = {who: [secrets.token_hex(10).upper(), secrets.token_hex(20)] for who in IDENTITIES}
     config = {
         "identities": [

@@ -63,22 +63,23 @@ def test_a_life(foreign, env, tmp_path):
     assert emulation.remove(other) == ()
     assert emulation.runs(foreign, env)
 
+    # An entry that is dead, perhaps of a folder that is gone, is replaced; nothing is
+    # downloaded again.
+    dead = tmp_path / "dead"
+    shutil.copy2("/bin/false", dead)
+    emulation._register(foreign, dead)
+    assert emulation.ensure(foreign, env, lines.append) is True
+    assert lines == []
+    assert str(dead) not in emulation._entry(foreign).read_text()
+
     assert emulation.remove(env, foreign) == (foreign,)
     assert not emulation.runs(foreign, env)
     assert not emulation._entry(foreign).exists()
     assert not (tmp_path / "emulation.json").exists()
     assert emulation.remove(env) == ()
 
-    # The program is there already: nothing is downloaded again.  An entry that is dead,
-    # perhaps of a folder that is gone, is replaced.
-    dead = tmp_path / "dead"
-    shutil.copy2("/bin/false", dead)
-    emulation._register(foreign, dead)
-    lines.clear()
-    assert emulation.ensure(foreign, env, lines.append) is True
-    assert lines == []
-    assert str(dead) not in emulation._entry(foreign).read_text()
     # Where the kernel forgot it, as after a restart, nothing is taken away.
+    assert emulation.ensure(foreign, env, silent) is True
     emulation._entry(foreign).write_text("-1")
     assert emulation.remove(env) == ()
     assert not (tmp_path / "emulation.json").exists()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dynbuild import bake, stages
 from dynbuild import plan as planning
 from dynbuild.arguments import SWITCHES
+from dynbuild.cells import EFA_TARGETS
 from dynbuild.errors import RequestError
 from dynbuild.layers import Origin, Setting
 from dynbuild.plan import VOLATILE
@@ -321,7 +322,7 @@ def requests(draw):
         "cuda_version": cuda,
         "platform": draw(st.sampled_from([["amd64"], ["arm64"], ["amd64", "arm64"]])),
         "dynamo_wheels": draw(st.sampled_from(["source", "index", "index==0.9.1"])),
-        "make_efa": draw(st.booleans()) and target in planning.EFA_TARGETS,
+        "make_efa": draw(st.booleans()) and target in EFA_TARGETS,
         "use_sccache": draw(st.sampled_from(["", "local"])),
     }
     if asked["dynamo_wheels"] != "source":

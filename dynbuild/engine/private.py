@@ -49,6 +49,14 @@ _DAEMON_ENV = re.compile(r"HOME|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)", re.I
 _REGISTRY_KEYS = ("auths", "credHelpers", "credsStore", "proxies")
 
 
+_CACHE = {
+    "defaultReservedSpace": "20GB",
+    "defaultMaxUsedSpace": "80GB",
+    "defaultMinFreeSpace": "5GB",
+}
+"""How much of the disk the build cache may take."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """What there is of the private engine.
@@ -550,6 +558,9 @@ def _start(place: _Place, env: Mapping[str, str], say: Callable[[str], None]) ->
         "exec-root": str(place.run / "exec"),
         "pidfile": str(place.root / "dockerd.pid"),
         "features": {"containerd-snapshotter": True},
+        # By default BuildKit keeps a fifth of the disk free; on a disk that is fuller than
+        # that, it throws away what it built a minute ago.
+        "builder": {"gc": {"enabled": True, **_CACHE}},
         # Never the default: that is the bridge of a system engine, now or later.  Nor
         # "none": an engine without a bridge deletes docker0, whoever made it.  The engine
         # itself gives this one a subnet that nobody uses.

@@ -122,7 +122,7 @@ def compile_cache(tree: Path) -> list[tuple[str, ...]]:
         (
             name,
             *(f"{times[name]:7.1f} s" for times in (plain, cold, warm)),
-            f"{warm[name] / plain[name]:5.2f} x",
+            f"{warm[name] / cold[name]:5.2f} x",
             f"{stages[name]['hits']}/{stages[name]['hits'] + stages[name]['misses']}",
         )
         for name in stages
@@ -172,7 +172,7 @@ def main() -> None:
         ignore = shutil.ignore_patterns(".dynbuild", "target")
         shutil.copytree(ROOT / "examples" / "workspace", tree, ignore=ignore)
         show("build of examples/workspace", builds(tree))
-        head = ("compile cache", "without", "cold", "warm", "warm/without", "hits")
+        head = ("compile cache", "without", "cold", "warm", "warm/cold", "hits")
         for line in console.table(head, compile_cache(tree)):
             console.out(line)
 

@@ -120,22 +120,34 @@ def _worse(total: Stats, previous: Mapping[str, Any] | None) -> Iterator[str]:
         )
 
 
-def document(figures: Figures, cache: CompileCache) -> dict[str, Any]:
-    """The figures for programs and for the record."""
-    total = figures.total
+def document(
+    figures: Figures, cache: CompileCache, previous: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The figures for programs and for the record.
+
+    A build without a miss does not know what a compilation takes: what the *previous* one's
+    document says is taken, and handed on.
+    """
     where = {"bucket": cache.bucket, "prefix": cache.prefix} if cache.kind == "s3" else {}
+    before = (previous or {}).get("stages", {})
     return {
         "kind": cache.kind,
         **where,
-        "stages": {name: _stats(stats) for name, stats in sorted(figures.stages.items())},
+        "stages": {
+            name: _stats(stats, before.get(name, {}))
+            for name, stats in sorted(figures.stages.items())
+        },
         "without": dict(figures.without),
         "silent": sorted(figures.silent),
-        "total": _stats(total),
+        "total": _stats(figures.total, (previous or {}).get("total", {})),
     }
 
 
-def _stats(stats: Stats) -> dict[str, Any]:
-    saved = stats.seconds_saved()
+def _stats(stats: Stats, before: Mapping[str, Any]) -> dict[str, Any]:
+    mean = stats.seconds_per_compile
+    if mean is None:
+        mean = before.get("seconds_per_compile")
+    saved = stats.seconds_saved(mean)
     return {
         "requests": stats.requests,
         "hits": stats.hits,
@@ -144,7 +156,7 @@ def _stats(stats: Stats) -> dict[str, Any]:
         "write_errors": stats.write_errors,
         "hit_rate": None if stats.hit_rate is None else round(stats.hit_rate, 4),
         "bytes": stats.bytes,
-        "seconds_per_compile": _rounded(stats.seconds_per_compile),
+        "seconds_per_compile": _rounded(mean),
         "seconds_saved": _rounded(saved),
         "languages": {
             one.name: {"hits": one.hits, "misses": one.misses} for one in stats.languages

@@ -125,8 +125,8 @@ def build(
         counts = solve.counts()
         cached = None
         if plan.compile_cache:
-            cached = compile_figures.document(figures, plan.compile_cache)
             before = _figures_before(context, plan.images[0].name)
+            cached = compile_figures.document(figures, plan.compile_cache, before)
             warnings += compile_figures.warnings(figures, plan.compile_cache, before)
         now.finish(
             {

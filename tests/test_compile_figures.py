@@ -134,3 +134,13 @@ def test_the_document_is_plain_json():
     assert document["stages"]["ucx"]["seconds_saved"] == 6.0
     assert document["total"]["requests"] == 4
     assert document["stages"]["ucx"]["languages"] == {"C/C++": {"hits": 3, "misses": 1}}
+
+
+def test_without_a_miss_the_last_build_says_what_a_compilation_takes():
+    cold = compile_figures.document(gathered(*printed(UCX, "ucx", stats(0, 4))), CACHE)
+    warm = compile_figures.document(gathered(*printed(UCX, "ucx", stats(4, 0))), CACHE, cold)
+    assert cold["stages"]["ucx"]["seconds_per_compile"] == 2.0
+    assert warm["stages"]["ucx"]["seconds_saved"] == 8.0
+    assert warm["total"]["seconds_per_compile"] == 2.0
+    alone = compile_figures.document(gathered(*printed(UCX, "ucx", stats(4, 0))), CACHE)
+    assert alone["total"]["seconds_saved"] is None

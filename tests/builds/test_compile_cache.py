@@ -96,7 +96,8 @@ def test_objects_are_below_the_prefix_and_the_architecture(twice, server):
     assert all(key.startswith("twice/amd64/") or ".dynbuild" in key for key in keys)
 
 
-def test_a_summary_for_people(server, tree, dynbuild):
+def test_a_summary_for_people(twice, server, tree, dynbuild):
+    assert twice
     words = flags(server, tree, "twice", "--target", "wheel_builder", "--no-load")
     done = dynbuild(
         "build", "--config", str(DEMO / "dynbuild.toml"), *words, "--build-arg", "BUILD_JOBS=3",

@@ -54,10 +54,6 @@ class CompileCache:
         """The URL of the endpoint; empty for AWS."""
         return f"{'https' if self.use_ssl else 'http'}://{self.endpoint}" if self.endpoint else ""
 
-    def key_prefix(self, architecture: str) -> str:
-        """Where the objects of one architecture (``amd64``, ``arm64``) are in the bucket."""
-        return f"{self.prefix}/{architecture}" if self.prefix else architecture
-
 
 def s3_cache(
     *,

@@ -20,10 +20,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynbuild.cli import console
+from dynbuild.build.events import Solve
 from dynbuild.engine import base, client
 from dynbuild.errors import NotReady
-from dynbuild.events import Solve
+from dynbuild.report import console
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the S3 server is the one of the tests

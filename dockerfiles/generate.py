@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dynbuild import cells, plan, settings
-from dynbuild.layers import Origin, Setting
-from dynbuild.render import render
-from dynbuild.version import Version
+from dynbuild.plan import document, make, matrix
+from dynbuild.plan.version import Version
+from dynbuild.render.dockerfile import render
+from dynbuild.settings import load
+from dynbuild.settings.layers import Origin, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ("runtime", "dev", "local-dev", "frontend")
@@ -22,19 +23,19 @@ IMAGES = ("runtime", "dev", "local-dev", "frontend")
 
 # What a rendered file holds must not depend on this repository's own state.
 _VERSION = Version(tag="v0", python="0", commit="", dirty=False, origin="")
-_MACHINE = plan.Machine(uid=1000, gid=1000)
+_MACHINE = make.Machine(uid=1000, gid=1000)
 
 
 def files() -> Iterator[tuple[Path, str]]:
     """Every generated file with its text."""
-    templates = settings.templates_dir()
-    catalog = settings.load(templates=templates, overlays=(), env={}, flags={}).catalog
+    templates = load.templates_dir()
+    catalog = load.load(templates=templates, overlays=(), env={}, flags={}).catalog
     for framework, entry in catalog.frameworks.items():
         for device, row in entry.devices.items():
             for cuda in row.cuda or ("",):
                 for target in (name for name in IMAGES if name in entry.targets):
                     yield from _rendered(templates, framework, target, device, cuda)
-    schema = json.dumps(plan.schema(), indent=2, sort_keys=True) + "\n"
+    schema = json.dumps(document.schema(), indent=2, sort_keys=True) + "\n"
     yield ROOT / "docs" / "plan.schema.json", schema
 
 
@@ -43,10 +44,10 @@ def _rendered(
 ) -> Iterator[tuple[Path, str]]:
     """The image, and the one with AWS's layer where there is one."""
     asked = {"framework": framework, "target": target, "device": device, "cuda_version": cuda}
-    asked["make_efa"] = target in cells.EFA_TARGETS
+    asked["make_efa"] = target in matrix.EFA_TARGETS
     flags = {("request", key): Setting(value, Origin("flag", "")) for key, value in asked.items()}
-    config = settings.load(templates=templates, overlays=(), env={}, flags=flags)
-    made = plan.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)
+    config = load.load(templates=templates, overlays=(), env={}, flags=flags)
+    made = make.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)
     for image in made.images:
         yield ROOT / "dockerfiles" / image.dockerfile, render(image, templates)
 

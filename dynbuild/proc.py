@@ -2,7 +2,7 @@
 
 Arguments are always a sequence, never a shell string.  A missing program, a non-zero
 status and a time-out become errors of ``dynbuild.errors``.  The build itself is the
-one exception to "the one place": ``dynbuild.drive`` starts it through python-on-whales.
+one exception to "the one place": ``dynbuild.build.drive`` starts it through python-on-whales.
 """
 
 from __future__ import annotations

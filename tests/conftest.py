@@ -16,7 +16,7 @@ import pytest
 
 from dynbuild import proc
 from dynbuild.engine import base, client, private
-from dynbuild.engine.client import Engine
+from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 from tests import s3_server
 
@@ -33,7 +33,7 @@ WORKSPACE = ROOT / "examples" / "workspace"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parts = item.path.relative_to(ROOT / "tests").parts
-        if parts[0] in ("builds", "engine"):
+        if parts[0] in ("images", "engine"):
             item.add_marker("engine")
 
 

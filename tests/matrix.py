@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from dynbuild import arguments, settings
-from dynbuild.cells import EFA_TARGETS
-from dynbuild.plan import ImagePlan
-from dynbuild.render import render
+from dynbuild.plan import arguments
+from dynbuild.plan.document import ImagePlan
+from dynbuild.plan.matrix import EFA_TARGETS
+from dynbuild.render.dockerfile import render
+from dynbuild.settings import load as settings
 from tests.support import CATALOG, TEMPLATES, load, make_plan
 
 LINES = (CATALOG["request"]["release_line"], *settings.lines(TEMPLATES))

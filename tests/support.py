@@ -19,10 +19,12 @@ from unittest import mock
 
 import hypothesis
 
-from dynbuild import plan, settings
 from dynbuild.errors import RequestError
-from dynbuild.layers import Origin, Setting
-from dynbuild.version import Version
+from dynbuild.plan import make
+from dynbuild.plan.machine import Machine
+from dynbuild.plan.version import Version
+from dynbuild.settings import load as settings
+from dynbuild.settings.layers import Origin, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
@@ -56,7 +58,7 @@ ENV = {
 VERSION = Version(
     tag="v0.9.0", python="0.9.0", commit="0123abc" * 5, dirty=False, origin="git tag v0.9.0"
 )
-MACHINE = plan.Machine(uid=1234, gid=5678)
+MACHINE = Machine(uid=1234, gid=5678)
 
 NONE_RUNTIME = {"framework": "none", "target": "runtime"}
 NONE_CPU = {**NONE_RUNTIME, "device": "cpu"}
@@ -92,7 +94,7 @@ def make_plan(
 ):
     """The plan of a request, such as ``make_plan(framework="none", target="runtime")``."""
     config = load(*overlays, env=env, templates=templates, **asked)
-    return plan.make_plan(config, version=version, context=Path(context), machine=machine)
+    return make.make_plan(config, version=version, context=Path(context), machine=machine)
 
 
 def make_image(*overlays, **asked):
@@ -194,7 +196,7 @@ def workspace(directory, *tags):
 
 def source_tree(directory):
     """The least that passes for Dynamo's source tree."""
-    from dynbuild.inputs import SOURCE_TREE
+    from dynbuild.build.inputs import SOURCE_TREE
 
     directory.mkdir(parents=True, exist_ok=True)
     for entry in SOURCE_TREE:

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from dynbuild import export, models, preflight, settings
 from dynbuild.cli import app
+from dynbuild.run import export, preflight
+from dynbuild.settings import load, models
 from tests.support import CATALOG, ROOT, TEMPLATES, WORKSPACE, call, git
 
 PAGES = sorted([ROOT / "README.md", ROOT / "examples" / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -145,7 +146,7 @@ def tree(tmp_path_factory):
     (path / "examples" / "workspace").symlink_to("..")
     (home / "ucx").mkdir()
     for block in OVERLAYS:
-        if block.name and block.name != settings.OVERLAY_NAME:
+        if block.name and block.name != load.OVERLAY_NAME:
             (path / block.name).write_text(block.text, encoding="utf-8")
     git(path, "init", "--quiet", "--initial-branch", "main")
     git(path, "add", "--all")
@@ -210,7 +211,7 @@ def test_other_commands_exist(example):
 def test_overlay_loads(block, tmp_path):
     file = tmp_path / "overlay.toml"
     file.write_text(block.text, encoding="utf-8")
-    settings.load(templates=TEMPLATES, overlays=(file,), env={}, flags={})
+    load.load(templates=TEMPLATES, overlays=(file,), env={}, flags={})
 
 
 def test_overlays_have_names_of_their_own():

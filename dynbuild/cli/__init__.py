@@ -12,8 +12,8 @@ import typer
 from typer.exceptions import TyperException
 
 from dynbuild import __version__
-from dynbuild.cli import console
 from dynbuild.errors import DynbuildError
+from dynbuild.report import console
 
 app = typer.Typer(
     name="dynbuild",

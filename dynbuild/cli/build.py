@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from dynbuild.cli import console
 from dynbuild.cli.request import Asked, with_request
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.layers import Origin, Setting
+from dynbuild.report import console
+from dynbuild.settings.layers import Origin, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +29,35 @@ class _Decided:
 
 def _decide(asked: Asked) -> _Decided:
     """Gather the facts, which is where files and git are read, and make the plan."""
-    from dynbuild import bake, inputs, machine, plan, settings, version
+    from dynbuild.build import facts, inputs
+    from dynbuild.plan import make, secrets, version
+    from dynbuild.render import bake
+    from dynbuild.settings import load
 
     context = asked.context.expanduser().resolve()
     env = os.environ
-    templates = settings.templates_dir(asked.templates)
-    config = settings.load(
+    templates = load.templates_dir(asked.templates)
+    config = load.load(
         templates=templates,
-        overlays=settings.overlays_of(context, asked.overlays),
+        overlays=load.overlays_of(context, asked.overlays),
         env=env,
         flags=asked.flags,
     )
     inputs.check_context(context)
-    facts = machine.read(env)
-    made = plan.make_plan(
+    machine = facts.read(env)
+    made = make.make_plan(
         config,
         version=version.derive(version.read_git(context), env),
         context=context,
-        machine=facts,
+        machine=machine,
     )
     inputs.check(made)
-    secrets = plan.secret_values(config, facts) | bake.environment(made)
-    return _Decided(made, templates, secrets)
+    values = secrets.secret_values(config, machine) | bake.environment(made)
+    return _Decided(made, templates, values)
 
 
 def _dockerfiles(decided: _Decided) -> dict[str, str]:
-    from dynbuild.render import render
+    from dynbuild.render.dockerfile import render
 
     return {image.name: render(image, decided.templates) for image in decided.plan.images}
 
@@ -80,7 +83,7 @@ def plan(
 
       dynbuild plan --framework none --target runtime --config site.toml --offline
     """
-    from dynbuild.cli import plan_table
+    from dynbuild.report import plan_table
 
     decided = _decide(asked)
     if offline:
@@ -101,8 +104,8 @@ def _offline(decided: _Decided, format: str) -> None:
     Raises:
         RequestError: One is still a public default.
     """
-    from dynbuild import remote
-    from dynbuild.cli import plan_table
+    from dynbuild.plan import remote
+    from dynbuild.report import plan_table
 
     plan = decided.plan
     found = remote.of_plan(plan, _dockerfiles(decided))
@@ -185,9 +188,9 @@ def build(
     if dry_run:
         _dry_run(decided, texts, format)
         return
-    from dynbuild import drive, prepare
-    from dynbuild.cli import report
-    from dynbuild.engine.base import check_bases
+    from dynbuild.build import drive, prepare
+    from dynbuild.build.bases import check_bases
+    from dynbuild.report import progress
 
     engine = _engine()
     check_bases(engine, os.environ, decided.plan)
@@ -195,27 +198,27 @@ def build(
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
     prepare.run(
-        decided.plan, engine=engine, env=os.environ, say=console.say, listen=report.preparing
+        decided.plan, engine=engine, env=os.environ, say=console.say, listen=progress.preparing
     )
     for image in (image for image in decided.plan.images if image.tags):
         console.say(
             f"building {image.name} as {image.tags[0]} on the {engine.kind} engine {engine.version}"
         )
-    with report.Progress() as progress:
+    with progress.Progress() as shown:
         outcome = drive.build(
             decided.plan,
             texts,
             engine=engine,
             env=os.environ,
             secrets=decided.secrets,
-            listen=progress,
+            listen=shown,
         )
     for warning in (*outcome.warnings, *lost):
         console.warn(warning)
     if format == "json":
-        console.out_json(report.document(outcome))
+        console.out_json(progress.document(outcome))
         return
-    for line in report.summary(outcome):
+    for line in progress.summary(outcome):
         console.out(line)
 
 
@@ -240,8 +243,8 @@ def _with_compile_cache(
         return decided, texts, ()
     from datetime import UTC, datetime
 
-    from dynbuild import s3
-    from dynbuild.plan import AWS_SECRETS
+    from dynbuild.plan.secrets import AWS_SECRETS
+    from dynbuild.sccache import s3
 
     console.say(f"checking the compile cache in the bucket {cache.bucket}")
     now = datetime.now(UTC)
@@ -271,7 +274,7 @@ def _with_compile_cache(
 
 def _expected(plan: Any) -> float:
     """Seconds that the build may take: somewhat more than the last one of its image did."""
-    from dynbuild import record
+    from dynbuild.build import record
 
     for _, result in record.finished(Path(plan.context)):
         if result.get("status") == "done" and any(
@@ -282,7 +285,8 @@ def _expected(plan: Any) -> float:
 
 
 def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
-    from dynbuild import bake, record
+    from dynbuild.build import record
+    from dynbuild.render import bake
 
     plan = decided.plan
     now = record.Record(record.builds(Path(plan.context)) / record.new_id(plan.images[0].name))

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dynbuild import masking
-from dynbuild.cli import console, run
+from dynbuild.cli import run
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.launch import RunRequest
+from dynbuild.report import console
+from dynbuild.run.launch import RunRequest
 
 if TYPE_CHECKING:
-    from dynbuild.settings import Settings
+    from dynbuild.settings.load import Settings
 
 _IMAGE = "Image"
 _CONTAINER = "Container"
@@ -126,7 +127,7 @@ def devcontainer(
       dynbuild devcontainer --framework none --gpus none -e HF_TOKEN --output -
     """
     given = {key: value for key, value in locals().items() if value is not None}
-    from dynbuild.export import devcontainer as exported
+    from dynbuild.run.export import devcontainer as exported
 
     tree = context.expanduser().resolve()
     settings = run.load_settings(tree, config or [])
@@ -173,7 +174,8 @@ def _framework(settings: Settings, given: str | None) -> str:
 
 def _image(settings: Settings, framework: str, repository: str | None, image: str | None) -> str:
     """The image asked for, else the name that every build of local-dev gets."""
-    from dynbuild import launch, names
+    from dynbuild import names
+    from dynbuild.run import launch
 
     if image is not None:
         return names.check_image(image, origin="flag --image")
@@ -209,9 +211,9 @@ def _request(options: dict[str, Any], image: str) -> RunRequest:
 
 
 def _say_what_is_odd(request: RunRequest, options: dict[str, Any]) -> None:
-    from dynbuild import preflight
-    from dynbuild.export import common
-    from dynbuild.export.devcontainer import WORKSPACE
+    from dynbuild.run import preflight
+    from dynbuild.run.export import common
+    from dynbuild.run.export.devcontainer import WORKSPACE
 
     said = {name: options.get(name) for name in _FOR_RUN}
     if left := [name for name, value in said.items() if value not in (None, "", WORKSPACE)]:

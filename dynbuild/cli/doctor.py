@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dynbuild.cli import console
 from dynbuild.errors import NotReady
+from dynbuild.report import console
 
 if TYPE_CHECKING:
-    from dynbuild.doctor import Check
+    from dynbuild.doctor.checks import Check
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red", "absent": "dim"}
 _MARK = max(map(len, _COLOURS))
@@ -40,7 +40,7 @@ def doctor(
 
       dynbuild doctor --context ~/dynamo --format json
     """
-    from dynbuild import doctor as doctors
+    from dynbuild.doctor import checks as doctors
 
     checks = doctors.examine(os.environ, context.expanduser().resolve())
     if format == "json":
@@ -100,9 +100,9 @@ def env(
 
       dynbuild env --format json
     """
-    from dynbuild import environment
+    from dynbuild.doctor import capture
 
-    found = dataclasses.asdict(environment.capture(os.environ, context.expanduser().resolve()))
+    found = dataclasses.asdict(capture.capture(os.environ, context.expanduser().resolve()))
     if format == "json":
         console.out_json(found)
         return

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from dynbuild.cli import console
 from dynbuild.errors import NotReady
+from dynbuild.report import console
 
 app = typer.Typer(
     help="A private Docker engine, for machines that have none.\n\n"
@@ -170,8 +170,8 @@ def base(
 
     Examples: dynbuild engine base --suite trixie; dynbuild engine base --arch amd64 --arch arm64
     """
-    from dynbuild.engine import find
     from dynbuild.engine.base import make_base, make_joined_base
+    from dynbuild.engine.client import find
 
     engine = find(os.environ)
     archs = arch or []

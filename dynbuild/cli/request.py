@@ -18,7 +18,7 @@ import typer
 
 from dynbuild import names
 from dynbuild.errors import RequestError
-from dynbuild.layers import KeyPath, Origin, Setting
+from dynbuild.settings.layers import KeyPath, Origin, Setting
 
 IMAGE = "What to build"
 VALUES = "Values"

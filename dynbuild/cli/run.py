@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dynbuild.cli import console
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.launch import RunRequest
+from dynbuild.report import console
+from dynbuild.run.launch import RunRequest
 
 if TYPE_CHECKING:
-    from dynbuild.engine.client import Engine
-    from dynbuild.preflight import Finding, Host
-    from dynbuild.settings import Settings
+    from dynbuild.engine.model import Engine
+    from dynbuild.findings import Finding
+    from dynbuild.run.preflight import Host
+    from dynbuild.settings.load import Settings
 
 CONTEXT = {"allow_interspersed_args": True}
 
@@ -311,8 +312,8 @@ def run(
     if placed and (export is not None or dry_run):
         console.warn(f"--numa {placed} is decided where and when the container starts")
     if export is not None:
-        from dynbuild.export import devcontainer
-        from dynbuild.export import export as exported
+        from dynbuild.run.export import devcontainer
+        from dynbuild.run.export import export as exported
 
         text = exported(
             request,
@@ -325,7 +326,7 @@ def run(
         console.out(text.rstrip("\n"))
         return
     if dry_run:
-        from dynbuild import launch, preflight
+        from dynbuild.run import launch, preflight
 
         # Of the machine nothing is asked: what is said is wrong with the request itself.
         _say(preflight.check(request, preflight.Host()), strict=strict)
@@ -351,11 +352,11 @@ def _check_command(command: list[str]) -> None:
 
 def load_settings(tree: Path, overlays: list[Path]) -> Settings:
     """The settings of a source tree with those of *overlays*, which no flag changes."""
-    from dynbuild import settings
+    from dynbuild.settings import load
 
-    return settings.load(
-        templates=settings.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
-        overlays=settings.overlays_of(tree, overlays),
+    return load.load(
+        templates=load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
+        overlays=load.overlays_of(tree, overlays),
         env=os.environ,
         flags={},
     )
@@ -367,8 +368,9 @@ def options_of(settings: Settings, profile: str | None, given: dict[str, Any]) -
     Raises:
         RequestError: There is no such profile, or a value that docker would refuse.
     """
-    from dynbuild import names, preflight
-    from dynbuild.models import RunProfile
+    from dynbuild import names
+    from dynbuild.run import preflight
+    from dynbuild.settings.models import RunProfile
 
     run = settings.catalog.run
     if profile is not None and profile not in run.profiles:
@@ -416,7 +418,7 @@ class _Wanted:
     @property
     def conventional(self) -> str:
         """The name that the newest image of this kind is tagged with."""
-        from dynbuild import launch
+        from dynbuild.run import launch
 
         return launch.default_image(self.repository, self.framework, self.target)
 
@@ -490,7 +492,7 @@ def _request(
 
 def _image(wanted: _Wanted, tree: Path) -> str:
     """The newest image built from this tree that fits, else the conventional name."""
-    from dynbuild import record
+    from dynbuild.build import record
 
     for built, result in record.finished(tree):
         if result.get("status") != "done":
@@ -520,8 +522,9 @@ def _hf_home(option: str | None, workspace: str | None) -> str | None:
 
 def _start(request: RunRequest, wanted: _Wanted, *, placed: str, strict: bool) -> None:
     """Look at the machine, say what will go wrong, and become the container's client."""
-    from dynbuild import host, launch, preflight, proc
+    from dynbuild import proc
     from dynbuild.engine import client
+    from dynbuild.run import host, launch, preflight
 
     engine = client.find(os.environ)
     environment = engine.env(os.environ)
@@ -566,7 +569,7 @@ def _say(findings: tuple[Finding, ...], *, strict: bool) -> None:
 
 def _place(request: RunRequest, facts: Host, wanted: str) -> RunRequest:
     """Pin processors and memory to the NUMA nodes that are *wanted*."""
-    from dynbuild import numa
+    from dynbuild.run import numa
 
     gpus = numa.topology(facts.topo, facts.gpu_query)
     place = numa.place(request.gpus, gpus, facts.nodes, wanted)

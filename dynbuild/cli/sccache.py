@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dynbuild.cli import console
 from dynbuild.errors import NotReady, RequestError
+from dynbuild.report import console
 
 if TYPE_CHECKING:
-    from dynbuild.compile_cache import CompileCache
-    from dynbuild.s3 import Figure
+    from dynbuild.sccache.cache import CompileCache
+    from dynbuild.sccache.s3 import Figure
 
 app = typer.Typer(
     help="The compile cache in S3: check it, count it, delete what is old.\n\n"
@@ -80,7 +80,7 @@ def check(
 
     Example: dynbuild sccache check --bucket ai-cache --region eu-central-1 --for 2h
     """
-    from dynbuild import s3
+    from dynbuild.sccache import s3
 
     cache = _cache(
         bucket=bucket,
@@ -133,7 +133,7 @@ def stats(
 
     Example: dynbuild sccache stats --prefix team --format json
     """
-    from dynbuild import s3
+    from dynbuild.sccache import s3
 
     cache = _cache(
         bucket=bucket,
@@ -224,7 +224,7 @@ def prune(
 
     Example: dynbuild sccache prune --prefix team --older-than 30d --max-size 200G --dry-run
     """
-    from dynbuild import s3
+    from dynbuild.sccache import s3
 
     age = None if older_than is None else _age(older_than, "--older-than")
     size = None if max_size is None else _bytes(max_size)
@@ -269,11 +269,12 @@ def _cache(
     read_only: bool = False,
 ) -> CompileCache:
     """The cache that flags, settings and sccache's variables name, in this order."""
-    from dynbuild import compile_cache, settings
+    from dynbuild.sccache import cache as compile_cache
+    from dynbuild.settings import load
 
-    loaded = settings.load(
-        templates=settings.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
-        overlays=settings.overlays_of(context.expanduser().resolve(), config or ()),
+    loaded = load.load(
+        templates=load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
+        overlays=load.overlays_of(context.expanduser().resolve(), config or ()),
         env=os.environ,
         flags={},
     )

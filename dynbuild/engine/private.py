@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dynbuild import proc
 from dynbuild.engine import packages
-from dynbuild.engine.client import Engine
+from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@ import json
 import jsonschema
 import pytest
 
+from tests.run.test_export import DEVCONTAINER
 from tests.support import CATALOG, call
-from tests.test_export import DEVCONTAINER
 
 FRAMEWORKS = sorted(CATALOG["frameworks"])
 

@@ -12,11 +12,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dynbuild import doctor as doctors
-from dynbuild.cli import console
 from dynbuild.cli import doctor as commands
-from dynbuild.doctor import Check
+from dynbuild.doctor import checks as doctors
+from dynbuild.doctor.checks import Check
 from dynbuild.errors import NotReady
+from dynbuild.report import console
 
 
 @pytest.fixture

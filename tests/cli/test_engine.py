@@ -6,9 +6,10 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from dynbuild import engine as engines
 from dynbuild.cli import engine as commands
-from dynbuild.engine import Engine, base, emulation, private
+from dynbuild.engine import base, emulation, private
+from dynbuild.engine import client as engines
+from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dynbuild import __version__, cli
-from dynbuild.cli import console
 from dynbuild.errors import BuildFailed, Interrupted, NotReady, RequestError, TemplateError
+from dynbuild.report import console
 from tests.support import DEMO, ENV, ROOT, call, spawn
 
 COMMANDS = ("build", "plan", "render", "run", "engine")

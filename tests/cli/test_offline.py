@@ -2,7 +2,7 @@ import json
 
 import jsonschema
 
-from dynbuild import plan
+from dynbuild.plan import document
 from tests.support import DEMO, ROOT, WORKSPACE, call
 
 AIRGAP = ("--config", ROOT / "examples" / "airgap" / "dynbuild.toml")
@@ -59,9 +59,9 @@ def test_several_images_have_a_table_each():
 def test_json_has_the_plan_with_every_place():
     result = offline(*CPU, *AIRGAP, "--format", "json")
     assert result.code == 0, result.err
-    document = json.loads(result.out)
-    jsonschema.validate(document, plan.schema())
-    first = document["remote"][0]
+    printed = json.loads(result.out)
+    jsonschema.validate(printed, document.schema())
+    first = printed["remote"][0]
     assert first["image"] == "none-runtime-cpu"
     assert first["kind"] == "image"
     assert first["covered_by"].startswith("overlay ")

@@ -3,7 +3,7 @@ import secrets
 
 import pytest
 
-from dynbuild import compile_cache
+from dynbuild.sccache import cache as compile_cache
 from tests.s3_server import BUCKET, REGION
 from tests.support import call
 
@@ -185,7 +185,7 @@ def test_a_malformed_word_is_refused(words, said):
 def test_sizes(text, count, run, place, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "dynbuild.s3.to_delete", lambda *_, max_size, **__: asked.append(max_size) or ()
+        "dynbuild.sccache.s3.to_delete", lambda *_, max_size, **__: asked.append(max_size) or ()
     )
     assert run("prune", *place[0], "--max-size", text).code == 0
     assert asked == [count]
@@ -194,7 +194,9 @@ def test_sizes(text, count, run, place, monkeypatch):
 def seen(monkeypatch, *words, env=None, cwd="/"):
     """The cache that a command looked at."""
     caches = []
-    monkeypatch.setattr("dynbuild.s3.preflight", lambda cache, *_, **__: caches.append(cache) or ())
+    monkeypatch.setattr(
+        "dynbuild.sccache.s3.preflight", lambda cache, *_, **__: caches.append(cache) or ()
+    )
     done = call("sccache", "check", *words, env=env or {}, cwd=cwd)
     assert done.code == 0, done.err
     return caches[0]

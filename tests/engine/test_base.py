@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from dynbuild import proc
+from dynbuild.build import bases
 from dynbuild.engine import base
-from dynbuild.engine.client import Engine
+from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
 ENGINE = Engine("system", "/bin/docker", None, None, "28", "0.29", containerd_store=True)
@@ -135,7 +136,7 @@ def _plan(platforms=BOTH, contexts=None, **args):
 def test_a_base_for_another_platform_is_refused(played, has, platforms, missing):
     played.answers["image inspect"] = _image(has)
     with pytest.raises(RequestError) as caught:
-        base.check_bases(ENGINE, {}, _plan(platforms))
+        bases.check_bases(ENGINE, {}, _plan(platforms))
     assert caught.value.message == (
         f"the image dynbuild/debian:trixie on this engine is for linux/{has} only, and"
         f" none-runtime-cpu is wanted for linux/{missing}"
@@ -160,22 +161,22 @@ def test_a_base_for_another_platform_is_refused(played, has, platforms, missing)
 )
 def test_what_is_not_refused(played, answer, plan):
     played.answers["image inspect"] = answer
-    base.check_bases(ENGINE, {}, plan)
+    bases.check_bases(ENGINE, {}, plan)
 
 
 def test_other_images_that_are_built_on_are_looked_at(played):
     played.answers["image inspect"] = _image()
     for arg in ("RUNTIME_IMAGE", "FRONTEND_BASE_IMAGE", "PYTORCH_BASE_IMAGE"):
         with pytest.raises(RequestError, match="the image a:b"):
-            base.check_bases(ENGINE, {}, _plan(**{arg: "a", f"{arg}_TAG": "b"}))
+            bases.check_bases(ENGINE, {}, _plan(**{arg: "a", f"{arg}_TAG": "b"}))
 
 
 def test_builders_and_stores_that_do_not_take_it(played):
     played.answers["image inspect"] = _image()
     played.answers["buildx inspect"] = "Name: other\nDriver: docker-container\n"
-    base.check_bases(ENGINE, {}, _plan())
+    bases.check_bases(ENGINE, {}, _plan())
     played.asked.clear()
-    base.check_bases(CLASSIC, {}, _plan())
+    bases.check_bases(CLASSIC, {}, _plan())
     assert played.asked == []
 
 
@@ -183,5 +184,5 @@ def test_the_arguments_of_bases_are_in_the_catalog():
     from tests.support import CATALOG
 
     known = set(CATALOG["args"])
-    for arg in base._BASES:
+    for arg in bases._BASES:
         assert {arg, f"{arg}_TAG"} <= known

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dynbuild.engine import Engine, client, find
+from dynbuild.engine import client
+from dynbuild.engine.client import find
+from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 
 SYSTEM = {

@@ -10,12 +10,12 @@ import subprocess
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from dynbuild import launch
 from dynbuild.engine import packages, private
 from dynbuild.errors import NotReady, ToolFailed
-from dynbuild.export import common, export
+from dynbuild.run import launch
+from dynbuild.run.export import common, export
 from tests import support
-from tests.export import REQUESTS, requests, variables
+from tests.run.export_requests import REQUESTS, requests, variables
 
 pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt")
 

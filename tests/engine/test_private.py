@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 from dynbuild import proc
-from dynbuild.engine import base, find, packages, private
+from dynbuild.engine import base, packages, private
+from dynbuild.engine.client import find
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
 REPO = Path(__file__).parents[2]
@@ -285,7 +286,8 @@ def inside(place):
 
 def in_python(statement):
     """A command that carries out *statement*, as another process of the user would."""
-    head = "import os, sys, socket; from dynbuild.engine import find, private"
+    head = "import os, sys, socket; from dynbuild.engine import private"
+    head += "; from dynbuild.engine.client import find"
     code = f"{head}; sys.path.insert(0, {str(REPO)!r}); {statement}"
     return (sys.executable, "-c", code)
 

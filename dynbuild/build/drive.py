@@ -1,0 +1,328 @@
+"""Run a plan: one BuildKit solve through ``docker buildx bake``, recorded as it goes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from dynbuild import proc
+from dynbuild.build import compile_figures, record
+from dynbuild.build.compile_figures import Figures
+from dynbuild.build.events import Event, LogLine, Message, Solve, StepEnded, StepStarted, Warned
+from dynbuild.build.record import Record
+from dynbuild.engine.model import Engine
+from dynbuild.errors import BuildFailed, Interrupted
+from dynbuild.plan.document import Plan
+from dynbuild.render import bake
+
+_GRACE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """One image that was built.
+
+    Attributes:
+        name: Key of the image in the plan.
+        tags: Its names.
+        digest: Digest of what was exported; empty where nothing was.
+        size: Bytes that the engine's store says it takes; ``None`` when not loaded.
+    """
+
+    name: str
+    tags: tuple[str, ...]
+    digest: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A build that went well.
+
+    Attributes:
+        record: Its record.
+        images: What it made.
+        seconds: Wall-clock time of the solve.
+        counts: See ``Solve.counts``.
+        warnings: BuildKit's, each once, and those of the compile cache.
+        compile_cache: What it did (see ``compile_figures.document``); ``None`` without one.
+    """
+
+    record: Record
+    images: tuple[Built, ...]
+    seconds: float
+    counts: Mapping[str, int]
+    warnings: tuple[str, ...]
+    compile_cache: Mapping[str, Any] | None = None
+
+
+def build(
+    plan: Plan,
+    dockerfiles: Mapping[str, str],
+    *,
+    engine: Engine,
+    env: Mapping[str, str],
+    secrets: Mapping[str, str],
+    listen: Callable[[Event], None],
+) -> Outcome:
+    """Build *plan*.
+
+    Args:
+        plan: What to build.
+        dockerfiles: Text of the Dockerfile of each image, by image name.
+        engine: Where to build.
+        env: The caller's environment.
+        secrets: Values of the secrets that BuildKit reads from variables.
+        listen: Told of every event as it happens.
+
+    Raises:
+        BuildFailed: A step failed; the message has its name, its last lines and the log.
+        Interrupted: SIGINT or SIGTERM came; the solve is cancelled and the record closed.
+        NotReady: The record cannot be written.
+    """
+    context = Path(plan.context)
+    now = record.create(context, record.new_id(plan.images[0].name))
+    solve = Solve(begun=datetime.now(UTC))
+    figures = Figures()
+    warnings: list[str] = []
+    begun = time.monotonic()
+    status = "failed"
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(_terminable())
+            network = bake.network_of(plan, engine.network)
+            _write_inputs(now, plan, dockerfiles, context, network)
+            log = stack.enter_context(now.log.open("w", encoding="utf-8"))
+            events = stack.enter_context(now.events.open("w", encoding="utf-8"))
+            # Closed with the stack: an error in here must cancel the build as well.
+            lines = stack.enter_context(closing(_bake(plan, now, engine, env, secrets)))
+            for line in lines:
+                if line.startswith("{"):
+                    events.write(line if line.endswith("\n") else f"{line}\n")
+                for event in solve.feed(line):
+                    _log(log, event)
+                    figures.feed(event)
+                    if isinstance(event, Warned):
+                        warnings.append(event.text)
+                    listen(event)
+        status = "done"
+    except (KeyboardInterrupt, Interrupted) as error:
+        status = "interrupted"
+        raise Interrupted(
+            "interrupted; the build is cancelled", hint=f"its log so far: {now.log}"
+        ) from error
+    except _BakeFailed as error:
+        raise _failure(solve, now, error) from error
+    finally:
+        seconds = time.monotonic() - begun
+        images = _images(plan, now, engine, env) if status == "done" else ()
+        counts = solve.counts()
+        cached = None
+        if plan.compile_cache:
+            before = _figures_before(context, plan.images[0].name)
+            cached = compile_figures.document(figures, plan.compile_cache, before)
+            warnings += compile_figures.warnings(figures, plan.compile_cache, before)
+        now.finish(
+            {
+                "schema": 1,
+                "id": now.id,
+                "status": status,
+                "seconds": round(seconds, 3),
+                "steps": counts,
+                **({"compile_cache": cached} if cached else {}),
+                "warnings": list(dict.fromkeys(warnings)),
+                "images": [
+                    {"name": i.name, "tags": list(i.tags), "digest": i.digest, "size": i.size}
+                    for i in images
+                ],
+            }
+        )
+    return Outcome(
+        record=now,
+        images=images,
+        seconds=seconds,
+        counts=counts,
+        warnings=tuple(dict.fromkeys(warnings)),
+        compile_cache=cached,
+    )
+
+
+def _figures_before(context: Path, image: str) -> Mapping[str, Any] | None:
+    """What the compile cache did in the last build of *image* that compiled anything."""
+    for _, result in record.finished(context):
+        cached = result.get("compile_cache") or {}
+        names = [entry.get("name") for entry in result.get("images", ())]
+        if image in names and cached.get("total", {}).get("hit_rate") is not None:
+            return dict(cached)
+    return None
+
+
+class _BakeFailed(Exception):
+    """The bake command ended with a status other than zero."""
+
+
+def _write_inputs(
+    now: Record, plan: Plan, dockerfiles: Mapping[str, str], context: Path, network: str
+) -> None:
+    only = len(plan.images) == 1
+    paths = {name: now.dockerfile(name, only=only) for name in dockerfiles}
+    # BuildKit prefers the ignore file beside the Dockerfile: the tree's own rules hold,
+    # and dynbuild's records never travel to the builder.
+    own = context / ".dockerignore"
+    ignore = own.read_text(encoding="utf-8") if own.is_file() else ""
+    for name, path in paths.items():
+        now.write(path, dockerfiles[name])
+        now.write(path.with_name(f"{path.name}.dockerignore"), f"{ignore}\n{record.STATE}/\n")
+    now.write_json(now.path / "plan.json", plan.document())
+    texts = {name: str(path) for name, path in paths.items()}
+    now.write_json(now.bake, bake.definition(plan, texts, network=network))
+
+
+def _bake(
+    plan: Plan, now: Record, engine: Engine, env: Mapping[str, str], secrets: Mapping[str, str]
+) -> Generator[str, None, None]:
+    """Lines of progress; the process below ends when the consumer stops early."""
+    from python_on_whales import DockerClient
+    from python_on_whales.exceptions import DockerException
+
+    variables = {
+        **{key: value for key, value in engine.env(env).items() if env.get(key) != value},
+        **secrets,
+        **bake.ENVIRONMENT,
+    }
+    client = DockerClient(client_call=[engine.docker])
+    # The library's types do not know rawjson, nor that stream_logs makes it a generator.
+    start: Callable[..., Generator[str, None, None]] = client.buildx.bake  # type: ignore[assignment]
+    lines = start(
+        targets=list(bake.targets(plan, network=bake.network_of(plan, engine.network))),
+        files=[str(now.bake)],
+        progress="rawjson",
+        stream_logs=True,
+        metadata_file=str(now.metadata),
+        variables=variables,
+    )
+    with closing(lines):
+        try:
+            yield from lines
+        except DockerException as error:
+            raise _BakeFailed(f"status {error.return_code}") from error
+        except (KeyboardInterrupt, GeneratorExit):
+            _cancel_children()
+            raise
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """While active, SIGTERM means the same as SIGINT: the record is closed either way."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _cancel_children() -> None:
+    """Ask the docker client to cancel, and wait until it has.
+
+    python-on-whales keeps its process to itself, so it is found as our child. A terminal's
+    Ctrl-C has reached it already; a signal sent to us alone has not.
+    """
+    import psutil
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            _signal(child, signal.SIGINT)
+        _, alive = psutil.wait_procs(children, timeout=_GRACE_SECONDS)
+        for child in alive:
+            _signal(child, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _signal(process: Any, number: int) -> None:
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+def _log(log: TextIO, event: Event) -> None:
+    match event:
+        case StepStarted(name):
+            log.write(f"==> {name}\n")
+        case LogLine(name, text):
+            log.write(f"{name.split('] ')[0].lstrip('[').split(' ')[0]} | {text}\n")
+        case StepEnded(name, seconds, cached, error):
+            end = f"failed: {error}" if error else "cached" if cached else f"{seconds:.1f} s"
+            log.write(f"<== {name} ({end})\n")
+        case Warned(text) | Message(text):
+            log.write(f"{text}\n")
+    log.flush()
+
+
+def _failure(solve: Solve, now: Record, cause: Exception) -> BuildFailed:
+    step = solve.failed()
+    if step is None:
+        # Nothing ran: the definition, the Dockerfile or the engine was refused.
+        text = [line for line in solve.messages if line.strip()] or [str(cause)]
+        return BuildFailed(
+            "the build could not be carried out",
+            details=tuple(text[-12:]),
+            hint=f"the whole log: {now.log}",
+        )
+    hint = f"the whole log: {now.log}"
+    if "load metadata" in step.name or "failed to resolve source" in step.error:
+        hint = (
+            "if this machine cannot pull that image, give one that it has: --base-image, or "
+            f"--build-context IMAGE=docker-image://OTHER; {hint}"
+        )
+    reason = re.sub(r'^process ".*" did not', "the command did not", step.error, flags=re.S)
+    return BuildFailed(
+        f"the step failed: {step.title[:160]}",
+        details=(*step.tail, reason),
+        hint=hint,
+    )
+
+
+def _images(plan: Plan, now: Record, engine: Engine, env: Mapping[str, str]) -> tuple[Built, ...]:
+    metadata = json.loads(now.metadata.read_text()) if now.metadata.is_file() else {}
+    found = []
+    for image in (image for image in plan.images if image.tags):
+        digest = metadata.get(bake.target_name(image), {}).get("containerimage.digest", "")
+        size = _size(image.tags[0], engine, env) if image.output == "load" else None
+        tags = image.tags if image.output != "none" else ()
+        found.append(Built(name=image.name, tags=tags, digest=digest, size=size))
+    return tuple(found)
+
+
+def _size(tag: str, engine: Engine, env: Mapping[str, str]) -> int | None:
+    done = proc.run(
+        [engine.docker, "image", "ls", "--format", "{{.Size}}", tag],
+        env=engine.env(env),
+        check=False,
+    )
+    return _bytes(done.stdout.strip().splitlines()[0]) if done.stdout.strip() else None
+
+
+def _bytes(text: str) -> int | None:
+    units = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+    number = text.rstrip("BkMGT")
+    try:
+        return round(float(number) * units[text[len(number) :]])
+    except (ValueError, KeyError):
+        return None

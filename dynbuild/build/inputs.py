@@ -1,0 +1,101 @@
+"""Check that what a plan reads from disk is there, before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dynbuild import names
+from dynbuild.errors import RequestError
+from dynbuild.plan import trtllm
+from dynbuild.plan.document import LINK, ImagePlan, Plan, Preparation
+from dynbuild.plan.make import EPP_FOLDER
+
+SOURCE_TREE = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "hatch_build.py",
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "components",
+    "lib",
+)
+"""What the wheel stages copy (facts: build context requirements)."""
+
+
+def check_context(context: Path) -> None:
+    """Raise if there is no folder *context*.
+
+    Raises:
+        RequestError: There is none.
+    """
+    if not context.is_dir():
+        raise RequestError(
+            f"the build context {context} does not exist", hint="--context names a folder"
+        )
+
+
+def check(plan: Plan) -> None:
+    """Raise if an input of *plan* is missing.
+
+    Raises:
+        RequestError: The context, a named context, or a file of the source tree.
+    """
+    context = Path(plan.context)
+    check_context(context)
+    for step in plan.before:
+        _check_command(step, context)
+    for image in plan.images:
+        if image.recipe.from_source:
+            _check_tree(image, context)
+        if image.recipe.local_wheel and not plan.before and trtllm.CONTEXT in image.contexts:
+            _check_wheel(image)
+        for secret in image.secret_sources:
+            if secret.src and not Path(secret.src).is_file():
+                raise RequestError(
+                    f"the file of the secret '{secret.id}' is not there: {secret.src}",
+                    hint="site.ca_bundle, or SSL_CERT_FILE, names a file of certificates",
+                )
+        for name, where in image.contexts.items():
+            if where.startswith(LINK) or names.is_address(where):
+                continue
+            if where in (step.makes for step in plan.before):
+                continue
+            if not Path(where).is_dir():
+                source = name.removesuffix("_src")
+                raise RequestError(
+                    f"the source path of '{name}' is not there: {where}",
+                    hint=f"--source {source}=PATH and --build-context {name}=PATH take a folder",
+                )
+
+
+def _check_command(step: Preparation, context: Path) -> None:
+    """The source tree has what builds its part."""
+    needed = Path(EPP_FOLDER, "Makefile") if step.what == "epp" else Path(trtllm.SCRIPT)
+    if not (context / needed).is_file():
+        raise RequestError(
+            f"the build context {context} has no {needed}, which builds {step.makes}",
+            hint="--context names Dynamo's source tree",
+        )
+
+
+def _check_wheel(image: ImagePlan) -> None:
+    """The folder has one wheel that fits, which is looked for again inside the build."""
+    (platform,) = image.platforms
+    trtllm.find_wheel(
+        Path(image.contexts[trtllm.CONTEXT]),
+        arch=names.architecture(platform),
+        python_version=image.build_args["PYTHON_VERSION"],
+    )
+
+
+def _check_tree(image: ImagePlan, context: Path) -> None:
+    missing = [entry for entry in SOURCE_TREE if not (context / entry).exists()]
+    if missing:
+        raise RequestError(
+            f"the build context {context} has no {missing[0]}: it is not Dynamo's source tree",
+            hint="--context PATH names that tree; without one, --dynamo-wheels index takes "
+            f"published wheels for {image.name}",
+            details=(f"missing: {', '.join(missing)}",) if len(missing) > 1 else (),
+        )

@@ -1,0 +1,74 @@
+"""Before the solve: what the source tree builds by itself and the images then take.
+
+These are the tree's own commands (the endpoint picker's Makefile, TensorRT-LLM's wheel
+script), run with the caller's environment and the engine's address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dynbuild import proc
+from dynbuild.engine.model import Engine
+from dynbuild.errors import BuildFailed, ToolFailed
+from dynbuild.plan import trtllm
+from dynbuild.plan.document import Plan, Preparation
+
+
+def run(
+    plan: Plan,
+    *,
+    engine: Engine,
+    env: Mapping[str, str],
+    say: Callable[[str], None],
+    listen: Callable[[str], None],
+) -> None:
+    """Run what *plan* needs before its solve; a wheel that is there already is kept.
+
+    Args:
+        plan: What will be built.
+        engine: Where the commands find Docker.
+        env: The caller's environment.
+        say: Told what is done.
+        listen: Told every line that a command prints.
+
+    Raises:
+        BuildFailed: A command failed, or did not make what it should.
+        NotReady: A program that is needed is not installed.
+    """
+    for step in plan.before:
+        if _is_there(step, plan):
+            say(f"{step.what}: {step.makes} is there already")
+            continue
+        say(f"{step.what}: building {step.makes}")
+        try:
+            proc.stream(step.argv, env=engine.env(env), cwd=Path(plan.context), listen=listen)
+        except ToolFailed as error:
+            raise BuildFailed(
+                f"{step.what}: {error.message}",
+                details=error.details,
+                hint="its build is the source tree's own; run the command there to see more",
+            ) from error
+        if not _was_made(step, plan, engine, env):
+            raise BuildFailed(
+                f"{step.what}: the command ended well, but made no {step.makes}",
+                hint=f"the source tree's {step.argv[0]} names what it makes otherwise",
+            )
+
+
+def _is_there(step: Preparation, plan: Plan) -> bool:
+    # An image is cheap to ask make for again, and make knows what changed.
+    return step.what == "trtllm_wheel" and _wheel(step, plan) is not None
+
+
+def _was_made(step: Preparation, plan: Plan, engine: Engine, env: Mapping[str, str]) -> bool:
+    if step.what == "trtllm_wheel":
+        return _wheel(step, plan) is not None
+    asked = [engine.docker, "image", "inspect", "--format", "{{.Id}}", step.makes]
+    return proc.run(asked, env=engine.env(env), check=False).returncode == 0
+
+
+def _wheel(step: Preparation, plan: Plan) -> Path | None:
+    version = plan.images[0].build_args["PYTHON_VERSION"]
+    return trtllm.built_wheel(step.intent, python_version=version)

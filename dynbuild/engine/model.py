@@ -1,0 +1,54 @@
+"""A Docker engine that answered, and the environment that leads to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+# Variables that would lead the client away from, or make it talk TLS to, the private socket.
+_FOREIGN = ("DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Docker engine that answered.
+
+    Attributes:
+        kind: ``system`` for what the docker client on PATH reaches, ``private`` for the
+            engine of ``dynbuild engine up``.
+        docker: Path of the docker client.
+        host: Address (``unix://…``); ``None`` when the client's own settings decide.
+        config: The client's configuration directory; ``None`` for the user's own.
+        version: Version of the engine.
+        buildx: Version of the client's buildx plugin.
+        containerd_store: Whether images live in the containerd store, which keeps
+            indexes, attestations and images of several platforms.
+        network: ``host`` when containers get no way out of a network of their own, so that
+            builds and runs must use the host's: so with a private engine that was started
+            beside another engine.  Else ``bridge``, and always for a system engine.
+    """
+
+    kind: Literal["system", "private"]
+    docker: str
+    host: str | None
+    config: Path | None
+    version: str
+    buildx: str
+    containerd_store: bool
+    network: Literal["bridge", "host"] = "bridge"
+
+    def env(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The complete environment for a docker process, made from *base*."""
+        if self.kind == "system" or self.host is None or self.config is None:
+            return dict(base)
+        usr = Path(self.docker).parent.parent
+        own = [str(usr / "bin"), str(usr / "sbin")]
+        rest = [d for d in base.get("PATH", os.defpath).split(os.pathsep) if d not in own]
+        return {name: value for name, value in base.items() if name not in _FOREIGN} | {
+            "DOCKER_HOST": self.host,
+            "DOCKER_CONFIG": str(self.config),
+            "PATH": os.pathsep.join([*own, *rest]),
+        }

@@ -1,0 +1,121 @@
+"""The plan as a document: typed, frozen, and what ``dynbuild plan --format json`` prints."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LINK = "target:"
+"""Before the name of an image of the same plan, in place of a build context's folder."""
+
+VOLATILE = frozenset({"DYNAMO_COMMIT_SHA", "USER_UID", "USER_GID"})
+"""Arguments whose values belong to a build and not into a rendered file."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Secret(_Model):
+    """A BuildKit secret: its id, and the file or variable that holds it."""
+
+    id: str
+    src: str = ""
+    env: str = ""
+
+
+class PlannedVersion(_Model):
+    """The derived version (see ``dynbuild.plan.version.Version``)."""
+
+    tag: str
+    python: str
+    commit: str
+    dirty: bool
+    origin: str
+
+
+class Place(_Model):
+    """A remote place that the build of an image contacts (see ``dynbuild.plan.remote``)."""
+
+    image: str = ""
+    stage: str
+    kind: str = Field(description="image, git, download, apt, dnf, python, crates, meson, …")
+    address: str
+    covered_by: str = Field(description="who names it; empty: it is the catalog's public one")
+
+
+class ImagePlan(_Model):
+    """One image, completely decided."""
+
+    name: str = Field(description="key of the image: framework-target-device[cuda]")
+    framework: str
+    target: str
+    stage: str = Field(description="the stage of the Dockerfile that becomes the image")
+    device: str
+    cuda_version: str | None = Field(description="null on a device without CUDA")
+    platforms: tuple[str, ...]
+    dockerfile: str = Field(description="file name of the rendered Dockerfile")
+    tags: tuple[str, ...]
+    build_args: dict[str, str] = Field(description="value of every global ARG")
+    origins: dict[str, str] = Field(description="where each of build_args came from")
+    passed_args: tuple[str, ...] = Field(
+        description="arguments that BuildKit knows by itself, such as proxies; names only"
+    )
+    labels: dict[str, str]
+    secrets: tuple[str, ...] = Field(description="ids of the BuildKit secrets")
+    contexts: dict[str, str] = Field(description="named build contexts")
+    cache_from: tuple[str, ...]
+    cache_to: tuple[str, ...]
+    output: Literal["load", "push", "none"]
+    no_cache: bool
+    depends_on: tuple[str, ...] = Field(description="names of images this one is built on")
+    recipe: Any = Field(exclude=True, description="facts for the templates (internal)")
+    reach: Any = Field(exclude=True, description="mirrors.Reach (internal)")
+    secret_sources: tuple[Secret, ...] = Field(exclude=True)
+    passed: dict[str, str] = Field(
+        exclude=True, description="values of passed_args; a proxy's address may hold a password"
+    )
+
+
+class Preparation(_Model):
+    """A command that runs before the solve, because what it makes is an input of it."""
+
+    what: Literal["epp", "trtllm_wheel"]
+    argv: tuple[str, ...]
+    makes: str = Field(description="image reference or folder")
+    intent: Any = Field(exclude=True, default=None, description="the wheel's (internal)")
+
+
+class Plan(_Model):
+    """Everything that one command will build."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    format: Literal[1] = Field(default=1, alias="schema")
+    version: PlannedVersion
+    context: str = Field(description="folder that COPY reads from")
+    network: Literal["default", "host"] = Field(
+        default="default", description="network of build steps; the engine may have only the host's"
+    )
+    before: tuple[Preparation, ...] = Field(
+        default=(), description="commands that run first, in the context folder"
+    )
+    images: tuple[ImagePlan, ...]
+    warnings: tuple[str, ...] = ()
+    remote: tuple[Place, ...] | None = Field(
+        default=None, description="every remote place, with --offline"
+    )
+    compile_cache: Any = Field(exclude=True, default=None, description="internal")
+
+    def document(self) -> dict[str, Any]:
+        """The plan as the JSON object of the interface."""
+        left = {"remote"} if self.remote is None else None
+        return self.model_dump(mode="json", by_alias=True, exclude=left)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of ``Plan.document()``."""
+    document = Plan.model_json_schema(mode="serialization", by_alias=True)
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return document

@@ -1,0 +1,379 @@
+"""Other addresses for what a build contacts: the table ``[mirrors]`` and its relatives.  Pure.
+
+What the plan names itself (images, sources, tools, arguments) is rewritten here.  What build
+steps find out by themselves, such as the package sources of a base image, follows a script
+that each of them gets as a secret: it is in no layer and in no cache key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from dynbuild import names
+from dynbuild.errors import RequestError
+from dynbuild.settings.layers import Origin, Setting
+from dynbuild.settings.load import Settings
+from dynbuild.settings.models import PASSED_THROUGH, Catalog, Source, Tool
+
+LOCAL = "dynbuild/"
+"""Repositories that ``dynbuild engine base`` makes; they are on no registry."""
+
+SCRIPT = "site"
+"""Id of the secret with the script."""
+
+FOLDER = "/run/site"
+"""Where a step's script writes; a temporary file system of that step."""
+
+Table = Mapping[str, Setting]
+"""What replaces a prefix, with its origin, by the prefix."""
+
+KEPT = ("CUDA_REPO_URL", "DEVTOOLS_REPO_URL")
+"""Arguments that the images' own package sources show: the script redirects these."""
+
+_EMPTY_STAGE = "trtllm_wheel_image_empty"
+_LISTS = ("apt_mirror", "dnf_mirror", "crates_index")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the settings say of the outside, for ``dynbuild.plan.remote``.
+
+    Attributes:
+        table: The mirrors.
+        addresses: Origin of every address of a tool or source, by the address as rendered.
+        release_image: Origin of the repository of TensorRT-LLM's release images.
+        site: For each field of ``[site]`` that is set, its value without a password, and
+            its origin.
+    """
+
+    table: Table
+    addresses: Mapping[str, Origin]
+    release_image: Origin
+    site: Mapping[str, tuple[str, str]]
+
+
+def table(config: Settings) -> Table:
+    """The mirrors of *config*.
+
+    Raises:
+        RequestError: An entry replaces an address by an image reference or the reverse, has
+            a password, or characters that no address has.
+    """
+    found: dict[str, Setting] = {}
+    for key, value in config.catalog.mirrors.items():
+        origin = config.origin("mirrors", key)
+        for text in (key, value):
+            _check(text, f"the mirror of '{key}'", origin)
+        if re.search("//[^/]*@", value):
+            raise RequestError(
+                f"the mirror of '{key}' has a user name or password in its address",
+                origin=str(origin),
+                hint="addresses are seen by all: log in with docker login, or give git and curl "
+                "their own credentials",
+            )
+        if ("://" in key) != ("://" in value):
+            raise RequestError(
+                f"the mirror of '{key}' is '{value}': one is an address, the other is none",
+                origin=str(origin),
+                hint='"nvcr.io" stands for images; "https://nvcr.io" for downloads',
+            )
+        found[key.rstrip("/")] = Setting(value.rstrip("/"), origin)
+    return found
+
+
+def address(text: str, mirrors: Table) -> tuple[str, str]:
+    """*text*, an address with its scheme, as the mirrors have it, and the prefix that led there.
+
+    The prefix is empty where none fits.
+    """
+    return _replaced(text, mirrors, "/?#")
+
+
+def image(reference: str, mirrors: Table) -> tuple[str, str]:
+    """The same for an image *reference*; one without a registry is of docker.io."""
+    if not reference or reference.startswith(LOCAL):
+        return reference, ""
+    name, at, digest = qualified(reference).partition("@")
+    repository, tag = names.split_reference(name)
+    found, prefix = _replaced(repository, mirrors, "/")
+    if not prefix:
+        return reference, ""
+    return f"{found}{f':{tag}' if tag else ''}{at}{digest}", prefix
+
+
+def qualified(reference: str) -> str:
+    """An image *reference* with its registry, as Docker completes it."""
+    if names.is_qualified(reference):
+        return reference
+    return f"docker.io/{'' if '/' in reference else 'library/'}{reference}"
+
+
+def of_args(
+    config: Settings, values: Mapping[str, Setting], *, made: Collection[str] = ()
+) -> dict[str, Setting]:
+    """Build arguments with the mirrors applied; images in *made* are built here."""
+    mirrors = table(config)
+    result = dict(values)
+    for arg, setting in values.items():
+        value = str(setting.value)
+        if value in made or value == _EMPTY_STAGE or arg in (*KEPT, *PASSED_THROUGH):
+            continue
+        if arg.endswith("_IMAGE"):
+            found, prefix = image(value, mirrors)
+        elif "://" in value:
+            found, prefix = address(value, mirrors)
+        else:
+            continue
+        if prefix:
+            result[arg] = Setting(found, _origin(prefix, mirrors))
+    return result
+
+
+def of_tools(config: Settings) -> dict[str, Tool]:
+    """The tools with the mirrors applied."""
+    mirrors = table(config)
+    return {
+        name: tool.model_copy(
+            update={
+                "image": image(tool.image, mirrors)[0],
+                "url": {arch: address(url, mirrors)[0] for arch, url in tool.url.items()},
+            }
+        )
+        for name, tool in config.catalog.tools.items()
+    }
+
+
+def of_sources(config: Settings) -> dict[str, Source]:
+    """The sources with the mirrors applied."""
+    mirrors = table(config)
+    return {
+        name: source.model_copy(
+            update={key: address(getattr(source, key), mirrors)[0] for key in ("repo", "url")}
+        )
+        for name, source in config.catalog.sources.items()
+    }
+
+
+def reach(config: Settings) -> Reach:
+    """What ``dynbuild.plan.remote`` wants to know of *config*."""
+    mirrors = table(config)
+    addresses: dict[str, Origin] = {}
+
+    def add(text: str, path: tuple[str, ...], *, of_image: bool = False) -> str:
+        found, prefix = (image if of_image else address)(text, mirrors)
+        addresses[found] = _origin(prefix, mirrors) if prefix else config.origin(*path)
+        return found
+
+    for name, tool in config.catalog.tools.items():
+        add(tool.image, ("tools", name, "image"), of_image=True)
+        for arch, url in tool.url.items():
+            found = add(url, ("tools", name, "url", arch))
+            rendered = found.replace("${VERSION}", f"${{{tool.version}}}")
+            addresses[rendered] = addresses[found]
+    for name, source in config.catalog.sources.items():
+        for key in ("repo", "url"):
+            add(getattr(source, key), ("sources", name, key))
+    addresses.pop("", None)
+    site = {
+        field: (public(value), str(config.origin("site", field)))
+        for field, value in config.catalog.site
+        if isinstance(value, str) and value
+    }
+    return Reach(mirrors, addresses, config.origin("tensorrt_llm", "release_image"), site)
+
+
+def public(text: str) -> str:
+    """An address without its user name and password."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+def wanted(catalog: Catalog) -> bool:
+    """Whether build steps need the script."""
+    listed = any(getattr(catalog.site, field) for field in _LISTS)
+    return listed or any("://" in key for key in catalog.mirrors)
+
+
+def script(config: Settings) -> str:
+    """The shell script that leads what a step calls to the mirrors; empty if none is wanted.
+
+    It puts programs of its own in front of apt-get, dnf, cargo, curl and wget, which call
+    the real ones with other addresses, and gives git its own configuration.  All it writes
+    is in ``FOLDER``.
+
+    Raises:
+        RequestError: A setting is no address.
+    """
+    if not wanted(config.catalog):
+        return ""
+    site = config.catalog.site
+    for field in _LISTS:
+        value = getattr(site, field)
+        origin = config.origin("site", field)
+        if value and "://" not in value:
+            raise RequestError(f"site.{field} is no address: '{value}'", origin=str(origin))
+        if value:
+            _check(value, f"site.{field}", origin)
+    urls = {key: str(entry.value) for key, entry in table(config).items() if "://" in key}
+    parts = [_HEAD.format(folder=FOLDER)]
+    parts += [_file("urls.sed", _sed(urls)), *_shims(("curl", "wget"), _FETCH)] if urls else []
+    if urls:
+        git = "".join(
+            f'[url "{value}{_end(key)}"]\n\tinsteadOf = {key}{_end(key)}\n'
+            for key, value in urls.items()
+        )
+        parts += [_file("gitconfig", git), _GIT.format(folder=FOLDER)]
+    # What is at the site already stays as it is.
+    kept = urls | {value: value for value in (*urls.values(), *_own(config)) if value}
+    for field, name, before in (("apt_mirror", "apt", ""), ("dnf_mirror", "dnf", _REPOS)):
+        mirror = getattr(site, field).rstrip("/")
+        if mirror or urls:
+            text = _sed(kept | ({mirror: mirror} if mirror else {}), mirror)
+            parts.append(_file(f"{name}.sed", (before if mirror else "") + text))
+            programs = ("apt-get", "apt") if name == "apt" else ("dnf",)
+            parts += _shims(programs, _APT if name == "apt" else _DNF)
+    cargo = "[net]\ngit-fetch-with-cli = true\n" if urls else ""
+    if site.crates_index:
+        cargo += '[source.crates-io]\nreplace-with = "site"\n'
+        cargo += f'[source.site]\nregistry = "{site.crates_index}"\n'
+    if cargo:
+        parts += [_file("cargo.toml", cargo), *_shims(("cargo",), _CARGO)]
+    # The shell has looked for the programs already, and remembers where they were.
+    return "".join((*parts, "hash -r\n"))
+
+
+def _end(key: str) -> str:
+    """What makes a prefix end at a boundary, for git."""
+    return "" if key.endswith(".git") else "/"
+
+
+def _own(config: Settings) -> Iterator[str]:
+    """Addresses in arguments that somebody set."""
+    for layer in config.layers:
+        for path, setting in layer.items():
+            if path[0] not in ("args", "frameworks") or path[-1] in PASSED_THROUGH:
+                continue
+            if setting.origin.layer != "catalog" and "://" in str(setting.value):
+                yield str(setting.value).rstrip("/")
+
+
+def _check(text: str, what: str, origin: Origin) -> None:
+    if not re.fullmatch(r"[\w.:/@%+=,~\[\]-]+", text, re.ASCII):
+        raise RequestError(
+            f"{what} is empty, or has a character that no address has",
+            origin=str(origin),
+        )
+
+
+def _replaced(text: str, mirrors: Table, boundary: str) -> tuple[str, str]:
+    for prefix in sorted(mirrors, key=len, reverse=True):
+        rest = text.removeprefix(prefix)
+        if text.startswith(prefix) and (not rest or rest[0] in boundary):
+            return f"{mirrors[prefix].value}{rest}", prefix
+    return text, ""
+
+
+def _origin(prefix: str, mirrors: Table) -> Origin:
+    origin = mirrors[prefix].origin
+    return Origin(origin.layer, f"{origin.source} (mirror of {prefix})")
+
+
+def _sed(pairs: Mapping[str, str], rest: str = "") -> str:
+    """A sed program: each prefix by what replaces it, every other host by *rest*.
+
+    Two passes, so that a replacement is never itself replaced.
+    """
+    ordered = sorted(pairs.items(), key=lambda pair: len(pair[0]), reverse=True)
+    lines = []
+    for number, (key, _) in enumerate(ordered):
+        pattern = re.sub(r"([][\\.*^$+?(){}|])", r"\\\1", key)
+        lines.append(rf"s#{pattern}([^A-Za-z0-9.:_-]|$)#<site:{number}>\1#g")
+    if rest:
+        lines.append(rf"s#(https?|ftp)://[^/[:space:]]+#{rest}#g")
+    lines += [f"s#<site:{number}>#{value}#g" for number, (_, value) in enumerate(ordered)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _file(name: str, text: str) -> str:
+    """Shell that writes a file; *text* stays as it is."""
+    return f"cat > {FOLDER}/{name} <<'END_OF_FILE'\n{text}END_OF_FILE\n"
+
+
+def _shims(programs: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Shell that puts *text* in front of those *programs*."""
+    body = _REAL.format(folder=FOLDER) + text.replace("@/", f"{FOLDER}/")
+    shim = _file("shim", body)
+    names_of = " ".join(programs)
+    install = (
+        f"for program in {names_of}; do ! command -v $program >/dev/null || "
+        f"install -m 755 {FOLDER}/shim {FOLDER}/bin/$program; done\n"
+    )
+    return (shim, install)
+
+
+_HEAD = """\
+# Addresses of this site, for one build step; written by dynbuild.
+mkdir -p {folder}/bin
+case ":$PATH:" in *:{folder}/bin:*) ;; *) export PATH="{folder}/bin:$PATH";; esac
+"""
+
+_GIT = """\
+if [ -e /run/secrets/ca_bundle ]; then
+    printf '[http]\\n\\tsslCAInfo = /run/secrets/ca_bundle\\n' >> {folder}/gitconfig
+fi
+export GIT_CONFIG_GLOBAL={folder}/gitconfig
+"""
+
+# A program's own name, and where the real one is.
+_REAL = """\
+#!/bin/sh
+name="${{0##*/}}"
+others="$(printf %s ":$PATH:" | sed -e 's#:{folder}/bin:#:#' -e 's#^:##' -e 's#:$##')"
+real="$(PATH="$others" command -v "$name")"
+"""
+
+# The lists are read anew each time: a package or an earlier command may have brought one.
+_APT = """\
+rm -rf @/apt && mkdir -p @/apt
+for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.*; do
+    test ! -f "$list" || sed -E -f @/apt.sed "$list" > "@/apt/${list##*/}"
+done
+printf 'Dir::Etc::SourceList "/dev/null";\\nDir::Etc::SourceParts "@/apt";\\n' > @/apt.conf
+if [ -e /run/secrets/ca_bundle ]; then
+    echo 'Acquire::https::CaInfo "/run/secrets/ca_bundle";' >> @/apt.conf
+fi
+APT_CONFIG=@/apt.conf exec "$real" "$@"
+"""
+
+_REPOS = r"""/^(mirrorlist|metalink)[[:space:]]*=/d
+s/^#[[:space:]]*baseurl[[:space:]]*=/baseurl=/
+"""
+
+# config-manager edits the lists themselves and goes to no network.
+_DNF = """\
+case " $* " in *" config-manager "*) exec "$real" "$@";; esac
+rm -rf @/dnf && mkdir -p @/dnf
+for list in /etc/yum.repos.d/*.repo; do
+    test ! -f "$list" || sed -E -f @/dnf.sed "$list" > "@/dnf/${list##*/}"
+done
+set -- --setopt=reposdir=@/dnf "$@"
+test ! -e /run/secrets/ca_bundle || set -- --setopt=sslcacert=/run/secrets/ca_bundle "$@"
+exec "$real" "$@"
+"""
+
+_CARGO = """\
+toolchain=
+case "$1" in +*) toolchain="$1"; shift;; esac
+exec "$real" ${toolchain:+"$toolchain"} --config @/cargo.toml "$@"
+"""
+
+_FETCH = """\
+left=$#
+while [ "$left" -gt 0 ]; do
+    set -- "$@" "$(printf '%s\\n' "$1" | sed -E -f @/urls.sed)"
+    shift
+    left=$((left - 1))
+done
+exec "$real" "$@"
+"""

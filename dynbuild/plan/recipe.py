@@ -1,0 +1,161 @@
+"""What the templates may decide on: the facts of one image that change its *text*.
+
+Everything that only changes a *value* is a build argument; the text stays the same, and
+so does the cache of every stage that does not use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dynbuild.settings.models import Source, Tool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The facts that shape a Dockerfile.
+
+    Attributes:
+        framework: vllm, trtllm, sglang, none.
+        target: The image that is wanted, which is also the last stage.
+        device: cuda or cpu.
+        cuda: CUDA version as in the catalog, empty on cpu.
+        dynamo_wheels: ``source`` (built from the context) or ``index`` (published).
+        kvbm: The KV cache block manager is built and installed.
+        gms: The GPU memory service is built and installed.
+        media_ffmpeg: FFmpeg is built, shipped and used by the runtime wheel.
+        media_nixl: The runtime wheel decodes media into NIXL memory.
+        sources: Where each component's source comes from.
+        tools: Where each tool comes from.
+        engine: ``stage``, ``vendor`` or ``none``: where the inference engine comes from.
+        requirements: Files of Python requirements of the runtime, below ``container/deps``.
+        dev_requirements: Those that developers add.
+        dev_workspace: ``copied`` or ``mounted``: how the tree gets into dev images.
+        compile_cache: ``s3`` or ``local``: where sccache keeps compiled objects; else empty.
+        local_wheel: The engine's wheel comes from a folder (trtllm).
+        linked: A stage that another image of the same build brings; empty if none does.
+        site: Steps that go to the network run the site's script first (``mirrors.script``).
+        meson_packages: Meson's subprojects come from a build context of that name.
+    """
+
+    framework: str
+    target: str
+    device: str
+    cuda: str
+    dynamo_wheels: str
+    kvbm: bool
+    gms: bool
+    media_ffmpeg: bool
+    media_nixl: bool
+    sources: Mapping[str, Source]
+    tools: Mapping[str, Tool]
+    engine: str = "none"
+    requirements: tuple[str, ...] = ()
+    dev_requirements: tuple[str, ...] = ()
+    dev_workspace: str = "copied"
+    compile_cache: str = ""
+    local_wheel: bool = False
+    linked: str = ""
+    site: bool = False
+    meson_packages: bool = False
+
+    @property
+    def builder_distro(self) -> str:
+        """Package manager of the build stages: ``dnf`` (manylinux) on cuda, ``apt`` on cpu."""
+        return "dnf" if self.device == "cuda" else "apt"
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The native components of this image, in an order that builds.
+
+        A GPU brings gdrcopy and libfabric; vllm on a GPU also the AWS SDK, for NIXL's
+        object-store plug-in. A source without a tree takes its component out.
+        """
+        cuda = self.device == "cuda"
+        wanted = {
+            "gdrcopy": cuda,
+            "ffmpeg": self.media_ffmpeg,
+            "ucx": True,
+            "libfabric": cuda,
+            "aws_sdk_cpp": cuda and self.framework == "vllm",
+            "nixl": True,
+        }
+        return tuple(
+            name for name, wants in wanted.items() if wants and self.sources[name].has_tree
+        )
+
+    def has(self, component: str) -> bool:
+        """Whether *component* is part of this image."""
+        return component in self.components
+
+    @property
+    def from_source(self) -> bool:
+        """Whether the Dynamo wheels are built from the build context."""
+        return self.dynamo_wheels == "source"
+
+    @property
+    def wheels(self) -> tuple[str, ...]:
+        """The wheel stages of this image, without those of NIXL."""
+        if not self.from_source:
+            return ("dynamo_wheels",)
+        optional = (("kvbm_wheel", self.kvbm), ("gms_wheel", self.gms))
+        return (
+            "ai_dynamo_wheel",
+            "ai_dynamo_runtime_wheel",
+            *(name for name, wanted in optional if wanted),
+        )
+
+    @property
+    def toolchain(self) -> str:
+        """The richest stage of compilers that this image needs, if it needs any."""
+        if self.from_source:
+            return "rust_tools"
+        if self.has("nixl"):
+            return "python_tools"
+        return "build_tools" if self.components else "base"
+
+    @property
+    def compile_cache_args(self) -> tuple[str, ...]:
+        """The arguments that a stage which compiles needs for the compile cache."""
+        where: tuple[str, ...] = (
+            "SCCACHE_BUCKET",
+            "SCCACHE_REGION",
+            "SCCACHE_ENDPOINT",
+            "SCCACHE_S3_USE_SSL",
+        )
+        where += ("SCCACHE_PREFIX", "SCCACHE_S3_RW_MODE")
+        return {"s3": ("USE_SCCACHE", *where), "local": ("USE_SCCACHE",)}.get(
+            self.compile_cache, ()
+        )
+
+    @property
+    def cuda_major(self) -> str:
+        """``12`` or ``13``; empty without CUDA."""
+        return self.cuda.partition(".")[0]
+
+    def distribution(self, *components: str) -> tuple[str, ...]:
+        """The distribution's binary packages of those *components* that come as packages."""
+        return tuple(
+            package
+            for name in components
+            if self.sources[name].kind == "packages"
+            for package in self.sources[name].packages
+        )
+
+    def packaged(self, tool: str) -> bool:
+        """Whether *tool* is a package of the distribution, installed in place."""
+        return self.tools[tool].kind == "apt"
+
+    def staged(self, tool: str) -> bool:
+        """Whether *tool* has a stage of its own, from which its files are copied."""
+        return self.tools[tool].kind in ("image", "url", "pypi")
+
+    def packages(self, *tools: str) -> tuple[str, ...]:
+        """The distribution packages of those *tools* that come as packages."""
+        return tuple(
+            package
+            for tool in tools
+            if self.packaged(tool)
+            for package in self.tools[tool].packages
+        )

@@ -1,0 +1,141 @@
+"""From a plan to the bake definition and the command that runs it.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dynbuild.plan.document import LINK, ImagePlan, Plan
+
+# The definition is dynbuild's own: it reads the files that the plan names, wherever they
+# are, without bake asking about each folder outside of the current one.
+ENVIRONMENT = {"BUILDX_BAKE_ENTITLEMENTS_FS": "0"}
+"""Variables that the command needs."""
+
+_OUTPUT = {"load": "type=docker", "push": "type=registry", "none": "type=cacheonly"}
+
+
+def definition(
+    plan: Plan, dockerfiles: Mapping[str, str], *, network: str = "bridge"
+) -> dict[str, Any]:
+    """The JSON definition for ``docker buildx bake``.
+
+    Args:
+        plan: What to build.
+        dockerfiles: Path of the rendered Dockerfile of each image, by image name.
+        network: ``host`` where the engine has no network of its own for build steps.
+    """
+    more = {"network": "host"} if network == "host" else {}
+    bare: dict[str, Any] = {
+        "group": {"default": {"targets": [target_name(image) for image in plan.images]}},
+        "target": {
+            target_name(image): _target(image, plan.context, dockerfiles[image.name]) | more
+            for image in plan.images
+        },
+    }
+    literal: dict[str, Any] = _literal(bare)
+    for image in plan.images:
+        for name in image.passed_args:
+            # By reference: the file stays in the record, and a proxy may hold a password.
+            literal.setdefault("variable", {})[variable(name)] = {"default": ""}
+            literal["target"][target_name(image)]["args"][name] = f"${{{variable(name)}}}"
+    return literal
+
+
+def variable(arg: str) -> str:
+    """The variable that the value of a passed-on argument travels in."""
+    return f"DYNBUILD_SECRET_ARG_{arg}"
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """Variables with the values of passed-on arguments."""
+    return {variable(name): value for image in plan.images for name, value in image.passed.items()}
+
+
+def _literal(value: Any) -> Any:
+    """*value* with the template signs of HCL escaped, which bake expands in JSON as well."""
+    if isinstance(value, str):
+        return value.replace("${", "$${").replace("%{", "%%{")
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    return value
+
+
+def target_name(image: ImagePlan) -> str:
+    """The name of *image* in the definition; bake allows no dot in it."""
+    return _target_name(image.name)
+
+
+def _target_name(image: str) -> str:
+    return image.replace(".", "_")
+
+
+def _context(where: str) -> str:
+    """A build context; one that is another image of the plan has that image's target name."""
+    if where.startswith(LINK):
+        return LINK + _target_name(where.removeprefix(LINK))
+    return where
+
+
+def targets(plan: Plan, *, network: str = "bridge") -> tuple[str, ...]:
+    """The last words of the command: what to build, and what that is allowed to use."""
+    names = tuple(target_name(image) for image in plan.images)
+    return ("--allow=network.host", *names) if network == "host" else names
+
+
+def network_of(plan: Plan, engine: str) -> str:
+    """The network of build steps: the one that is asked for, else what the *engine* has."""
+    return "host" if plan.network == "host" else engine
+
+
+def argv(
+    plan: Plan, *, bake_file: str, metadata_file: str, network: str = "bridge"
+) -> tuple[str, ...]:
+    """The command that ``dynbuild build`` runs, word by word."""
+    return (
+        "docker",
+        "buildx",
+        "bake",
+        "--progress",
+        "rawjson",
+        "--file",
+        bake_file,
+        "--metadata-file",
+        metadata_file,
+        *targets(plan, network=network),
+    )
+
+
+def _target(image: ImagePlan, context: str, dockerfile: str) -> dict[str, Any]:
+    target: dict[str, Any] = {
+        "context": context,
+        "dockerfile": dockerfile,
+        "target": image.stage,
+        "args": dict(image.build_args),
+        "tags": list(image.tags),
+        "labels": dict(image.labels),
+        "platforms": list(image.platforms),
+        "output": [_OUTPUT[image.output]],
+        # A provenance attestation holds the time of the build: with it, the same image
+        # loaded twice would have two digests. What is pushed carries one.
+        "attest": [
+            "type=provenance,mode=min"
+            if image.output == "push"
+            else "type=provenance,disabled=true"
+        ],
+    }
+    optional = {
+        "contexts": {name: _context(where) for name, where in image.contexts.items()},
+        "secret": [
+            {key: value for key, value in secret.model_dump().items() if value}
+            for secret in image.secret_sources
+        ],
+        "cache-from": list(image.cache_from),
+        "cache-to": list(image.cache_to),
+    }
+    target |= {key: value for key, value in optional.items() if value}
+    if image.no_cache:
+        target["no-cache"] = True
+    return target

@@ -1,0 +1,79 @@
+"""A plan as a person likes to read it: 80 columns, what was changed marked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from dynbuild.plan.document import ImagePlan, Place, Plan
+from dynbuild.report import console
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """The lines of the table for *plan*."""
+    version = plan.version
+    yield _field("version", f"{version.tag}  ({version.origin})")
+    if version.commit:
+        yield _field("commit", version.commit + ("  (dirty)" if version.dirty else ""))
+    yield _field("context", plan.context)
+    for image in plan.images:
+        yield ""
+        yield from _image(image)
+
+
+def _image(image: ImagePlan) -> Iterator[str]:
+    yield console.style(image.name, "bold", sys.stdout)
+    yield _field("platforms", ", ".join(image.platforms))
+    for index, tag in enumerate(image.tags):
+        yield _field("tags" if index == 0 else "", tag)
+    yield _field("output", image.output + (", without cache" if image.no_cache else ""))
+    rows = (
+        ("secrets", ", ".join(image.secrets)),
+        ("cache from", ", ".join(image.cache_from)),
+        ("cache to", ", ".join(image.cache_to)),
+    )
+    for title, value in rows:
+        if value:
+            yield _field(title, value)
+    for index, (name, path) in enumerate(image.contexts.items()):
+        yield _field("contexts" if index == 0 else "", f"{name} = {path}")
+    yield ""
+    rows_of_args = [
+        (name, value or "(empty)", _short(image.origins[name]))
+        for name, value in image.build_args.items()
+    ]
+    for row, line in enumerate(console.table(("argument", "value", "from"), rows_of_args)):
+        origin = "" if row < 2 else image.origins[rows_of_args[row - 2][0]]
+        changed = origin.startswith(("overlay", "environment", "flag"))
+        yield console.style(line, "cyan", sys.stdout) if changed else line
+
+
+def remote_lines(places: Iterable[Place]) -> Iterator[str]:
+    """The lines of the table of remote places, an image after the other, by stage."""
+    by_image: dict[str, list[Place]] = {}
+    for place in places:
+        by_image.setdefault(place.image, []).append(place)
+    for index, (image, found) in enumerate(by_image.items()):
+        if index:
+            yield ""
+        yield console.style(image or "before the build", "bold", sys.stdout)
+        rows = [
+            (f"  {place.kind}", place.address, _short(place.covered_by) or "NOT COVERED")
+            for place in found
+        ]
+        head, rule, *lines = console.table(("  kind", "address", "covered by"), rows)
+        yield from (head, rule)
+        stage = None
+        for place, line in zip(found, lines, strict=True):
+            if place.stage != stage:
+                stage = place.stage
+                yield stage or "the request"
+            yield line if place.covered_by else console.style(line, "red", sys.stdout)
+
+
+def _field(title: str, value: str) -> str:
+    return f"{title:<11}{value}"
+
+
+def _short(origin: str) -> str:
+    return origin.removeprefix("catalog templates/")

@@ -1,0 +1,176 @@
+"""What a person sees of a build: plain lines while it runs, a summary at its end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dynbuild.build.drive import Outcome
+from dynbuild.build.events import (
+    Event,
+    LogLine,
+    Message,
+    StepEnded,
+    StepStarted,
+    Warned,
+    is_internal,
+    title,
+)
+from dynbuild.report import console
+
+_HEARTBEAT_SECONDS = 30.0
+_BEAT_SECONDS = 5.0
+
+
+class Progress:
+    """Listener that writes one line a finished step, and a sign of life for a long one."""
+
+    def __init__(self) -> None:
+        """Start the clock."""
+        self._running: dict[str, float] = {}
+        self._begun = time.monotonic()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._beat = threading.Thread(target=self._heartbeats, daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._beat.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._beat.join()
+
+    def __call__(self, event: Event) -> None:
+        """Show *event*."""
+        with self._lock:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case StepStarted(name):
+                self._running[name] = time.monotonic()
+            case StepEnded(name, seconds, cached, error):
+                self._running.pop(name, None)
+                if _worth_showing(name, seconds):
+                    self._line(name, _end(seconds, cached=cached, error=error))
+            case LogLine(name, text) if console.verbosity() >= 1:
+                console.say(f"        {_stage(name)} | {text}")
+            case Message(text) if console.verbosity() >= 1:
+                console.say(text)
+            case Warned(text) if console.verbosity() >= 1:
+                console.warn(text)
+            case _:
+                pass
+
+    def _heartbeats(self) -> None:
+        # A step may be silent for minutes, so the clock and not its output is the beat.
+        while not self._over.wait(_BEAT_SECONDS):
+            with self._lock:
+                now = time.monotonic()
+                for name, since in self._running.items():
+                    if now - since > _HEARTBEAT_SECONDS and _worth_showing(name, now - since):
+                        self._running[name] = now
+                        self._line(name, "running")
+
+    def _line(self, name: str, end: str) -> None:
+        clock = f"{time.monotonic() - self._begun:6.1f}s"
+        room = console.WIDTH - len(clock) - len(end) - 4
+        text = title(name)
+        if len(text) > room:
+            text = f"{text[: room - 1]}…"
+        console.say(f"{clock}  {text.ljust(room)}  {end}")
+
+
+def preparing(line: str) -> None:
+    """Show a line of a command that runs before the solve, where more is asked for."""
+    if console.verbosity() >= 1:
+        console.say(f"        {line}")
+
+
+def _end(seconds: float, *, cached: bool, error: str) -> str:
+    if error:
+        return console.style("cancelled" if "cancel" in error else "FAILED", "red", sys.stderr)
+    return console.style("cached", "dim", sys.stderr) if cached else f"{seconds:.1f}s"
+
+
+def _worth_showing(name: str, seconds: float) -> bool:
+    return not is_internal(name) or seconds > 1 or console.verbosity() >= 2
+
+
+def _stage(name: str) -> str:
+    return name.split("]", maxsplit=1)[0].lstrip("[").split(" ")[0]
+
+
+def summary(outcome: Outcome) -> Iterator[str]:
+    """The lines that say what was built."""
+    counts = outcome.counts
+    for image in outcome.images:
+        yield f"{'image':<8}{image.name}"
+        for index, tag in enumerate(image.tags):
+            yield f"{'tags' if index == 0 else '':<8}{tag}"
+        if image.digest:
+            yield f"{'digest':<8}{image.digest}"
+        if image.size is not None:
+            yield f"{'size':<8}{human_size(image.size)}"
+    yield f"{'time':<8}{human_time(outcome.seconds)}"
+    yield f"{'steps':<8}{counts['run']} run, {counts['cached']} cached"
+    if outcome.compile_cache:
+        yield from _compile_cache(outcome.compile_cache)
+    yield f"{'record':<8}{outcome.record.path}"
+
+
+def _compile_cache(figures: Mapping[str, Any]) -> Iterator[str]:
+    """The compile cache stage by stage, and in total."""
+    yield ""
+    rows = [
+        (name, *_figures(stats))
+        for name, stats in (*figures["stages"].items(), ("total", figures["total"]))
+    ]
+    head = ("compile cache", "requests", "hits", "misses", "errors", "hit rate", "saved")
+    yield from console.table(head, rows)
+    yield ""
+
+
+def _figures(stats: Mapping[str, Any]) -> tuple[str, ...]:
+    rate, saved = stats["hit_rate"], stats["seconds_saved"]
+    return (
+        *(str(stats[name]) for name in ("requests", "hits", "misses")),
+        str(stats["errors"] + stats["write_errors"]),
+        "-" if rate is None else f"{100 * rate:.1f} %",
+        "-" if saved is None else human_time(saved),
+    )
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "schema": 1,
+        "record": str(outcome.record.path),
+        "seconds": round(outcome.seconds, 3),
+        "steps": dict(outcome.counts),
+        **({"compile_cache": outcome.compile_cache} if outcome.compile_cache else {}),
+        "images": [
+            {"name": i.name, "tags": list(i.tags), "digest": i.digest, "size": i.size}
+            for i in outcome.images
+        ],
+        "warnings": list(outcome.warnings),
+    }
+
+
+def human_size(size: int) -> str:
+    """*size* in bytes as kB, MB or GB, powers of ten as Docker counts."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.2f} {unit}"
+    return f"{size} B"
+
+
+def human_time(seconds: float) -> str:
+    """*seconds* as ``7.4 s`` or ``3 min 20 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"

@@ -1,0 +1,280 @@
+"""A run request as a Kubernetes Pod (facts: Kubernetes resource model)."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from dynbuild.errors import RequestError
+from dynbuild.run.export import common
+from dynbuild.run.export.common import Mount, Node
+from dynbuild.run.launch import RunRequest
+
+_UID, _GID = 1000, 0
+_KNOWN_IDS = {"root": 0, "dynamo": _UID}
+"""The user of the images is 1000, of group 0, which owns what it writes (facts: user model)."""
+
+_SHM = "/dev/shm"  # noqa: S108 - where shared memory is, not a file of ours
+# What every version of the API takes as the name of a variable or the key of a Secret.
+_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+# github.com/docker/go-units: sizes are binary whatever they are called.
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
+_CPUS = re.compile(r"[0-9]+(\.[0-9]+)?")
+_PORT = re.compile(r"(?:.*:)?([0-9]+)(?:-([0-9]+))?(?:/(tcp|udp|sctp))?")
+
+
+def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
+    """The Pod; NATS and etcd are sidecars that end with it.
+
+    Raises:
+        RequestError: The request has a value Docker would refuse.
+    """
+    notes: list[str] = []
+    name = common.dns_name(request)
+    limits = _limits(request, gpu_type, notes)
+    volumes, volume_mounts = _volumes(request, notes)
+    capabilities = ("IPC_LOCK",) if request.nixl_gds else ()
+    added = [word.removeprefix("CAP_") for word in (*capabilities, *request.cap_add)]
+    container = common.given(
+        {
+            "name": name,
+            "image": request.image,
+            **_words(request, notes),
+            "workingDir": request.workdir,
+            "env": _env(request, f"{name}-env", notes),
+            "ports": _ports(request, name, notes),
+            "resources": {"requests": limits, "limits": limits} if limits else {},
+            "securityContext": common.given(
+                {
+                    "privileged": request.privileged,
+                    "capabilities": {"add": tuple(dict.fromkeys(("SYS_PTRACE", *added)))},
+                }
+            ),
+            "stdin": request.interactive or request.stdin,
+            "tty": request.interactive,
+            "volumeMounts": volume_mounts,
+        }
+    )
+    spec = common.given(
+        {
+            "restartPolicy": "Never",
+            "hostNetwork": _is_host_network(request, notes),
+            "hostIPC": _is_host_ipc(request, notes),
+            "securityContext": _user(request, notes),
+            "initContainers": _sidecars() if services else (),
+            "containers": (container,),
+            "volumes": volumes,
+        }
+    )
+    notes += [*_left_out(request), *common.secret_notes(request)]
+    pod: Node = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+    return common.header("k8s", notes) + common.yaml(pod)
+
+
+def quantity(size: str) -> str:
+    """Docker's ``64g`` as Kubernetes writes it: ``64Gi``.
+
+    Raises:
+        RequestError: It is no size.
+    """
+    found = _SIZE.fullmatch(size)
+    if not found:
+        raise RequestError(f"'{size}' is no size", hint="such as 512m or 64g")
+    unit = found[2].upper().replace("K", "k")
+    return found[1] + {"": "", "k": "Ki"}.get(unit, f"{unit}i")
+
+
+def _limits(request: RunRequest, gpu_type: str, notes: list[str]) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    if request.cpus:
+        if not _CPUS.fullmatch(request.cpus):
+            raise RequestError(f"--cpus {request.cpus} is no number of processors")
+        found["cpu"] = request.cpus
+    if request.memory:
+        found["memory"] = quantity(request.memory)
+    if not found:
+        notes.append("No bound of memory and processors: --memory and --cpus set one.")
+    gpus = common.gpus(request)
+    if gpus is None:
+        return found
+    if gpus.devices:
+        notes.append(f"--gpus {request.gpus}: Kubernetes chooses which; the count is asked for.")
+    elif gpus.count is None:
+        notes.append("--gpus all: Kubernetes counts GPUs and has no 'all'; this asks for 1.")
+    # Extended resources are text of a whole number, the same in requests and limits.
+    found[gpu_type] = str(len(gpus.devices) or gpus.count or 1)
+    return found
+
+
+def _words(request: RunRequest, notes: list[str]) -> dict[str, Node]:
+    """``command`` takes the place of the image's entrypoint, ``args`` of its command."""
+    words = [_literal(word) for word in request.command]
+    if request.entrypoint is None:
+        return {"args": words}
+    if request.entrypoint:
+        return {"command": [_literal(request.entrypoint)], "args": words}
+    if not words:
+        notes.append("--entrypoint '': Kubernetes cannot take the image's away without a command.")
+    return {"command": words[:1], "args": words[1:]}
+
+
+def _literal(text: str) -> str:
+    """*text* that is not expanded: Kubernetes reads ``$(NAME)``, and ``$$`` as ``$``."""
+    return text.replace("$", "$$")
+
+
+def _env(request: RunRequest, secret: str, notes: list[str]) -> list[Node]:
+    found: list[Node] = []
+    asked = []
+    for name, value in common.variables(request).items():
+        if not _VARIABLE.fullmatch(name):
+            notes.append(f"-e {name}: Kubernetes takes no variable of this name.")
+        elif value is not None:
+            found.append({"name": name, "value": _literal(value)})
+        elif common.is_secret(name):
+            reference = {"name": secret, "key": name}
+            found.append({"name": name, "valueFrom": {"secretKeyRef": reference}})
+            asked.append(name)
+        else:
+            notes.append(f"-e {name}: there is no caller whose value to take; give {name}=VALUE.")
+    if asked:
+        notes.append(f"The Secret {secret} must hold {', '.join(asked)}:")
+        notes.append(f"  kubectl create secret generic {secret} --from-env-file=FILE")
+    return found
+
+
+def _ports(request: RunRequest, name: str, notes: list[str]) -> list[Node]:
+    found: dict[tuple[int, str], Node] = {}
+    for text in request.ports:
+        parsed = _PORT.fullmatch(text)
+        if not parsed:
+            raise RequestError(f"-p {text} is no HOST:CONTAINER")
+        first, last = int(parsed[1]), int(parsed[2] or parsed[1])
+        if not 0 < first <= last < 65536:
+            raise RequestError(f"-p {text}: ports are 1 to 65535")
+        protocol = (parsed[3] or "tcp").upper()
+        for port in range(first, last + 1):
+            found[port, protocol] = {"containerPort": port, "protocol": protocol}
+    if found and request.network != "host":
+        notes.append(f"-p: no port of the host; `kubectl port-forward pod/{name} HOST:CONTAINER`.")
+    return list(found.values())
+
+
+def _volumes(request: RunRequest, notes: list[str]) -> tuple[list[Node], list[Node]]:
+    volumes: list[Node] = []
+    places: list[Node] = []
+    mounts = common.mounts(request)
+    if not any(posixpath.normpath(mount.target) == _SHM for mount in mounts):
+        memory = {"medium": "Memory", "sizeLimit": quantity(request.shm_size)}
+        volumes.append({"name": "shm", "emptyDir": memory})
+        places.append({"name": "shm", "mountPath": _SHM})
+    sources: list[dict[str, Node]] = []
+    by_source: dict[str, str] = {}
+    for mount in mounts:
+        source = _source(mount, notes)
+        if not source:
+            continue
+        known = by_source.get(mount.source) if mount.source else None
+        name = known or f"volume-{len(volumes)}"
+        if not known:
+            volumes.append({"name": name, **source})
+            sources.append(source)
+            by_source[mount.source] = name
+        place: dict[str, Node] = {
+            "name": name,
+            "mountPath": mount.target,
+            "readOnly": mount.read_only,
+        }
+        places.append(common.given(place))
+        if left := [option for option in mount.options if option not in ("ro", "rw", "")]:
+            notes.append(f"-v {mount.source}:{mount.target}: without {','.join(left)}.")
+    if any("hostPath" in source for source in sources):
+        notes.append("-v: a path is one of the node that runs the Pod.")
+    return volumes, places
+
+
+def _source(mount: Mount, notes: list[str]) -> dict[str, Node]:
+    said = f"-v {mount.source}:{mount.target}"
+    if not mount.source:
+        return {"emptyDir": {}}
+    if not mount.is_path:
+        claim = re.sub("[^a-z0-9]+", "-", mount.source.lower()).strip("-") or "volume"
+        notes.append(f"{said}: the PersistentVolumeClaim {claim} must exist.")
+        return {"persistentVolumeClaim": {"claimName": claim}}
+    if not mount.source.startswith("/") or ".." in mount.source.split("/"):
+        notes.append(f"{said}: left out; a path of the node is absolute and without '..'.")
+        return {}
+    return {"hostPath": {"path": mount.source}}
+
+
+def _is_host_network(request: RunRequest, notes: list[str]) -> bool:
+    if request.network not in ("host", "bridge", "default"):
+        notes.append(f"--network {request.network}: a Pod has the cluster's network or the host's.")
+    return request.network == "host"
+
+
+def _is_host_ipc(request: RunRequest, notes: list[str]) -> bool:
+    if request.ipc == "host":
+        notes.append("--ipc host: hostIPC; /dev/shm is the Pod's own, of the size of --shm-size.")
+    elif request.ipc != "private":
+        notes.append(f"--ipc {request.ipc}: the containers of a Pod share theirs, Pods do not.")
+    return request.ipc == "host"
+
+
+def _user(request: RunRequest, notes: list[str]) -> dict[str, Node]:
+    user, _, group = (request.user or "").partition(":")
+    uid, gid = _id(user, _UID), _id(group, _GID)
+    for text, found in ((user, uid), (group, gid)):
+        if found is None:
+            notes.append(f"--user {request.user}: Kubernetes takes numbers, and not '{text}'.")
+    # Group 0 owns what Dynamo writes; fsGroup makes it one of the groups of any user.
+    return {
+        "runAsUser": _UID if uid is None else uid,
+        "runAsGroup": _GID if gid is None else gid,
+        "fsGroup": _GID,
+    }
+
+
+def _id(text: str, default: int) -> int | None:
+    if not text:
+        return default
+    return int(text) if re.fullmatch("[0-9]+", text) else _KNOWN_IDS.get(text)
+
+
+def _sidecars() -> tuple[Node, ...]:
+    """NATS and etcd beside the container, in its network; ``Always`` makes them sidecars.
+
+    Kubernetes 1.29 and later starts such containers first and ends them last.
+    """
+    words = (
+        "/usr/local/bin/etcd",
+        # The image's own directory belongs to root.
+        "--data-dir=/tmp/etcd",
+        "--listen-client-urls=http://0.0.0.0:2379",
+        "--advertise-client-urls=http://localhost:2379",
+    )
+    always: dict[str, Node] = {"restartPolicy": "Always"}
+    return (
+        {"name": "sidecar-nats", "image": common.NATS_IMAGE, **always, "args": common.NATS_COMMAND},
+        {"name": "sidecar-etcd", "image": common.ETCD_IMAGE, **always, "command": words},
+    )
+
+
+def _left_out(request: RunRequest) -> list[str]:
+    notes = [
+        f"--ulimit {limit}: the node's container runtime sets it." for limit in request.ulimits
+    ]
+    runtime = common.runtime(request)
+    if runtime:
+        notes.append(
+            f"--runtime {runtime}: add runtimeClassName: {runtime} if the cluster has that class."
+        )
+    if request.rm:
+        notes.append("--rm: delete the Pod when it is done.")
+    for flag, value in (
+        ("--cpuset-cpus", request.cpuset_cpus),
+        ("--cpuset-mems", request.cpuset_mems),
+    ):
+        if value:
+            notes.append(f"{flag} {value}: the kubelet's CPU and memory managers place the Pod.")
+    return notes

@@ -1,0 +1,81 @@
+"""A run request as a systemd service (systemd.service(5), systemd.syntax(7))."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from dynbuild.run import launch
+from dynbuild.run.export import common
+from dynbuild.run.launch import RunRequest
+
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_@+=:,./%$-]+")
+_STOP_STATUS = 143  # of a container that SIGTERM ended
+
+
+def render(request: RunRequest) -> str:
+    """The unit; it keeps the container running until it succeeds or is stopped.
+
+    Raises:
+        RequestError: The request has a value Docker would refuse.
+    """
+    name = request.name or common.dns_name(request)
+    words = launch.argv(dataclasses.replace(request, interactive=False, stdin=False, name=name))
+    passed = [key for key, value in common.variables(request).items() if value is None]
+    file = f"/etc/dynbuild/{common.dns_name(request)}.env"
+    source = [f"EnvironmentFile=-{file}"] if passed else []
+    lines = [
+        "[Unit]",
+        f"Description=Dynamo container {common.dns_name(request)}",
+        "Requires=docker.service",
+        "Wants=network-online.target",
+        "After=docker.service network-online.target",
+        "",
+        "[Service]",
+        "Type=exec",
+        *source,
+        # A container that a crash of the machine left would keep its name taken.
+        f"ExecStartPre=-docker rm --force {quoted(name)}",
+        f"ExecStart={_command(words)}",
+        f"ExecStop=docker stop {quoted(name)}",
+        "Restart=on-failure",
+        "RestartSec=5",
+        f"SuccessExitStatus={_STOP_STATUS}",
+        "TimeoutStartSec=infinity",
+        "",
+        "[Install]",
+        "WantedBy=multi-user.target",
+    ]
+    notes = _notes(request, passed, file)
+    return common.header("systemd", notes) + "".join(f"{line}\n" for line in lines)
+
+
+def quoted(word: str) -> str:
+    r"""*word* as one word of ``ExecStart=``: quotes, ``\``, ``%`` and ``$`` mean themselves."""
+    text = word.replace("%", "%%").replace("$", "$$")
+    if _PLAIN_WORD.fullmatch(text):
+        return text
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + re.sub("[\x00-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", text) + '"'
+
+
+def _command(words: tuple[str, ...]) -> str:
+    """The words on one logical line, a new one on paper before each option."""
+    text = ""
+    for word in words:
+        # Only a dash starts a line: a # or ; there would make it a comment.
+        text += (" \\\n  " if word.startswith("-") else " " if text else "") + quoted(word)
+    return text
+
+
+def _notes(request: RunRequest, passed: list[str], file: str) -> list[str]:
+    notes = []
+    if request.interactive or request.stdin:
+        notes.append("-i, -t: left out; a service has no terminal and no input.")
+    if passed:
+        notes.append(f"{', '.join(passed)}: from {file}, lines of NAME=VALUE, mode 0600.")
+    if not request.rm:
+        notes.append("--no-rm: the container stays until the service starts again.")
+    if any(mount.source.startswith(".") for mount in common.mounts(request)):
+        notes.append("-v: a relative path starts at /; make it absolute.")
+    return [*notes, *common.secret_notes(request)]

@@ -1,0 +1,1 @@
+"""Settings: layers of values folded into one checked catalog, each value with its origin."""

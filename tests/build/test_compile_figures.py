@@ -1,0 +1,146 @@
+import json
+
+import pytest
+
+from dynbuild.build import compile_figures
+from dynbuild.build.compile_figures import Figures
+from dynbuild.build.events import LogLine, StepEnded
+from dynbuild.sccache.cache import CompileCache
+
+CACHE = CompileCache(kind="s3", bucket="cache", region="us-east-1")
+UCX = "[ucx 2/2] RUN cd /build && SCCACHE_SECTION=ucx && . /opt/sccache/use && make"
+NIXL = "[nixl 5/6] RUN SCCACHE_SECTION=nixl && . /opt/sccache/use && ninja"
+
+
+def stats(hits=0, misses=0, location="s3, name: cache, prefix: /amd64/", **more):
+    return {
+        "stats": {
+            "compile_requests": hits + misses,
+            "cache_hits": {"counts": {"C/C++": hits}},
+            "cache_misses": {"counts": {"C/C++": misses}},
+            "compiler_write_duration": {"secs": 2 * misses, "nanos": 0},
+            **more,
+        },
+        "cache_location": location,
+        "version": "0.8.2",
+    }
+
+
+def printed(step, section, figures):
+    yield LogLine(step, "make: leaving")
+    yield LogLine(step, "SCCACHE_JSON_BEGIN")
+    yield LogLine(step, json.dumps({"section": section, "timestamp": "", "stats": figures}))
+    yield LogLine(step, "SCCACHE_JSON_END")
+
+
+def gathered(*events):
+    figures = Figures()
+    for event in events:
+        figures.feed(event)
+    return figures
+
+
+def told(figures, previous=None, cache=CACHE):
+    return list(compile_figures.warnings(figures, cache, previous))
+
+
+def test_figures_of_stages_that_build_side_by_side():
+    ucx, nixl = printed(UCX, "ucx", stats(3, 1)), printed(NIXL, "nixl", stats(0, 2))
+    mixed = [event for pair in zip(ucx, nixl, strict=True) for event in pair]
+    figures = gathered(*mixed, StepEnded(UCX, 1.0, False, ""), StepEnded(NIXL, 1.0, False, ""))
+    assert (figures.stages["ucx"].hits, figures.stages["ucx"].misses) == (3, 1)
+    assert (figures.total.hits, figures.total.misses, figures.total.requests) == (3, 3, 6)
+    assert told(figures) == []
+
+
+def test_two_architectures_are_one_stage():
+    other = UCX.replace("[ucx", "[linux/arm64 ucx")
+    figures = gathered(*printed(UCX, "ucx", stats(3, 1)), *printed(other, "ucx", stats(1, 0)))
+    assert (figures.stages["ucx"].hits, figures.stages["ucx"].misses) == (4, 1)
+
+
+def test_a_stage_that_did_without_the_cache():
+    figures = gathered(
+        LogLine(UCX, "SCCACHE_FELL_BACK ucx: sccache: error: cache storage failed to read"),
+        StepEnded(UCX, 1.0, False, ""),
+    )
+    assert told(figures) == [
+        "ucx: compiled without the compile cache: sccache: error: cache storage failed to read"
+    ]
+
+
+def test_a_stage_whose_log_was_cut_off():
+    figures = gathered(LogLine(UCX, "CC x.o"), StepEnded(UCX, 1.0, False, ""))
+    assert told(figures) == [
+        "ucx: no figures of the compile cache; its log was cut off before its end"
+    ]
+
+
+@pytest.mark.parametrize("end", [StepEnded(UCX, 0.0, True, ""), StepEnded(UCX, 1.0, False, "x")])
+def test_a_step_that_was_cached_or_failed_owes_no_figures(end):
+    assert not gathered(end)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"section": "ucx"}', '{"section": "ucx", "stats": {"stats": 3}}']
+)
+def test_what_is_no_statistics_is_passed_over_and_missed(text):
+    figures = gathered(
+        LogLine(UCX, "SCCACHE_JSON_BEGIN"),
+        LogLine(UCX, text),
+        LogLine(UCX, "SCCACHE_JSON_END"),
+        StepEnded(UCX, 1.0, False, ""),
+    )
+    assert figures.stages == {}
+    assert figures.silent == {"ucx"}
+
+
+def test_what_else_is_warned_of():
+    cases = {
+        "lookups in the compile cache failed": stats(1, 1, cache_read_errors=4),
+        "could not be written": stats(1, 1, cache_write_errors=4),
+        "kept its objects elsewhere": stats(1, 1, location="Local disk: /root/.cache"),
+        "no compilation went through": stats(),
+    }
+    for words, found in cases.items():
+        (warning,) = told(gathered(*printed(UCX, "ucx", found)))
+        assert warning.startswith("ucx: ")
+        assert words in warning
+
+
+def test_a_cache_that_is_only_read_is_not_warned_of_for_writing():
+    figures = gathered(*printed(UCX, "ucx", stats(1, 1, cache_write_errors=4)))
+    only = CompileCache(kind="s3", bucket="cache", region="us-east-1", read_only=True)
+    assert told(figures, cache=only) == []
+
+
+def test_a_hit_rate_far_below_the_last_one():
+    before = {"total": {"hit_rate": 0.98}}
+    bad = gathered(*printed(UCX, "ucx", stats(20, 80)))
+    (warning,) = told(bad, before)
+    assert "had 20% hits, the build before 98%" in warning
+    assert told(gathered(*printed(UCX, "ucx", stats(80, 20))), before) == []
+    assert told(gathered(*printed(UCX, "ucx", stats(0, 5))), before) == []
+    assert told(bad, {"total": {"hit_rate": None}}) == []
+    assert told(bad, {}) == []
+
+
+def test_the_document_is_plain_json():
+    figures = gathered(*printed(UCX, "ucx", stats(3, 1)))
+    document = compile_figures.document(figures, CACHE)
+    assert json.loads(json.dumps(document)) == document
+    assert document["bucket"] == "cache"
+    assert document["stages"]["ucx"]["hit_rate"] == 0.75
+    assert document["stages"]["ucx"]["seconds_saved"] == 6.0
+    assert document["total"]["requests"] == 4
+    assert document["stages"]["ucx"]["languages"] == {"C/C++": {"hits": 3, "misses": 1}}
+
+
+def test_without_a_miss_the_last_build_says_what_a_compilation_takes():
+    cold = compile_figures.document(gathered(*printed(UCX, "ucx", stats(0, 4))), CACHE)
+    warm = compile_figures.document(gathered(*printed(UCX, "ucx", stats(4, 0))), CACHE, cold)
+    assert cold["stages"]["ucx"]["seconds_per_compile"] == 2.0
+    assert warm["stages"]["ucx"]["seconds_saved"] == 8.0
+    assert warm["total"]["seconds_per_compile"] == 2.0
+    alone = compile_figures.document(gathered(*printed(UCX, "ucx", stats(4, 0))), CACHE)
+    assert alone["total"]["seconds_saved"] is None

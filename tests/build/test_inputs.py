@@ -1,0 +1,90 @@
+import shutil
+
+import pytest
+
+from dynbuild.build import inputs
+from dynbuild.errors import RequestError
+from tests.support import NONE_CPU, WORKSPACE, make_plan, source_tree
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return source_tree(tmp_path / "tree")
+
+
+def refused(**asked):
+    with pytest.raises(RequestError) as caught:
+        inputs.check(make_plan(**NONE_CPU, **asked))
+    return caught.value
+
+
+def test_a_source_tree(tree):
+    inputs.check(make_plan(**NONE_CPU, context=tree))
+
+
+def test_the_example_workspace_is_one():
+    inputs.check(make_plan(**NONE_CPU, context=WORKSPACE))
+
+
+def test_a_context_that_is_not_there(tmp_path):
+    error = refused(context=tmp_path / "none")
+    assert error.message == f"the build context {tmp_path}/none does not exist"
+    assert "--context" in error.hint
+
+
+def test_a_context_that_is_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    assert str(tmp_path / "file") in refused(context=tmp_path / "file").message
+
+
+@pytest.mark.parametrize("entry", inputs.SOURCE_TREE)
+def test_a_tree_that_lacks_something(tree, entry):
+    path = tree / entry
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    error = refused(context=tree)
+    assert (
+        error.message == f"the build context {tree} has no {entry}: it is not Dynamo's source tree"
+    )
+    assert "--dynamo-wheels index" in error.hint
+    assert error.details == ()
+
+
+def test_a_folder_that_is_no_tree_at_all(tmp_path):
+    error = refused(context=tmp_path)
+    assert "has no pyproject.toml" in error.message
+    assert error.details == (f"missing: {', '.join(inputs.SOURCE_TREE)}",)
+
+
+def test_published_wheels_need_no_tree(tmp_path):
+    inputs.check(make_plan(**NONE_CPU, context=tmp_path, dynamo_wheels="index"))
+
+
+def test_a_source_path_that_is_not_there(tree):
+    error = refused(context=tree, contexts={"ucx_src": "/nowhere/ucx"})
+    assert error.message == "the source path of 'ucx_src' is not there: /nowhere/ucx"
+    assert "--source ucx=PATH" in error.hint
+
+
+def test_a_source_path_that_is_a_file(tree):
+    path = str(tree / "LICENSE")
+    assert path in refused(context=tree, contexts={"ucx_src": path}).message
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "docker-image://debian:trixie",
+        "https://example.com/ucx.git#v1",
+        "git@example.com:openucx/ucx.git",
+        "oci-layout:///nowhere",
+    ],
+)
+def test_a_remote_context_is_not_looked_for(tree, where):
+    inputs.check(make_plan(**NONE_CPU, context=tree, contexts={"ucx_src": where}))
+
+
+def test_a_bundle_of_certificates_that_is_not_there(tree, tmp_path):
+    overlay = tmp_path / "a.toml"
+    overlay.write_text('[site]\nca_bundle = "/nowhere/ca.pem"\n')
+    with pytest.raises(RequestError):
+        inputs.check(make_plan(overlay, **NONE_CPU, context=tree))

@@ -1,0 +1,120 @@
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dynbuild.build import record
+from dynbuild.build.record import Record
+from dynbuild.errors import NotReady
+
+ID = "20260102T030405-7-none-runtime-cpu"
+
+
+@pytest.fixture
+def dead_pid():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_files_of_a_record(tmp_path):
+    made = Record(tmp_path / ID)
+    assert made.id == ID
+    names = {made.log, made.events, made.metadata, made.bake, made.result}
+    assert {path.name for path in names} == {
+        "log",
+        "events.jsonl",
+        "metadata.json",
+        "bake.json",
+        "result.json",
+    }
+    assert made.dockerfile("none-runtime-cpu", only=True).name == "Dockerfile"
+    assert made.dockerfile("none-runtime-cpu", only=False).name == "none-runtime-cpu.Dockerfile"
+
+
+def test_an_id_sorts_by_time_and_says_whose_it_is():
+    made = record.new_id("none-runtime-cpu")
+    time, pid, name = made.split("-", 2)
+    assert (len(time), time[8]) == (15, "T")
+    assert (int(pid), name) == (os.getpid(), "none-runtime-cpu")
+    assert made < record.new_id("x").replace(time, "99991231T235959")
+
+
+def test_a_record_does_not_show_up_in_its_tree(tmp_path):
+    made = record.create(tmp_path, ID)
+    assert made.path == tmp_path / ".dynbuild" / "builds" / ID
+    assert made.path.is_dir()
+    assert (tmp_path / ".dynbuild" / ".gitignore").read_text() == "*\n"
+
+
+def test_a_file_is_whole(tmp_path):
+    made = record.create(tmp_path, ID)
+    made.write(made.log, "text \u2713\n")
+    made.write_json(made.bake, {"a": "\u00e4"})
+    assert made.log.read_text(encoding="utf-8") == "text \u2713\n"
+    assert json.loads(made.bake.read_text(encoding="utf-8")) == {"a": "\u00e4"}
+    assert sorted(path.name for path in made.path.iterdir()) == ["bake.json", "log"]
+
+
+def test_the_latest_record_is_the_one_finished_last(tmp_path):
+    for number in ("1", "2"):
+        made = record.create(tmp_path, f"{number}-{os.getpid()}-x")
+        made.finish({"status": "done"})
+    latest = record.builds(tmp_path) / "latest"
+    assert latest.is_symlink()
+    assert latest.resolve() == made.path
+    assert not list(record.builds(tmp_path).glob(".*"))
+
+
+def test_finished_records_come_newest_first(tmp_path):
+    for number, status in (("1", "done"), ("3", "failed"), ("2", "done")):
+        record.create(tmp_path, f"{number}-{os.getpid()}-x").finish({"status": status})
+    record.create(tmp_path, f"4-{os.getpid()}-x")
+    found = [(made.id[0], result["status"]) for made, result in record.finished(tmp_path)]
+    assert found == [("3", "failed"), ("2", "done"), ("1", "done")]
+
+
+def test_a_damaged_result_is_passed_over(tmp_path):
+    made = record.create(tmp_path, f"1-{os.getpid()}-x")
+    made.result.write_bytes(b"\xff{")
+    assert list(record.finished(tmp_path)) == []
+
+
+def test_no_records(tmp_path):
+    assert list(record.finished(tmp_path)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_build_left_is_removed(tmp_path, dead_pid):
+    left = record.create(tmp_path, f"1-{dead_pid}-x").path
+    (left / "log").touch()
+    record.create(tmp_path, ID)
+    assert left.exists(), "it may be another machine's, on a shared folder"
+    long_ago = time.time() - 2 * 24 * 3600
+    os.utime(left, (long_ago, long_ago))
+    record.create(tmp_path, ID + "-2")
+    assert not left.exists()
+
+
+def test_what_is_somebodys_is_kept(tmp_path, dead_pid):
+    done = record.create(tmp_path, f"1-{dead_pid}-x")
+    done.finish({"status": "failed"})
+    running = record.create(tmp_path, f"2-{os.getpid()}-x").path
+    other = record.builds(tmp_path) / "notes"
+    other.mkdir()
+    record.create(tmp_path, ID)
+    assert done.path.is_dir()
+    assert running.is_dir()
+    assert other.is_dir()
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / ".dynbuild").touch()
+    with pytest.raises(NotReady, match="the build record cannot be written below") as caught:
+        record.create(tmp_path, ID)
+    assert str(tmp_path) in caught.value.message
+    assert "--context" in caught.value.hint

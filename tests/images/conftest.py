@@ -1,0 +1,95 @@
+"""What several tests of builds need: a registry, programs for another architecture."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dynbuild.engine import base, emulation
+from dynbuild.engine.model import Engine
+
+REGISTRY_DOCKERFILE = """\
+FROM {base}
+RUN apt-get update && apt-get install -y --no-install-recommends docker-registry
+RUN printf '%s\\n' 'version: 0.1' 'storage: {{filesystem: {{rootdirectory: /var/lib/registry}}}}' \\
+    'http: {{addr: "127.0.0.1:{port}"}}' > /registry.yml
+CMD ["docker-registry", "serve", "/registry.yml"]
+"""
+MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+
+
+@pytest.fixture(scope="session")
+def registry(
+    engine: Engine,
+    docker: Callable[..., str],
+    base_image: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """A registry on loopback, the distribution's own; its address, for any engine here."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "Dockerfile").write_text(REGISTRY_DOCKERFILE.format(base=base_image, port=port))
+    image = f"dynbuild-test/registry:{port}"
+    network = ("--network", "host") if engine.network == "host" else ()
+    docker("build", "--quiet", "--tag", image, *network, str(folder))
+    name = f"dynbuild-test-registry-{port}"
+    docker("run", "--detach", "--rm", "--network", "host", "--name", name, image)
+    try:
+        for _ in range(100):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2):
+                    break
+            except OSError:
+                docker("inspect", name)
+                time.sleep(0.1)
+        yield f"127.0.0.1:{port}"
+    finally:
+        docker("rm", "--force", name)
+        docker("image", "rm", "--force", image)
+
+
+@pytest.fixture(scope="session")
+def from_registry(registry: str) -> Callable[[str], tuple[Any, str]]:
+    """Get ``NAME/manifests/TAG`` or ``NAME/blobs/DIGEST``: the JSON, and its digest."""
+
+    def get(path: str) -> tuple[Any, str]:
+        url = f"http://{registry}/v2/{path}"
+        request = urllib.request.Request(url, headers={"Accept": ", ".join(MANIFESTS)})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer), answer.headers["Docker-Content-Digest"]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[str]:
+    """The architecture that this machine is not, made to run here as long as the tests do."""
+    arch = emulation.other()
+    registered = emulation.ensure(arch, os.environ, print)
+    yield arch
+    if registered:
+        assert emulation.remove(os.environ, arch) == (arch,)
+
+
+@pytest.fixture(scope="session")
+def base_of_both(engine: Engine, emulator: str, base_image: str, registry: str) -> str:
+    """A Debian base image for both architectures, in the registry."""
+    del emulator, base_image
+    return base.make_joined_base(
+        engine, os.environ, archs=("amd64", "arm64"), suite="trixie",
+        push=f"{registry}/debian:trixie", say=print,
+    )  # fmt: skip

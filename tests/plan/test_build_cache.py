@@ -1,0 +1,153 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynbuild import names
+from dynbuild.errors import RequestError
+from dynbuild.plan import build_cache
+from dynbuild.plan.build_cache import Place
+from tests.support import make_image, refusal
+
+REGISTRY = "reg.example.com/ai/dynamo"
+PLACE = Place(image="vllm-runtime-cuda12.9", branch="feature/x", repository=REGISTRY)
+
+
+def expand(kind, place=PLACE):
+    return build_cache.expand(kind, place, origin="flag --cache")
+
+
+def entry(text):
+    return dict(part.split("=", 1) for part in text.split(","))
+
+
+def test_a_registry_cache_reads_its_own_branch_and_then_main():
+    read, (written,) = expand("registry")
+    assert [entry(text) for text in read] == [
+        {"type": "registry", "ref": f"{REGISTRY}:cache-feature-x-vllm-runtime-cuda12.9"},
+        {"type": "registry", "ref": f"{REGISTRY}:cache-main-vllm-runtime-cuda12.9"},
+    ]
+    assert entry(written) == {
+        "type": "registry",
+        "ref": f"{REGISTRY}:cache-feature-x-vllm-runtime-cuda12.9",
+        "image-manifest": "true",
+        "oci-mediatypes": "true",
+        "mode": "max",
+        "compression": "zstd",
+        "ignore-error": "true",
+    }
+
+
+def test_a_registry_cache_may_have_a_repository_of_its_own():
+    read, (written,) = expand("registry=reg.example.com/cache")
+    assert entry(written)["ref"].startswith("reg.example.com/cache:cache-feature-x-")
+    assert all(entry(text)["ref"].startswith("reg.example.com/cache:") for text in read)
+
+
+@pytest.mark.parametrize("branch", ["main", ""])
+def test_main_and_an_unknown_branch_have_one_cache(branch):
+    place = Place(image="none-dev-cpu", branch=branch, repository=REGISTRY)
+    read, (written,) = expand("registry", place)
+    assert len(read) == 1
+    assert entry(read[0])["ref"] == entry(written)["ref"] == f"{REGISTRY}:cache-main-none-dev-cpu"
+
+
+def test_a_folder():
+    read, (written,) = expand("local=/var/cache/build")
+    assert entry(read[0]) == {
+        "type": "local",
+        "src": "/var/cache/build/feature-x-vllm-runtime-cuda12.9",
+    }
+    assert entry(read[1])["src"] == "/var/cache/build/main-vllm-runtime-cuda12.9"
+    assert entry(written)["dest"] == "/var/cache/build/feature-x-vllm-runtime-cuda12.9"
+    assert entry(written)["mode"] == "max"
+    assert entry(written)["ignore-error"] == "true"
+
+
+def test_the_cache_of_github_actions():
+    read, (written,) = expand("gha")
+    assert [entry(text)["scope"] for text in read] == [
+        "feature-x-vllm-runtime-cuda12.9",
+        "main-vllm-runtime-cuda12.9",
+    ]
+    assert entry(written) == {
+        "type": "gha",
+        "scope": "feature-x-vllm-runtime-cuda12.9",
+        "mode": "max",
+        "ignore-error": "true",
+    }
+
+
+def test_s3():
+    place = Place(
+        image="none-dev-cpu",
+        branch="main",
+        repository="dynamo",
+        bucket="builds",
+        region="eu-central-1",
+        endpoint="http://127.0.0.1:8333",
+    )
+    _, (written,) = expand("s3", place)
+    assert entry(written) == {
+        "type": "s3",
+        "bucket": "builds",
+        "region": "eu-central-1",
+        "prefix": "buildkit/",
+        "endpoint_url": "http://127.0.0.1:8333",
+        "use_path_style": "true",
+        "name": "main-none-dev-cpu",
+        "mode": "max",
+        "ignore-error": "true",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "hint"),
+    [
+        ("redis", "'redis' is no build cache", "registry"),
+        ("local", "'local' is no build cache", "local=DIR"),
+        ("local=", "'local=' is no build cache", "local=DIR"),
+        ("gha=x", "'gha=x' is no build cache", "gha"),
+        ("registry=", "'registry=' is no build cache", "registry=REF"),
+        ("s3", "needs a bucket", "--sccache-bucket"),
+        ("registry=dynamo", "names no registry", "--repository"),
+    ],
+)
+def test_what_is_no_cache(kind, message, hint):
+    with pytest.raises(RequestError) as caught:
+        expand(kind)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.origin == "flag --cache"
+
+
+@given(st.text(max_size=300))
+def test_any_branch_gives_a_reference_and_a_folder(branch):
+    place = Place(image="vllm-runtime-cuda12.9", branch=branch, repository=REGISTRY)
+    read, written = expand("registry", place)
+    for text in (*read, *written):
+        names.check_reference(entry(text)["ref"])
+    for text in expand("local=/c", place)[0]:
+        assert "/" not in entry(text)["src"].removeprefix("/c/")
+        assert entry(text)["src"].removeprefix("/c/") not in ("", ".", "..")
+
+
+# ---- in a plan ---------------------------------------------------------------------------
+
+
+def test_a_plan_adds_it_to_what_is_given_by_hand():
+    image = make_image(
+        framework="none",
+        target="runtime",
+        repository=REGISTRY,
+        cache="registry",
+        cache_from=["type=local,src=/x"],
+    )
+    assert image.cache_from[0] == "type=local,src=/x"
+    assert entry(image.cache_from[1])["ref"] == f"{REGISTRY}:cache-main-none-runtime-cuda12.8"
+    assert entry(image.cache_to[0])["mode"] == "max"
+
+
+def test_a_plan_refuses_a_cache_that_does_not_exist():
+    error = refusal(framework="none", target="runtime", cache="redis")
+    assert error.message == "'redis' is no build cache"
+    assert error.origin == "flag --cache"

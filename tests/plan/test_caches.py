@@ -1,0 +1,113 @@
+"""The compile cache in a plan: its arguments, its secrets, what is refused and warned of."""
+
+import pytest
+
+from dynbuild.render.dockerfile import render
+from tests.support import NONE_RUNTIME, TEMPLATES, load, make_image, make_plan, refusal
+
+S3 = {"SCCACHE_BUCKET": "ai-cache", "SCCACHE_REGION": "eu-central-1"}
+AWS = ["aws-key-id", "aws-secret-id", "aws-session-token"]
+
+
+def cached(args=None, **asked):
+    return make_image(**NONE_RUNTIME, use_sccache="s3", args={**S3, **(args or {})}, **asked)
+
+
+def test_without_it_nothing_of_it_is_there():
+    image = make_image(**NONE_RUNTIME)
+    assert not any("SCCACHE" in arg for arg in image.build_args)
+    assert not set(AWS) & set(image.secrets)
+    assert "sccache" not in render(image, TEMPLATES)
+
+
+def test_in_s3():
+    image = cached()
+    assert image.build_args["USE_SCCACHE"] == "true"
+    assert image.build_args["SCCACHE_BUCKET"] == "ai-cache"
+    assert image.build_args["SCCACHE_REGION"] == "eu-central-1"
+    assert image.build_args["SCCACHE_ENDPOINT"] == ""
+    assert image.build_args["SCCACHE_S3_USE_SSL"] == ""
+    assert [name for name in image.secrets if name.startswith("aws-")] == AWS
+    assert image.origins["USE_SCCACHE"] == "flag --use-sccache"
+
+
+def test_on_the_engine_itself():
+    image = make_image(**NONE_RUNTIME, use_sccache="local")
+    assert image.build_args["USE_SCCACHE"] == "true"
+    assert "SCCACHE_BUCKET" not in image.build_args
+    assert not set(AWS) & set(image.secrets)
+    assert "type=cache,id=sccache-${TARGETARCH}" in render(image, TEMPLATES)
+
+
+@pytest.mark.parametrize(
+    ("given", "endpoint", "ssl"),
+    [
+        ({"SCCACHE_ENDPOINT": "http://127.0.0.1:8333"}, "127.0.0.1:8333", "off"),
+        ({"SCCACHE_ENDPOINT": "127.0.0.1:8333"}, "127.0.0.1:8333", "on"),
+        ({"SCCACHE_ENDPOINT": "https://s3.example.com/"}, "s3.example.com", "on"),
+        ({"SCCACHE_ENDPOINT": "h:1", "SCCACHE_S3_USE_SSL": "false"}, "h:1", "off"),
+    ],
+)
+def test_an_endpoint_is_told_apart_as_sccache_wants_it(given, endpoint, ssl):
+    image = cached(given)
+    assert image.build_args["SCCACHE_ENDPOINT"] == endpoint
+    assert image.build_args["SCCACHE_S3_USE_SSL"] == ssl
+
+
+def test_slashes_around_a_prefix_do_not_matter():
+    image = cached({"SCCACHE_PREFIX": "/team/x/"})
+    assert image.build_args["SCCACHE_PREFIX"] == "team/x"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({}, "the compile cache in S3 needs --sccache-bucket and --sccache-region"),
+        ({"SCCACHE_BUCKET": "ai-cache"}, "the compile cache in S3 needs --sccache-region"),
+        ({"SCCACHE_REGION": "eu-west-1"}, "the compile cache in S3 needs --sccache-bucket"),
+    ],
+)
+def test_what_is_missing_is_named(args, message):
+    error = refusal(**NONE_RUNTIME, use_sccache="s3", args=args)
+    assert error.message == message
+    assert "--use-sccache=local" in error.hint
+
+
+def test_a_bucket_that_is_none():
+    error = refusal(**NONE_RUNTIME, use_sccache="s3", args={**S3, "SCCACHE_BUCKET": "s3://x/y"})
+    assert "is no name of a bucket" in error.message
+
+
+def test_sccache_s_own_variables_count_and_are_no_reproach_without_it():
+    env = {"SCCACHE_BUCKET": "from-env", "SCCACHE_REGION": "us-east-1"}
+    config = load(env=env, **NONE_RUNTIME, use_sccache="s3")
+    assert config.catalog.args["SCCACHE_BUCKET"] == "from-env"
+    both = load(env={**env, "DYNBUILD_ARG_SCCACHE_BUCKET": "chosen"}, **NONE_RUNTIME)
+    assert both.catalog.args["SCCACHE_BUCKET"] == "chosen"
+
+
+def test_a_read_only_cache_warns_where_sccache_does_not_heed_it():
+    args = {**S3, "SCCACHE_VERSION": "v0.8.2"}
+    asked = {**NONE_RUNTIME, "use_sccache": "s3", "sccache_read_only": True}
+    made = make_plan(**asked, args=args)
+    assert made.images[0].build_args["SCCACHE_S3_RW_MODE"] == "READ_ONLY"
+    assert any("knows no read-only S3" in warning for warning in made.warnings)
+
+
+def test_every_stage_that_compiles_has_it():
+    text = render(cached({"ENABLE_KVBM": "true", "ENABLE_GPU_MEMORY_SERVICE": "true"}), TEMPLATES)
+    found = {
+        line.split("SCCACHE_SECTION=")[1].split(" ")[0]
+        for line in text.splitlines()
+        if "SCCACHE_SECTION=" in line
+    }
+    assert found >= {"ucx", "libfabric", "nixl", "nixl_wheel", "kvbm_wheel", "gms_wheel"}
+    assert "ai_dynamo_runtime_wheel" in found
+
+
+def test_vllm_compiles_its_kernels_through_it():
+    image = make_image(framework="vllm", target="runtime", use_sccache="s3", args=S3)
+    text = render(image, TEMPLATES)
+    assert "SCCACHE_SECTION=deepgemm" in text
+    assert "SCCACHE_SECTION=ep_kernels" in text
+    assert "SCCACHE_SECTION=aws_sdk_cpp" in text

@@ -1,0 +1,131 @@
+import json
+
+import pytest
+
+from dynbuild.plan.machine import Machine
+from dynbuild.render import bake
+from tests.support import NONE_CPU, NONE_RUNTIME, make_plan
+
+
+def target(made):
+    """The one target of the definition of a plan."""
+    (image,) = made.images
+    document = bake.definition(made, {image.name: "/record/Dockerfile"})
+    return document["target"][bake.target_name(image)]
+
+
+def test_a_definition():
+    made = make_plan(**NONE_RUNTIME, contexts={"ucx_src": "/src/ucx"})
+    (image,) = made.images
+    document = bake.definition(made, {image.name: "/record/Dockerfile"})
+    assert document["group"] == {"default": {"targets": ["none-runtime-cuda12_8"]}}
+    assert list(document["target"]) == ["none-runtime-cuda12_8"]
+    assert target(made) == {
+        "context": made.context,
+        "dockerfile": "/record/Dockerfile",
+        "target": "runtime",
+        "args": image.build_args,
+        "tags": list(image.tags),
+        "labels": image.labels,
+        "platforms": ["linux/amd64"],
+        "output": ["type=docker"],
+        "attest": ["type=provenance,disabled=true"],
+        "contexts": {"ucx_src": "/src/ucx"},
+    }
+
+
+def test_a_definition_is_json():
+    made = make_plan(**NONE_CPU)
+    document = bake.definition(made, {made.images[0].name: "/x"})
+    assert json.loads(json.dumps(document)) == document
+
+
+@pytest.mark.parametrize("name", ["vllm-runtime-cuda12.9", "none-runtime-cpu"])
+def test_a_target_name_has_no_dot(name):
+    image = make_plan(**NONE_CPU).images[0].model_copy(update={"name": name})
+    assert bake.target_name(image) == name.replace(".", "_")
+
+
+@pytest.mark.parametrize(
+    ("output", "spec", "attest"),
+    [
+        ("load", "type=docker", "type=provenance,disabled=true"),
+        ("none", "type=cacheonly", "type=provenance,disabled=true"),
+        ("push", "type=registry", "type=provenance,mode=min"),
+    ],
+)
+def test_outputs(output, spec, attest):
+    found = target(make_plan(**NONE_CPU, output=output, repository="localhost:5000/dynamo"))
+    assert (found["output"], found["attest"]) == ([spec], [attest])
+
+
+def test_what_is_not_asked_for_is_not_there():
+    assert not {"contexts", "secret", "cache-from", "cache-to", "no-cache"} & set(
+        target(make_plan(**NONE_CPU))
+    )
+
+
+def test_cache_and_platforms():
+    found = target(
+        make_plan(
+            **NONE_CPU,
+            no_cache=True,
+            cache_from=["type=registry,ref=a", "type=local,src=b"],
+            cache_to=["type=inline"],
+            platform=["arm64", "amd64"],
+        )
+    )
+    assert found["no-cache"] is True
+    assert found["cache-from"] == ["type=registry,ref=a", "type=local,src=b"]
+    assert found["cache-to"] == ["type=inline"]
+    assert found["platforms"] == ["linux/amd64", "linux/arm64"]
+
+
+def secrets(bundle, index=""):
+    machine = Machine(uid=1, gid=1, ca_bundle=bundle, index_url=index)
+    return target(make_plan(**NONE_CPU, machine=machine))["secret"]
+
+
+def test_secrets_are_files_and_variables_and_never_values():
+    found = secrets("/etc/ca.pem", "https://user:hunter2@mirror.example.com/simple")
+    assert found == [
+        {"id": "ca_bundle", "src": "/etc/ca.pem"},
+        {"id": "ca_bundle_path", "env": "DYNBUILD_SECRET_CA_BUNDLE_PATH"},
+        {"id": "index_url", "env": "DYNBUILD_SECRET_INDEX_URL"},
+    ]
+
+
+def test_a_secret_file_with_a_comma():
+    """As an object: buildx splits the short form at commas."""
+    assert secrets("/a,b/ca.pem")[0] == {"id": "ca_bundle", "src": "/a,b/ca.pem"}
+
+
+HCL = ["${HOME}", "a${b}c", "%{if x}", "$${kept}"]
+
+
+def evaluate(text):
+    """What bake makes of a string in its JSON: a template of HCL, where ``$${`` is ``${``."""
+    assert not [mark for mark in ("${", "%{") if mark in text.replace("$${", "").replace("%%{", "")]
+    return text.replace("$${", "${").replace("%%{", "%{")
+
+
+@pytest.mark.parametrize("text", HCL)
+def test_a_value_is_not_evaluated_by_bake(text):
+    made = make_plan(**NONE_CPU, args={"BUILD_JOBS": text}, context=f"/src/{text}")
+    found = target(made)
+    assert evaluate(found["args"]["BUILD_JOBS"]) == text
+    assert evaluate(found["context"]) == f"/src/{text}"
+
+
+@pytest.mark.parametrize("text", ["$HOME", "100%", "a$b{c}", "}"])
+def test_a_value_with_harmless_signs_stays_as_it_is(text):
+    made = make_plan(**NONE_CPU, args={"BUILD_JOBS": text})
+    assert target(made)["args"]["BUILD_JOBS"] == text
+
+
+def test_the_command():
+    made = make_plan(**NONE_RUNTIME)
+    assert bake.argv(made, bake_file="/r/bake.json", metadata_file="/r/metadata.json") == (
+        *("docker", "buildx", "bake", "--progress", "rawjson", "--file", "/r/bake.json"),
+        *("--metadata-file", "/r/metadata.json", "none-runtime-cuda12_8"),
+    )

@@ -8,15 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dynbuild import names, proc
 from dynbuild.engine import emulation, packages
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady, RequestError, ToolFailed
-
-if TYPE_CHECKING:
-    pass
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SECONDS = 3600.0

@@ -178,7 +178,7 @@ def ensure_engine(
         shutil.rmtree(work, ignore_errors=True)
         try:
             say(f"downloading the Docker engine: suite {suite} of {public(source.uri)}")
-            _download(source.line(suite), work, env, _ENGINE, _SPLIT_OFF)
+            unpack(source.line(suite), work, env, _ENGINE, _SPLIT_OFF)
             _prove(work / "root", env)
         except (NotReady, ToolFailed) as error:
             reason = error.details[0] if error.details else error.message
@@ -224,7 +224,7 @@ def ensure_emulator(
             try:
                 say(f"downloading QEMU: suite {suite} of {public(source.uri)}")
                 # The static programs are in the one or the other, with links between them.
-                _download(source.line(suite), work, env, ("qemu-user",), ("qemu-user-static",))
+                unpack(source.line(suite), work, env, ("qemu-user",), ("qemu-user-static",))
                 found = _static_emulator(name, work, env)
             except (NotReady, ToolFailed) as error:
                 reason = error.details[0] if error.details else error.message
@@ -271,7 +271,7 @@ def _check_tools(what: str, instead: str, env: Mapping[str, str]) -> None:
             )
 
 
-def _download(
+def unpack(
     line: str,
     work: Path,
     env: Mapping[str, str],

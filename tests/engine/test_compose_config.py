@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from dynbuild.engine import packages, private
+from dynbuild.engine import packages
 from dynbuild.errors import NotReady, ToolFailed
 from dynbuild.run import launch
 from dynbuild.run.export import common, export
 from tests import support
 from tests.run.export_requests import REQUESTS, requests, variables
-
-pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt")
 
 # Debian's name and Ubuntu's; Debian 12's docker-compose is another program, in Python.
 PACKAGES = (("testing", "docker-compose"), ("", "docker-compose-v2"))
@@ -26,30 +23,23 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="session")
 def compose(tmp_path_factory):
-    """Compose of the distribution, unpacked once below dynbuild's home."""
-    kept = private.home(os.environ) / "tests" / "docker-compose"
-    if not kept.exists():
-        found = download(tmp_path_factory.mktemp("compose"))
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_name(f"docker-compose.{os.getpid()}")
-        shutil.copy2(found, part)
-        part.replace(kept)
-    return kept
+    """Compose of the distribution, downloaded anew in each run of the tests."""
+    return download(tmp_path_factory.mktemp("compose"))
 
 
 def download(work):
     source = packages.main_source(os.environ)
+    reasons = []
     for suite, package in PACKAGES:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(packages, "_NEEDED", ())
-            patch.setattr(packages, "_SPLIT_OFF", package)
-            try:
-                packages._download(source.line(suite or None), work / package, dict(os.environ))
-            except (NotReady, ToolFailed):
-                continue
-        if found := packages.program(work / package / "root", "docker-compose"):
-            return found
-    pytest.skip(f"no suite of {packages.public(source.uri)} has Compose")
+        try:
+            packages.unpack(source.line(suite or None), work / package, os.environ, (package,), ())
+        except (NotReady, ToolFailed) as error:
+            reasons.append(f"{package}: {error.message} {error.details}")
+            continue
+        if program := packages.program(work / package / "root", "docker-compose"):
+            return program
+        reasons.append(f"{package}: it contains no docker-compose")
+    pytest.fail(f"no suite of {packages.public(source.uri)} has Compose: {reasons}")
 
 
 def read(compose, text, **env):

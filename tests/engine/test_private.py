@@ -20,6 +20,8 @@ import pytest
 from dynbuild import proc
 from dynbuild.engine import base, packages, private
 from dynbuild.engine.client import find
+from dynbuild.engine.private import network, processes, start
+from dynbuild.engine.private.place import make_private_directory, place_of
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
 REPO = Path(__file__).parents[2]
@@ -54,7 +56,7 @@ def link_or_copy(source, target):
 def place(tmp_path, unpacked, monkeypatch):
     """The environment of an engine of this test's own, which is ended whatever happens."""
     # Tests leave the machine's network alone, and each other's.
-    monkeypatch.setattr(private, "_another_engine", lambda _place: True)
+    monkeypatch.setattr(network, "has_neighbour", lambda _place: True)
     # Short enough for a socket, whatever the directory of the tests is.
     with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
         shutil.copytree(
@@ -64,7 +66,7 @@ def place(tmp_path, unpacked, monkeypatch):
         yield env
         private.down(env)
         assert remains(home) == []
-        assert private._place(env).bridge not in interfaces()
+        assert place_of(env).bridge not in interfaces()
 
 
 def interfaces():
@@ -134,7 +136,7 @@ def test_a_life(place, tmp_path):
     assert (before.version, before.buildx) == (first.version, first.buildx)
     assert before.data_bytes > 0
     assert (before.network, first.network) == ("host", "host")
-    assert private._place(place).bridge in interfaces()
+    assert place_of(place).bridge in interfaces()
 
     assert private.up(place, silent) == first
     assert private.status(place).pid == before.pid
@@ -244,7 +246,7 @@ def test_a_second_engine_leaves_the_first_alone(place, tmp_path):
         assert not str(second.host).startswith(f"unix://{private.home(other)}")
         run = Path(str(second.host).removeprefix("unix://")).parent
         assert run.stat().st_mode & 0o777 == 0o700
-        assert {private._place(env).bridge for env in (place, other)} <= set(interfaces())
+        assert {place_of(env).bridge for env in (place, other)} <= set(interfaces())
 
         # Seen from the second, the first is an engine of the system like any other.
         client = first.env(place) | {"DYNBUILD_HOME": other["DYNBUILD_HOME"]}
@@ -254,9 +256,9 @@ def test_a_second_engine_leaves_the_first_alone(place, tmp_path):
         assert private.down(other)
     assert not run.exists()
     assert remains(private.home(other)) == []
-    assert private._place(other).bridge not in interfaces()
+    assert place_of(other).bridge not in interfaces()
     assert private.running(place) == first
-    assert private._place(place).bridge in interfaces()
+    assert place_of(place).bridge in interfaces()
 
 
 # --- the network
@@ -340,7 +342,7 @@ def another_engine(inside, unpacked):
 
 @real_engine
 def test_the_network_of_another_engine_stays_as_it_is(place, inside, another_engine):
-    bridge = private._place(place).bridge
+    bridge = place_of(place).bridge
     before = network_state(inside)
     assert any("'docker0'" in line for line in before)
     assert any("MASQUERADE" in line for line in before)
@@ -356,7 +358,7 @@ def test_the_network_of_another_engine_stays_as_it_is(place, inside, another_eng
 
 @real_engine
 def test_an_engine_that_is_alone_has_a_network(place, inside, tmp_path):
-    bridge = private._place(place).bridge
+    bridge = place_of(place).bridge
     assert inside(*UP).split()[-1] == "bridge"
     assert private.status(place).network == "bridge"
     assert find(place | {"DOCKER_HOST": str(private.host(place))}).network == "bridge"
@@ -458,11 +460,11 @@ def test_a_directory_of_somebody_else(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(NotReady, match="not a directory of this user"):
-        private._private_directory(tmp_path / "link")
+        make_private_directory(tmp_path / "link")
 
 
 def test_an_engine_is_seen_by_its_network(tmp_path, monkeypatch):
-    place = private._place({"DYNBUILD_HOME": str(tmp_path)})
+    place = place_of({"DYNBUILD_HOME": str(tmp_path)})
     daemon = tmp_path / "dockerd"
     shutil.copy(Path("/bin/sh").resolve(), daemon)
 
@@ -476,7 +478,7 @@ def test_an_engine_is_seen_by_its_network(tmp_path, monkeypatch):
             process.stdout.readline()
             others = [psutil.Process(process.pid)]
             monkeypatch.setattr(psutil, "process_iter", lambda: others)
-            return private._another_engine(place)
+            return network.has_neighbour(place)
 
     assert seen()
     if os.geteuid() == 0:
@@ -484,24 +486,26 @@ def test_an_engine_is_seen_by_its_network(tmp_path, monkeypatch):
 
 
 def test_a_program_that_has_no_command_line_yet_is_not_dead(tmp_path, monkeypatch):
-    place = private._place({"DYNBUILD_HOME": str(tmp_path)})
-    monkeypatch.setattr(private, "_processes", lambda _place: [])
+    place = place_of({"DYNBUILD_HOME": str(tmp_path)})
+    monkeypatch.setattr(start, "processes_of", lambda _place: [])
     looks = iter((False, False, True))
     with subprocess.Popen(("cat",), stdin=subprocess.PIPE) as process:
-        private._await(lambda: next(looks), place, private._name(process.pid), process.pid)
+        start._wait_until(
+            lambda: next(looks), place, processes.program_name(process.pid), process.pid
+        )
     with pytest.raises(NotReady, match="cat ended"):
-        private._await(lambda: False, place, "cat", process.pid)
+        start._wait_until(lambda: False, place, "cat", process.pid)
 
 
 def test_names_of_bridges():
-    names = {private._place({"DYNBUILD_HOME": home}).bridge for home in ("/a", "/b", "/c" * 99)}
+    names = {place_of({"DYNBUILD_HOME": home}).bridge for home in ("/a", "/b", "/c" * 99)}
     assert len(names) == 3
     assert all(len(name) <= 15 for name in names)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root")
 def test_a_bridge_that_cannot_be_made():
-    code = "from dynbuild.engine import private; private._add_bridge('dynbuild-test')"
+    code = "from dynbuild.engine.private import network; network.add_bridge('dynbuild-test')"
     done = subprocess.run(
         ("setpriv", "--bounding-set=-net_admin", sys.executable, "-c", code),
         cwd=REPO,

@@ -1,0 +1,161 @@
+"""What one private engine says of itself, and what was noted when it last started."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dynbuild import proc
+from dynbuild.engine.model import Engine
+from dynbuild.engine.private.place import Place, bytes_on_disk, place_of
+from dynbuild.engine.private.processes import processes_of, program_name
+from dynbuild.errors import NotReady
+
+_UP = "run `dynbuild engine up`"
+_ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What there is of the private engine.
+
+    Attributes:
+        running: Whether it answers.
+        pid: Process id of dockerd, while that runs.
+        host: Address of its socket, while it answers.
+        version: Version of the engine, while it answers.
+        buildx: Version of its buildx, while it answers.
+        network: What builds and runs can use, while it answers; see ``Engine.network``.
+        data_bytes: Space that images, containers and build cache take on disk.
+        uptime: Seconds since dockerd started, while it runs.
+        home: The directory of dynbuild.
+    """
+
+    running: bool
+    pid: int | None
+    host: str | None
+    version: str | None
+    buildx: str | None
+    network: Literal["bridge", "host"] | None
+    data_bytes: int
+    uptime: float | None
+    home: Path
+
+
+def host(env: Mapping[str, str]) -> str | None:
+    """The address of the private engine, if one was started and not taken down since."""
+    address = _noted(place_of(env)).get("host")
+    return address if isinstance(address, str) else None
+
+
+def running(env: Mapping[str, str]) -> Engine:
+    """The private engine.
+
+    Raises:
+        NotReady: It does not run, or runs and does not answer.
+    """
+    engine = _answering(place_of(env))
+    if engine is None:
+        raise NotReady("the private engine does not run", hint=_UP)
+    return engine
+
+
+def status(env: Mapping[str, str]) -> Status:
+    """What there is of the private engine; works whether it runs or not."""
+    place = place_of(env)
+    import psutil
+
+    dockerd = next((p for p in processes_of(place) if program_name(p.pid) == "dockerd"), None)
+    engine = started = None
+    if dockerd is not None:
+        with suppress(NotReady):
+            engine = _answering(place)
+        with suppress(psutil.NoSuchProcess):
+            started = dockerd.create_time()
+    return Status(
+        running=engine is not None,
+        pid=dockerd.pid if dockerd else None,
+        host=engine.host if engine else None,
+        version=engine.version if engine else None,
+        buildx=engine.buildx if engine else None,
+        network=engine.network if engine else None,
+        data_bytes=bytes_on_disk(place.data),
+        uptime=None if started is None else time.time() - started,
+        home=place.root.parent,
+    )
+
+
+def ask(place: Place) -> dict[str, Any] | None:
+    """What the engine says of itself; ``None`` when nobody listens.
+
+    Raises:
+        NotReady: Somebody listens and says nothing sensible in time.
+    """
+    reply = b""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(_ANSWER_SECONDS)
+        try:
+            link.connect(str(place.socket))
+            link.sendall(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
+            while chunk := link.recv(65536):
+                reply += chunk
+        except TimeoutError as error:
+            raise NotReady(
+                f"the private engine does not answer within {_ANSWER_SECONDS:g} s",
+                hint="run `dynbuild engine down`, then `dynbuild engine up`",
+            ) from error
+        except OSError:
+            return None
+    try:
+        answer = json.loads(reply.partition(b"\r\n\r\n")[2])
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def note(place: Place, env: Mapping[str, str]) -> None:
+    """Write down what ``running`` needs to know, once the engine answers."""
+    client = _engine(place, {}, {}).env(env)
+    version = proc.run((place.program("docker"), "buildx", "version"), env=client).stdout
+    settings = json.loads(place.dockerd_file.read_text(encoding="utf-8"))
+    noted = {
+        "host": f"unix://{place.socket}",
+        "buildx": version.split()[1].removeprefix("v"),
+        "network": "bridge" if settings.get("iptables", True) else "host",
+    }
+    draft = place.state.with_suffix(".new")
+    draft.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
+    draft.replace(place.state)
+
+
+def _noted(place: Place) -> dict[str, Any]:
+    try:
+        value = json.loads(place.state.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _answering(place: Place) -> Engine | None:
+    noted = _noted(place)
+    answer = ask(place) if noted else None
+    return None if answer is None else _engine(place, answer, noted)
+
+
+def _engine(place: Place, answer: Mapping[str, Any], noted: Mapping[str, Any]) -> Engine:
+    return Engine(
+        kind="private",
+        docker=place.program("docker"),
+        host=f"unix://{place.socket}",
+        config=place.config,
+        version=str(answer.get("Version", "")),
+        buildx=str(noted.get("buildx", "")),
+        containerd_store=True,
+        network="host" if noted.get("network") == "host" else "bridge",
+    )

@@ -1,0 +1,81 @@
+"""The files that the programs of one private engine read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dynbuild.engine.private.place import Place
+
+_REGISTRY_KEYS = ("auths", "credHelpers", "credsStore", "proxies")
+_CACHE = {
+    "defaultReservedSpace": "20GB",
+    "defaultMaxUsedSpace": "80GB",
+    "defaultMinFreeSpace": "5GB",
+}
+"""How much of the disk the build cache may take."""
+
+
+def write_dockerd_settings(place: Place, *, alone: bool) -> None:
+    """The file of dockerd; *alone*: no other engine uses this machine's network."""
+    settings: dict[str, Any] = {
+        "hosts": [f"unix://{place.socket}"],
+        "containerd": str(place.containerd_socket),
+        "data-root": str(place.data),
+        "exec-root": str(place.run / "exec"),
+        "pidfile": str(place.pid_file),
+        "features": {"containerd-snapshotter": True},
+        # By default BuildKit keeps a fifth of the disk free; on a disk that is fuller than
+        # that, it throws away what it built a minute ago.
+        "builder": {"gc": {"enabled": True, **_CACHE}},
+        # Never the default: that is the bridge of a system engine, now or later.  Nor
+        # "none": an engine without a bridge deletes docker0, whoever made it.  The engine
+        # itself gives this one a subnet that nobody uses.
+        "bridge": place.bridge,
+    }
+    if not alone:
+        settings |= {"iptables": False, "ip6tables": False, "ip-forward": False}
+    place.dockerd_file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def write_containerd_settings(place: Place) -> None:
+    """The file of containerd."""
+    # Kubernetes' and NRI's plugins would listen in places that other engines use too.
+    place.containerd_file.write_text(
+        f"""\
+version = 2
+root = "{place.data}/containerd"
+state = "{place.run}/containerd"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.nri.v1.nri"]
+
+[grpc]
+  address = "{place.containerd_socket}"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{place.root}/opt"
+""",
+        encoding="utf-8",
+    )
+
+
+def write_client_settings(place: Place, env: Mapping[str, str]) -> None:
+    """The client's directory: the buildx plugin, and the registry logins of the user."""
+    plugins = place.config / "cli-plugins"
+    plugins.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link = plugins / "docker-buildx"
+    link.unlink(missing_ok=True)
+    link.symlink_to(place.program("docker-buildx"))
+    chosen = Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME") or Path.home(), ".docker"))
+    if chosen.resolve() == place.config:
+        return
+    users: object = None
+    with suppress(OSError, ValueError, RecursionError):
+        users = json.loads((chosen / "config.json").read_text(encoding="utf-8"))
+    users = users if isinstance(users, dict) else {}
+    kept = {key: users[key] for key in _REGISTRY_KEYS if key in users}
+    file = place.config / "config.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")

@@ -346,3 +346,16 @@ def test_nodes_that_cannot_be_had(wanted, nodes, message, hint):
 def test_auto_with_gpus_that_are_none_is_an_error():
     with pytest.raises(RequestError, match="names no GPUs"):
         numa.place("two", DGX, TWO_NODES, "auto")
+
+
+# ---- a recorded machine ------------------------------------------------------------------
+
+
+def test_a_machine_with_one_h100_as_its_driver_580_described_it():
+    """Recorded on such a machine; only its UUID is another one."""
+    (gpu,) = recorded("h100-1gpu")
+    assert gpu == Gpu(
+        index=0, uuid="GPU-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", cpus="0-15", nodes=(0,), memory=()
+    )
+    one = placed("all", "auto", topology=(gpu,), nodes=(Node(id=0, cpus="0-15"),))
+    assert one == ("", "", "this machine has one NUMA node")

@@ -7,6 +7,24 @@ them and exits.
 
 from __future__ import annotations
 
+_QUOTED = 60
+"""Characters of a user's value that a message shows."""
+
+
+def shorten(text: str, width: int) -> str:
+    """*text* cut in the middle to *width* characters, the ends being what identifies it."""
+    if len(text) <= width:
+        return text
+    keep = width - 1
+    return f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}"
+
+
+def quote(text: str) -> str:
+    """A user's value as a message shows it: in quotes, on one line, of bounded length."""
+    ends = shorten(text, 2 * _QUOTED)
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in ends)
+    return f"'{shorten(line, _QUOTED)}'"
+
 
 class DynbuildError(Exception):
     """Base of all expected failures.

@@ -1,6 +1,8 @@
 import inspect
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dynbuild import errors
 from dynbuild.errors import DynbuildError, ToolFailed
@@ -44,3 +46,17 @@ def test_an_error_is_a_help_text(cls):
 def test_a_failed_tool_keeps_what_it_said():
     error = ToolFailed("no", returncode=-9, stderr="killed")
     assert (error.returncode, error.stderr, error.hint, error.details) == (-9, "killed", None, ())
+
+
+@given(st.text())
+def test_a_quoted_value_is_one_short_line(text):
+    shown = errors.quote(text)
+    assert shown.isprintable()
+    assert len(shown) <= 62
+    assert errors.quote(shown[1:-1]) == shown
+
+
+def test_a_quoted_value_shows_both_ends_and_what_cannot_be_printed():
+    assert errors.quote("a\x00b\n") == r"'a\x00b\n'"
+    assert errors.quote("first" + "9" * 5000 + "last").startswith("'first9")
+    assert errors.quote("first" + "9" * 5000 + "last").endswith("9last'")

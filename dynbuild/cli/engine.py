@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dynbuild import units
 from dynbuild.errors import NotReady
 from dynbuild.report import console
 
@@ -92,11 +93,15 @@ def status(
         console.out_json({**dataclasses.asdict(found), "home": str(found.home)})
         return
     state = "running" if found.running else "not answering" if found.pid else "down"
-    rows = [("state", state), ("home", str(found.home)), ("data", _bytes(found.data_bytes))]
+    rows = [
+        ("state", state),
+        ("home", str(found.home)),
+        ("data", units.format_size(found.data_bytes)),
+    ]
     if found.pid is not None:
         rows.append(("pid", str(found.pid)))
     if found.uptime is not None:
-        rows.append(("uptime", _duration(found.uptime)))
+        rows.append(("uptime", units.format_time(found.uptime)))
     if found.running:
         rows += [
             ("host", str(found.host)),
@@ -137,7 +142,7 @@ def prune(
     """
     from dynbuild.engine import private
 
-    console.say(f"{_bytes(private.prune(os.environ, everything))} freed")
+    console.say(f"{units.format_size(private.prune(os.environ, everything))} freed")
 
 
 @app.command()
@@ -212,17 +217,3 @@ def emulate(
     wanted = arch or emulation.other()
     new = emulation.ensure(wanted, os.environ, console.say)
     console.say(f"programs for linux/{wanted} run here {'now' if new else 'already'}")
-
-
-def _bytes(count: int) -> str:
-    if count < 1_000_000:
-        return f"{count / 1000:.0f} kB"
-    return f"{count / 1e6:.0f} MB" if count < 1_000_000_000 else f"{count / 1e9:.1f} GB"
-
-
-def _duration(seconds: float) -> str:
-    minutes, left = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24} days"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {left} s"

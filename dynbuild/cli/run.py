@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dynbuild import units
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.report import console
 from dynbuild.run.launch import RunRequest
@@ -369,7 +370,6 @@ def options_of(settings: Settings, profile: str | None, given: dict[str, Any]) -
         RequestError: There is no such profile, or a value that docker would refuse.
     """
     from dynbuild import names
-    from dynbuild.run import preflight
     from dynbuild.settings.models import RunProfile
 
     run = settings.catalog.run
@@ -398,10 +398,9 @@ def options_of(settings: Settings, profile: str | None, given: dict[str, Any]) -
             )
     found["ulimit"] = list(limits.values())
     for key in ("memory", "shm_size"):
-        if found.get(key) and preflight.size(found[key]) is None:
-            raise RequestError(
-                f"'{found[key]}' is no size", hint=f"--{key.replace('_', '-')} takes 512m, 64g, …"
-            )
+        if found.get(key):
+            flag = f"--{key.replace('_', '-')}"
+            units.parse_size(found[key], base=units.BINARY, origin=f"{flag}, or {key} of [run]")
     if found.get("cpus") and not re.fullmatch(r"\d+(\.\d+)?", found["cpus"]):
         raise RequestError(f"'{found['cpus']}' is no number of processors", hint="--cpus 1.5")
     return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dynbuild.errors import NotReady, RequestError
+from dynbuild import units
+from dynbuild.errors import NotReady
 from dynbuild.report import console
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def check(
         config=config,
         read_only=read_only,
     )
-    seconds = _age(expected, "--for").total_seconds()
+    seconds = units.parse_time(expected, origin="flag --for").total_seconds()
     findings = s3.preflight(cache, os.environ, expected_seconds=seconds, now=datetime.now(UTC))
     if format == "json":
         console.out_json(
@@ -162,8 +162,8 @@ def stats(
         (
             (figure.prefix or ".") if figure.ours else "(others)",
             str(figure.objects),
-            _size(figure.bytes),
-            *(_size(figure.ages[name][1]) for name in (*ages, s3.OLDER)),
+            units.format_size(figure.bytes),
+            *(units.format_size(figure.ages[name][1]) for name in (*ages, s3.OLDER)),
         )
         for figure in found
     ]
@@ -226,8 +226,11 @@ def prune(
     """
     from dynbuild.sccache import s3
 
-    age = None if older_than is None else _age(older_than, "--older-than")
-    size = None if max_size is None else _bytes(max_size)
+    age, size = None, None
+    if older_than is not None:
+        age = units.parse_time(older_than, origin="flag --older-than")
+    if max_size is not None:
+        size = units.parse_size(max_size, origin="flag --max-size")
     cache = _cache(
         bucket=bucket,
         region=region,
@@ -252,9 +255,9 @@ def prune(
         )
         return
     verb = "would be deleted" if dry_run else "deleted"
-    console.out(f"{_objects(done.deleted)} {verb}, {_size(done.freed)}")
+    console.out(f"{_objects(done.deleted)} {verb}, {units.format_size(done.freed)}")
     others = f"; {_objects(done.others)} not of sccache" if done.others else ""
-    console.out(f"{_objects(done.kept)} kept, {_size(done.left)}{others}")
+    console.out(f"{_objects(done.kept)} kept, {units.format_size(done.left)}{others}")
 
 
 def _cache(
@@ -291,38 +294,6 @@ def _name(cache: CompileCache) -> str:
     where = f" at {cache.address}" if cache.endpoint else f" in {cache.region}"
     below = f", below {cache.prefix}/" if cache.prefix else ""
     return f"bucket {cache.bucket}{where}{below}"
-
-
-_TIMES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_SIZES = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-
-
-def _age(text: str, flag: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip().lower())
-    if not found:
-        raise RequestError(
-            f"'{text}' is no time", origin=f"flag {flag}", hint="such as 45m, 12h, 30d or 4w"
-        )
-    return timedelta(seconds=int(found[1]) * _TIMES[found[2]])
-
-
-def _bytes(text: str) -> int:
-    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)\s*([kmgtp]?)(i?)b?", text.strip().lower())
-    if not found or (found[3] and not found[2]):
-        raise RequestError(
-            f"'{text}' is no size", origin="flag --max-size", hint="such as 500M, 200G or 200GiB"
-        )
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** _SIZES[found[2]])
-
-
-def _size(count: int) -> str:
-    """Bytes in at most three digits and a unit."""
-    value, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"
 
 
 def _objects(count: int) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, TypeVar
 
-from dynbuild import masking, proc
+from dynbuild import masking, proc, units
 from dynbuild.build import facts
 from dynbuild.engine import client, limits, private
 from dynbuild.engine.model import Engine
@@ -32,6 +32,7 @@ from dynbuild.sccache import s3
 Status = Literal["ok", "warning", "problem", "absent"]
 _T = TypeVar("_T")
 
+_memory_size = functools.partial(units.format_size, base=units.BINARY)
 _PATIENCE = 5.0
 _GB = 1000**3
 _GIB = 1024**3
@@ -324,7 +325,7 @@ def _disk(host: _Host) -> _Finding:
         where = where.parent
     usage = shutil.disk_usage(where)
     share = usage.free / usage.total if usage.total else 0.0
-    value = f"{_size(usage.free)} free ({share:.0%}) for {where}"
+    value = f"{units.format_size(usage.free)} free ({share:.0%}) for {where}"
     if usage.free < _DISK_FREE or share < _DISK_SHARE:
         return "warning", value, "make room: docker system prune, or `dynbuild engine prune`"
     return "ok", value, ""
@@ -334,7 +335,7 @@ def _memory(host: _Host) -> _Finding:
     rows = dict(re.findall(r"^(\w+):\s+(\d+) kB$", host.read("proc/meminfo"), re.MULTILINE))
     total, free = (int(rows[name]) * 1024 for name in ("MemTotal", "MemAvailable"))
     cores = os.cpu_count() or 1
-    value = f"{_size(total)}, {_size(free)} available; {cores} processors"
+    value = f"{_memory_size(total)}, {_memory_size(free)} available; {cores} processors"
     if total < _MEMORY:
         jobs = "--build-arg BUILD_JOBS=2 --build-arg CARGO_BUILD_JOBS=2"
         return "warning", value, f"compilers may run out of it: {jobs}"
@@ -348,12 +349,8 @@ def _shm(host: _Host) -> _Finding:
     total = shutil.disk_usage(place).total
     if total < _SHM:
         remedy = "too little for models with --ipc host: mount -o remount,size=10G /dev/shm"
-        return "warning", _size(total), remedy
-    return "ok", _size(total), ""
-
-
-def _size(count: int) -> str:
-    return f"{count / _GB:.0f} GB" if count >= 10 * _GB else f"{count / _GB:.1f} GB"
+        return "warning", _memory_size(total), remedy
+    return "ok", _memory_size(total), ""
 
 
 def _user(host: _Host) -> _Finding:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dynbuild import units
 from dynbuild.build.drive import Outcome
 from dynbuild.build.events import (
     Event,
@@ -115,8 +116,8 @@ def summary(outcome: Outcome) -> Iterator[str]:
         if image.digest:
             yield f"{'digest':<8}{image.digest}"
         if image.size is not None:
-            yield f"{'size':<8}{human_size(image.size)}"
-    yield f"{'time':<8}{human_time(outcome.seconds)}"
+            yield f"{'size':<8}{units.format_size(image.size)}"
+    yield f"{'time':<8}{units.format_time(outcome.seconds)}"
     yield f"{'steps':<8}{counts['run']} run, {counts['cached']} cached"
     if outcome.compile_cache:
         yield from _compile_cache(outcome.compile_cache)
@@ -141,7 +142,7 @@ def _figures(stats: Mapping[str, Any]) -> tuple[str, ...]:
         *(str(stats[name]) for name in ("requests", "hits", "misses")),
         str(stats["errors"] + stats["write_errors"]),
         "-" if rate is None else f"{100 * rate:.1f} %",
-        "-" if saved is None else human_time(saved),
+        "-" if saved is None else units.format_time(saved),
     )
 
 
@@ -159,18 +160,3 @@ def document(outcome: Outcome) -> dict[str, Any]:
         ],
         "warnings": list(outcome.warnings),
     }
-
-
-def human_size(size: int) -> str:
-    """*size* in bytes as kB, MB or GB, powers of ten as Docker counts."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.2f} {unit}"
-    return f"{size} B"
-
-
-def human_time(seconds: float) -> str:
-    """*seconds* as ``7.4 s`` or ``3 min 20 s``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"

@@ -7,6 +7,7 @@ known is never a finding.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import re
@@ -14,7 +15,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dynbuild import masking
+from dynbuild import masking, units
 from dynbuild.errors import RequestError
 from dynbuild.findings import Finding
 from dynbuild.run import launch, numa
@@ -26,6 +27,8 @@ SERVICES = {4222: ("NATS", "nats-server"), 2379: ("etcd", "etcd")}
 DISK_CACHE = "DYN_KVBM_DISK_CACHE_DIR"
 """The variable for the folder of KVBM's disk cache; /tmp without it."""
 
+_memory_size = functools.partial(units.format_size, base=units.BINARY)
+
 LOOKED_AT = (
     DISK_CACHE,
     "DYN_KVBM_DISK_CACHE_GB",
@@ -35,8 +38,6 @@ LOOKED_AT = (
 )
 """The variables whose values decide something here; none is a secret."""
 
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-_SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
 _MODEL_FLAGS = ("--model", "--model-path", "--draft-model-path", "--speculative-model")
 _HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -132,12 +133,6 @@ def check(request: RunRequest, host: Host) -> tuple[Finding, ...]:
     """What is wrong with *request* on *host*; one finding for each thing, in a fixed order."""
     rules = (_gpus, _memory, _ports, _services, _network, _secrets, _mounts, _disk, _ulimits)
     return tuple(finding for rule in rules for finding in rule(request, host))
-
-
-def size(text: str) -> int | None:
-    """Bytes in a size of docker's, such as ``10G`` or ``1.5gb``; ``None`` if it is none."""
-    found = _SIZE.fullmatch(text.strip())
-    return int(float(found[1]) * _UNITS[found[2].lower()]) if found else None
 
 
 def parse_port(text: str) -> Port | None:
@@ -250,7 +245,7 @@ def _gpus(request: RunRequest, host: Host) -> Iterator[Finding]:
 
 
 def _memory(request: RunRequest, host: Host) -> Iterator[Finding]:
-    wanted = size(request.shm_size)
+    wanted = _bytes(request.shm_size)
     if wanted is None:
         return
     if request.ipc == "host":
@@ -258,7 +253,7 @@ def _memory(request: RunRequest, host: Host) -> Iterator[Finding]:
             yield Finding(
                 "shm-ipc",
                 f"--shm-size {request.shm_size} has no effect with --ipc host: the host's"
-                f" /dev/shm counts, and has {_bytes(host.shm_size)}",
+                f" /dev/shm counts, and has {_memory_size(host.shm_size)}",
                 f"mount -o remount,size={request.shm_size} /dev/shm on the host; or --ipc private",
             )
         return
@@ -267,10 +262,11 @@ def _memory(request: RunRequest, host: Host) -> Iterator[Finding]:
     if host.memory is not None and wanted > host.memory:
         yield Finding(
             "shm-memory",
-            f"--shm-size {request.shm_size} is more than the host's memory, {_bytes(host.memory)}",
+            f"--shm-size {request.shm_size} is more than the host's memory,"
+            f" {_memory_size(host.memory)}",
             "a smaller --shm-size",
         )
-    bound = size(request.memory)
+    bound = _bytes(request.memory)
     if bound is not None and wanted > bound:
         yield Finding(
             "shm-memory",
@@ -461,14 +457,22 @@ def _disk(request: RunRequest, host: Host) -> Iterator[Finding]:
             f"the file system under KVBM's disk cache, {folder}, takes no O_DIRECT",
             f"-e {DISK_CACHE}=FOLDER on another one; or -e DYN_KVBM_DISK_DISABLE_O_DIRECT=true",
         )
-    wanted = size(f"{inside.get('DYN_KVBM_DISK_CACHE_GB', '')}g")
+    wanted = _bytes(f"{inside.get('DYN_KVBM_DISK_CACHE_GB', '')}g")
     if wanted is not None and host.disk_free is not None and wanted > host.disk_free:
         yield Finding(
             "disk-space",
-            f"KVBM's disk cache wants {_bytes(wanted)}, and {folder} has"
-            f" {_bytes(host.disk_free)} free",
+            f"KVBM's disk cache wants {_memory_size(wanted)}, and {folder} has"
+            f" {_memory_size(host.disk_free)} free",
             f"a smaller DYN_KVBM_DISK_CACHE_GB; or -e {DISK_CACHE}=FOLDER on another one",
         )
+
+
+def _bytes(text: str) -> int | None:
+    """Bytes in a size of docker's; ``None`` where it is none, which others refuse."""
+    try:
+        return units.parse_size(text, base=units.BINARY)
+    except RequestError:
+        return None
 
 
 def _ulimits(request: RunRequest, host: Host) -> Iterator[Finding]:
@@ -478,13 +482,3 @@ def _ulimits(request: RunRequest, host: Host) -> Iterator[Finding]:
             sentence,
             "raise the engine's own limit (LimitMEMLOCK, LimitNOFILE, … of its service)",
         )
-
-
-def _bytes(count: int) -> str:
-    """A size to read, such as ``7.8 GiB``."""
-    for unit, name in ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB")):
-        if count >= unit:
-            return (
-                f"{count / unit:.3g} {name}" if count < 1000 * unit else f"{count // unit} {name}"
-            )
-    return f"{count} bytes"

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dynbuild import units
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.findings import Finding
 from dynbuild.sccache.cache import CompileCache, entry_prefix
@@ -575,7 +576,7 @@ def _ends(given: Credentials, expected_seconds: float, now: datetime) -> Iterato
 
 
 def _minutes(seconds: float) -> str:
-    return f"{max(1, round(seconds / 60))} min"
+    return units.format_time(60 * max(1, round(seconds / 60)))
 
 
 def _identity(cache: CompileCache, given: Credentials) -> None:

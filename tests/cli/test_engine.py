@@ -109,15 +109,3 @@ def test_emulate_remove(call, monkeypatch):
     monkeypatch.setattr(emulation, "remove", lambda _env, arch: asked.append(arch) or ())
     assert "dynbuild has registered no emulator" in call("emulate", "amd64", "--remove").stderr
     assert asked == [None, "amd64"]
-
-
-@pytest.mark.parametrize(("count", "text"), [(0, "0 kB"), (88e6, "88 MB"), (3.2e9, "3.2 GB")])
-def test_sizes(count, text):
-    assert commands._bytes(int(count)) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(61, "1 min 1 s"), (7260, "2 h 1 min"), (180000, "2 days")]
-)
-def test_durations(seconds, text):
-    assert commands._duration(seconds) == text

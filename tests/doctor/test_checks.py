@@ -287,7 +287,7 @@ def test_memory(host, size, status):
     text = f"MemTotal:       {size} kB\nMemFree: 1 kB\nMemAvailable:   5000000 kB\n"
     found = check(host(**{"proc/meminfo": text}), "memory")
     assert found.status == status
-    assert "5.1 GB available" in found.value
+    assert "4.77 GiB available" in found.value
 
 
 @pytest.mark.parametrize(("size", "status"), [(64 * 1024**2, "warning"), (1024**3, "ok")])

@@ -475,8 +475,8 @@ def test_a_pod_without_gpus_and_bounds_asks_for_nothing():
 
 @pytest.mark.parametrize(
     ("size", "quantity"),
-    [("10G", "10Gi"), ("512m", "512Mi"), ("1.5gb", "1.5Gi"), ("64k", "64Ki"), ("4096", "4096"),
-     ("4096b", "4096"), ("2GiB", "2Gi"), ("1 t", "1Ti")],
+    [("10G", "10Gi"), ("512m", "512Mi"), ("1.5gb", "1536Mi"), ("64k", "64Ki"), ("4096", "4Ki"),
+     ("4096b", "4Ki"), ("2GiB", "2Gi"), ("1 t", "1Ti")],
 )  # fmt: skip
 def test_sizes_are_binary_as_in_docker(size, quantity):
     assert k8s.quantity(size) == quantity

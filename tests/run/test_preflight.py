@@ -194,28 +194,6 @@ def test_enough_shared_memory(request_, host):
     assert found(request_, **host) == ()
 
 
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("10G", 10 * GIB),
-        ("10gb", 10 * GIB),
-        ("10GiB", 10 * GIB),
-        ("1.5g", GIB * 3 // 2),
-        ("64m", 64 << 20),
-        ("512", 512),
-        ("512b", 512),
-        ("2 k", 2048),
-        ("1t", 1 << 40),
-        ("", None),
-        ("ten", None),
-        ("-1g", None),
-        ("1e3", None),
-    ],
-)
-def test_sizes(text, count):
-    assert preflight.size(text) == count
-
-
 # ---- ports -------------------------------------------------------------------------------
 
 

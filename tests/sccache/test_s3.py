@@ -283,7 +283,7 @@ def test_an_endpoint_without_tls(s3, cache):
     ("left", "name", "said"),
     [
         (-60, "expired-credentials", "have expired"),
-        (600, "short-credentials", "expire in 10 min, and the build may take 60 min"),
+        (600, "short-credentials", "expire in 10 min, and the build may take 1 h"),
         (7200, "", ""),
     ],
 )
@@ -305,7 +305,7 @@ def test_a_clock_that_is_wrong(s3, cache, minutes, side):
     now = datetime.now(UTC) + timedelta(minutes=minutes)
     found = only(ask(cache, s3.env(), now=now))
     assert found.name == "clock-skew"
-    assert f"60 min {side} the one of {cache.address}" in found.message
+    assert f"1 h {side} the one of {cache.address}" in found.message
 
 
 def test_a_clock_that_is_a_little_wrong_is_fine(s3, cache):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from dynbuild import units
 from dynbuild.errors import RequestError
 from dynbuild.run.export import common
 from dynbuild.run.export.common import Mount, Node
@@ -18,7 +19,6 @@ _SHM = "/dev/shm"  # noqa: S108 - where shared memory is, not a file of ours
 # What every version of the API takes as the name of a variable or the key of a Secret.
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 # github.com/docker/go-units: sizes are binary whatever they are called.
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
 _CPUS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _PORT = re.compile(r"(?:.*:)?([0-9]+)(?:-([0-9]+))?(?:/(tcp|udp|sctp))?")
 
@@ -72,16 +72,17 @@ def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
 
 
 def quantity(size: str) -> str:
-    """Docker's ``64g`` as Kubernetes writes it: ``64Gi``.
+    """Docker's ``64g`` as Kubernetes writes it, ``64Gi``; the same number of bytes exactly.
 
     Raises:
         RequestError: It is no size.
     """
-    found = _SIZE.fullmatch(size)
-    if not found:
-        raise RequestError(f"'{size}' is no size", hint="such as 512m or 64g")
-    unit = found[2].upper().replace("K", "k")
-    return found[1] + {"": "", "k": "Ki"}.get(unit, f"{unit}i")
+    count = units.parse_size(size, base=units.BINARY)
+    for power, name in reversed(tuple(enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1))):
+        whole, rest = divmod(count, units.BINARY**power)
+        if whole and not rest:
+            return f"{whole}{name}"
+    return str(count)
 
 
 def _limits(request: RunRequest, gpu_type: str, notes: list[str]) -> dict[str, Node]:

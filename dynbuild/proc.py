@@ -1,24 +1,34 @@
 """The one place that starts processes.
 
 Arguments are always a sequence, never a shell string.  A missing program, a non-zero
-status and a time-out become errors of ``dynbuild.errors``.  The build itself is the
-one exception to "the one place": ``dynbuild.build.drive`` starts it through python-on-whales.
+status and a time-out become errors of ``dynbuild.errors``.
+
+``run`` is for short programs.  ``start`` is for long ones whose lines are read as they come:
+several at once, in any thread, each with a ``Cancellation`` that ends it alone.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import shlex
+import signal
 import subprocess
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import ceil, inf
 from pathlib import Path
 from typing import NoReturn
 
-from dynbuild.errors import NotReady, ToolFailed
+from dynbuild.errors import Interrupted, NotReady, ToolFailed
 
 _TAIL_LINES = 12
+_GRACE_SECONDS = 15.0
+_BEAT_SECONDS = 1.0
+_READ_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,50 +111,251 @@ def run(
     return result
 
 
-def stream(
+class Cancellation:
+    """Whether a piece of work was called off; calling it off ends its processes.
+
+    ``cancel`` may be called from any thread, and from a handler of a signal: it waits for
+    nothing and holds no lock.
+
+    Attributes:
+        cancelled: Whether the work was called off.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self._processes: set[Process] = set()
+        self._observers = 0
+
+    @property
+    def observed(self) -> bool:
+        """Whether the work looks at ``cancelled`` itself, and needs no exception to end."""
+        return self._observers > 0
+
+    @contextmanager
+    def observe(self) -> Iterator[None]:
+        """Promise to look at ``cancelled`` in the block, and to end soon where it is set."""
+        self._observers += 1
+        try:
+            yield
+        finally:
+            self._observers -= 1
+
+    def cancel(self) -> None:
+        """Call the work off; a second time, its processes get no time to end by themselves."""
+        again, self.cancelled = self.cancelled, True
+        for process in tuple(self._processes):
+            process.cancel(at_once=again)
+
+    def attach(self, process: Process) -> None:
+        """End *process* with the work, at once if that was called off already."""
+        self._processes.add(process)
+        if self.cancelled:
+            process.cancel()
+
+    def detach(self, process: Process) -> None:
+        """Forget a process that has ended."""
+        self._processes.discard(process)
+
+
+class Process:
+    """A running process whose output, standard error included, is read line by line.
+
+    It has a session of its own: a terminal's Ctrl-C does not reach it, so it ends when it is
+    told to and no sooner.  Leaving its ``with`` block ends it if it still runs.
+
+    Attributes:
+        argv: The command.
+        pid: Its number, which is that of its process group as well.
+    """
+
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        process: subprocess.Popen[bytes],
+        cancellation: Cancellation,
+        grace: float,
+    ) -> None:
+        assert process.stdout is not None
+        self.argv = argv
+        self.pid = process.pid
+        self._process = process
+        self._stdout = process.stdout
+        self._cancellation = cancellation
+        self._grace = grace
+        self._deadline: float | None = None
+        # Written to by ``cancel``, so that a reader that waits for output learns of it.
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._poll = select.poll()
+        self._poll.register(self._stdout, select.POLLIN | select.POLLHUP)
+        self._poll.register(self._woken, select.POLLIN)
+        self._rest = bytearray()
+        self._closed = False
+        cancellation.attach(self)
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def cancel(self, *, at_once: bool = False) -> None:
+        """Interrupt it as Ctrl-C does; what still runs after a time of grace is killed.
+
+        Args:
+            at_once: Kill it now.
+        """
+        if self._closed:
+            return
+        # The group has its children: an old docker client passes no signal on to its plugin.
+        self._signal(signal.SIGKILL if at_once else signal.SIGINT)
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._grace
+        with suppress(OSError):
+            os.write(self._wake, b"x")
+
+    def lines(self) -> Iterator[str]:
+        """Its lines without their ends, until its output is closed."""
+        while piece := self._read():
+            start = len(self._rest)
+            self._rest += piece
+            # A line may be megabytes long: what was looked through once is not again.
+            end = self._rest.rfind(b"\n", start)
+            if end >= 0:
+                whole = bytes(self._rest[:end])
+                del self._rest[: end + 1]
+                yield from map(_text, whole.split(b"\n"))
+        if self._rest:
+            last, self._rest = bytes(self._rest), bytearray()
+            yield _text(last)
+
+    def wait(self) -> int:
+        """Read its output to the end; its status, negative for a signal."""
+        while self._read():
+            pass
+        # To close the output is not yet to end.
+        while self._process.poll() is None:
+            try:
+                self._process.wait(min(_BEAT_SECONDS, self._left()))
+            except subprocess.TimeoutExpired:
+                if self._left() <= 0:
+                    self._signal(signal.SIGKILL)
+        return self._process.returncode
+
+    def close(self) -> None:
+        """End it if it still runs, and let go of what it used."""
+        if self._closed:
+            return
+        if self._process.poll() is None:
+            self.cancel()
+            self.wait()
+        self._closed = True
+        self._cancellation.detach(self)
+        self._stdout.close()
+        os.close(self._woken)
+        os.close(self._wake)
+
+    def _left(self) -> float:
+        """Seconds until it is killed; endless where it is not cancelled."""
+        return inf if self._deadline is None else max(self._deadline - time.monotonic(), 0)
+
+    def _read(self) -> bytes:
+        """The next piece of output; empty at its end, and where it is killed."""
+        while True:
+            left = self._left()
+            ready = dict(self._poll.poll(None if left == inf else ceil(left * 1000)))
+            if self._woken in ready:
+                os.read(self._woken, _READ_BYTES)
+            if self._stdout.fileno() in ready:
+                return os.read(self._stdout.fileno(), _READ_BYTES)
+            if self._left() <= 0:
+                self._signal(signal.SIGKILL)
+                return b""
+
+    def _signal(self, number: int) -> None:
+        # Nobody else can have its number until it was waited for.
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+
+def start(
     argv: Sequence[str],
     *,
     env: Mapping[str, str],
-    cwd: Path,
-    listen: Callable[[str], None],
-) -> None:
-    """Run *argv* to its end, handing every line of its output to *listen* as it comes.
+    cwd: Path | None = None,
+    cancellation: Cancellation | None = None,
+    grace: float = _GRACE_SECONDS,
+) -> Process:
+    """Start *argv*, whose lines are to be read.
+
+    Args:
+        argv: Program and arguments.
+        env: The complete environment.
+        cwd: Working directory.
+        cancellation: What ends it, from another thread or a handler of a signal.
+        grace: Seconds it has for ending by itself when it is cancelled.
 
     Raises:
         NotReady: The program does not exist.
-        ToolFailed: The status was not zero.
     """
     command = tuple(argv)
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
     try:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             env=dict(env),
             cwd=cwd,
+            bufsize=0,
+            start_new_session=True,
         )
     except (FileNotFoundError, PermissionError) as error:
+        if cwd is not None and not cwd.is_dir():
+            raise NotReady(f"the directory {cwd} does not exist") from error
         raise NotReady(f"the program '{command[0]}' cannot be started") from error
-    with process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                tail.append(line.rstrip())
-                listen(line.rstrip())
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode != 0:
+    return Process(command, process, cancellation or Cancellation(), grace)
+
+
+def stream(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    listen: Callable[[str], None],
+    cancellation: Cancellation | None = None,
+) -> None:
+    """Run *argv* to its end, handing every line of its output to *listen* as it comes.
+
+    Raises:
+        NotReady: The program does not exist.
+        ToolFailed: The status was not zero.
+        Interrupted: It was cancelled.
+    """
+    cancellation = cancellation or Cancellation()
+    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    with (
+        cancellation.observe(),
+        start(argv, env=env, cwd=cwd, cancellation=cancellation) as process,
+    ):
+        for line in process.lines():
+            tail.append(line.rstrip())
+            listen(line.rstrip())
+        status = process.wait()
+    if cancellation.cancelled:
+        raise Interrupted(f"interrupted; '{shlex.join(process.argv)}' is ended")
+    if status != 0:
         raise ToolFailed(
-            f"'{shlex.join(command)}' ended with status {process.returncode}",
-            returncode=process.returncode,
+            f"'{shlex.join(process.argv)}' ended with status {status}",
+            returncode=status,
             stderr="",
             details=tuple(tail),
         )
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", errors="replace").rstrip("\r")
 
 
 def start_daemon(argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> int:

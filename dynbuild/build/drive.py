@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +21,6 @@ from dynbuild.engine.model import Engine
 from dynbuild.errors import BuildFailed, Interrupted
 from dynbuild.plan.document import Plan
 from dynbuild.render import bake
-
-_GRACE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +69,7 @@ def build(
     env: Mapping[str, str],
     secrets: Mapping[str, str],
     listen: Callable[[Event], None],
+    cancellation: proc.Cancellation,
 ) -> Outcome:
     """Build *plan*.
 
@@ -82,10 +80,11 @@ def build(
         env: The caller's environment.
         secrets: Values of the secrets that BuildKit reads from variables.
         listen: Told of every event as it happens.
+        cancellation: What calls the build off.
 
     Raises:
         BuildFailed: A step failed; the message has its name, its last lines and the log.
-        Interrupted: SIGINT or SIGTERM came; the solve is cancelled and the record closed.
+        Interrupted: The build was called off; the record is closed.
         NotReady: The record cannot be written.
     """
     context = Path(plan.context)
@@ -97,30 +96,33 @@ def build(
     status = "failed"
     try:
         with ExitStack() as stack:
-            stack.enter_context(_terminable())
+            stack.enter_context(cancellation.observe())
             network = bake.network_of(plan, engine.network)
             _write_inputs(now, plan, dockerfiles, context, network)
             log = stack.enter_context(now.log.open("w", encoding="utf-8"))
             events = stack.enter_context(now.events.open("w", encoding="utf-8"))
             # Closed with the stack: an error in here must cancel the build as well.
-            lines = stack.enter_context(closing(_bake(plan, now, engine, env, secrets)))
-            for line in lines:
+            process = stack.enter_context(
+                _bake(plan, now, engine, {**env, **secrets}, cancellation)
+            )
+            for line in process.lines():
                 if line.startswith("{"):
-                    events.write(line if line.endswith("\n") else f"{line}\n")
+                    events.write(f"{line}\n")
                 for event in solve.feed(line):
                     _log(log, event)
                     figures.feed(event)
                     if isinstance(event, Warned):
                         warnings.append(event.text)
                     listen(event)
+            ended = process.wait()
+        if cancellation.cancelled:
+            status = "interrupted"
+            raise Interrupted(
+                "interrupted; the build is cancelled", hint=f"its log so far: {now.log}"
+            )
+        if ended != 0:
+            raise _failure(solve, now, ended)
         status = "done"
-    except (KeyboardInterrupt, Interrupted) as error:
-        status = "interrupted"
-        raise Interrupted(
-            "interrupted; the build is cancelled", hint=f"its log so far: {now.log}"
-        ) from error
-    except _BakeFailed as error:
-        raise _failure(solve, now, error) from error
     finally:
         seconds = time.monotonic() - begun
         images = _images(plan, now, engine, env) if status == "done" else ()
@@ -165,10 +167,6 @@ def _figures_before(context: Path, image: str) -> Mapping[str, Any] | None:
     return None
 
 
-class _BakeFailed(Exception):
-    """The bake command ended with a status other than zero."""
-
-
 def _write_inputs(
     now: Record, plan: Plan, dockerfiles: Mapping[str, str], context: Path, network: str
 ) -> None:
@@ -187,78 +185,22 @@ def _write_inputs(
 
 
 def _bake(
-    plan: Plan, now: Record, engine: Engine, env: Mapping[str, str], secrets: Mapping[str, str]
-) -> Generator[str, None, None]:
-    """Lines of progress; the process below ends when the consumer stops early."""
-    from python_on_whales import DockerClient
-    from python_on_whales.exceptions import DockerException
-
-    variables = {
-        **{key: value for key, value in engine.env(env).items() if env.get(key) != value},
-        **secrets,
-        **bake.ENVIRONMENT,
-    }
-    client = DockerClient(client_call=[engine.docker])
-    # The library's types do not know rawjson, nor that stream_logs makes it a generator.
-    start: Callable[..., Generator[str, None, None]] = client.buildx.bake  # type: ignore[assignment]
-    lines = start(
-        targets=list(bake.targets(plan, network=bake.network_of(plan, engine.network))),
-        files=[str(now.bake)],
-        progress="rawjson",
-        stream_logs=True,
-        metadata_file=str(now.metadata),
-        variables=variables,
+    plan: Plan,
+    now: Record,
+    engine: Engine,
+    variables: Mapping[str, str],
+    cancellation: proc.Cancellation,
+) -> proc.Process:
+    """The process of bake; its lines are the progress."""
+    network = bake.network_of(plan, engine.network)
+    _, *words = bake.argv(
+        plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
-    with closing(lines):
-        try:
-            yield from lines
-        except DockerException as error:
-            raise _BakeFailed(f"status {error.return_code}") from error
-        except (KeyboardInterrupt, GeneratorExit):
-            _cancel_children()
-            raise
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """While active, SIGTERM means the same as SIGINT: the record is closed either way."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _cancel_children() -> None:
-    """Ask the docker client to cancel, and wait until it has.
-
-    python-on-whales keeps its process to itself, so it is found as our child. A terminal's
-    Ctrl-C has reached it already; a signal sent to us alone has not.
-    """
-    import psutil
-
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        children = psutil.Process().children(recursive=True)
-        for child in children:
-            _signal(child, signal.SIGINT)
-        _, alive = psutil.wait_procs(children, timeout=_GRACE_SECONDS)
-        for child in alive:
-            _signal(child, signal.SIGKILL)
-        psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _signal(process: Any, number: int) -> None:
-    import psutil
-
-    with suppress(psutil.NoSuchProcess):
-        process.send_signal(number)
+    return proc.start(
+        (engine.docker, *words),
+        env=engine.env(variables) | bake.ENVIRONMENT,
+        cancellation=cancellation,
+    )
 
 
 def _log(log: TextIO, event: Event) -> None:
@@ -275,11 +217,11 @@ def _log(log: TextIO, event: Event) -> None:
     log.flush()
 
 
-def _failure(solve: Solve, now: Record, cause: Exception) -> BuildFailed:
+def _failure(solve: Solve, now: Record, ended: int) -> BuildFailed:
     step = solve.failed()
     if step is None:
         # Nothing ran: the definition, the Dockerfile or the engine was refused.
-        text = [line for line in solve.messages if line.strip()] or [str(cause)]
+        text = [line for line in solve.messages if line.strip()] or [f"status {ended}"]
         return BuildFailed(
             "the build could not be carried out",
             details=tuple(text[-12:]),

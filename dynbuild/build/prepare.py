@@ -23,6 +23,7 @@ def run(
     env: Mapping[str, str],
     say: Callable[[str], None],
     listen: Callable[[str], None],
+    cancellation: proc.Cancellation,
 ) -> None:
     """Run what *plan* needs before its solve; a wheel that is there already is kept.
 
@@ -32,8 +33,10 @@ def run(
         env: The caller's environment.
         say: Told what is done.
         listen: Told every line that a command prints.
+        cancellation: What calls the build off.
 
     Raises:
+        Interrupted: The build was called off.
         BuildFailed: A command failed, or did not make what it should.
         NotReady: A program that is needed is not installed.
     """
@@ -43,7 +46,13 @@ def run(
             continue
         say(f"{step.what}: building {step.makes}")
         try:
-            proc.stream(step.argv, env=engine.env(env), cwd=Path(plan.context), listen=listen)
+            proc.stream(
+                step.argv,
+                env=engine.env(env),
+                cwd=Path(plan.context),
+                listen=listen,
+                cancellation=cancellation,
+            )
         except ToolFailed as error:
             raise BuildFailed(
                 f"{step.what}: {error.message}",

@@ -188,8 +188,10 @@ def build(
     if dry_run:
         _dry_run(decided, texts, format)
         return
+    from dynbuild import proc
     from dynbuild.build import drive, prepare
     from dynbuild.build.bases import check_bases
+    from dynbuild.cli import signals
     from dynbuild.report import progress
 
     engine = _engine()
@@ -197,22 +199,31 @@ def build(
     decided, texts, lost = _with_compile_cache(asked, decided, texts)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
-    prepare.run(
-        decided.plan, engine=engine, env=os.environ, say=console.say, listen=progress.preparing
-    )
-    for image in (image for image in decided.plan.images if image.tags):
-        console.say(
-            f"building {image.name} as {image.tags[0]} on the {engine.kind} engine {engine.version}"
-        )
-    with progress.Progress() as shown:
-        outcome = drive.build(
+    cancellation = proc.Cancellation()
+    with signals.cancelling(cancellation):
+        prepare.run(
             decided.plan,
-            texts,
             engine=engine,
             env=os.environ,
-            secrets=decided.secrets,
-            listen=shown,
+            say=console.say,
+            listen=progress.preparing,
+            cancellation=cancellation,
         )
+        for image in (image for image in decided.plan.images if image.tags):
+            console.say(
+                f"building {image.name} as {image.tags[0]}"
+                f" on the {engine.kind} engine {engine.version}"
+            )
+        with progress.Progress() as shown:
+            outcome = drive.build(
+                decided.plan,
+                texts,
+                engine=engine,
+                env=os.environ,
+                secrets=decided.secrets,
+                listen=shown,
+                cancellation=cancellation,
+            )
     for warning in (*outcome.warnings, *lost):
         console.warn(warning)
     if format == "json":

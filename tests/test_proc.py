@@ -1,0 +1,223 @@
+"""Processes that are read line by line and ended one by one."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dynbuild import proc
+from dynbuild.errors import Interrupted, NotReady, ToolFailed
+
+FOREVER = "import time\nprint('ready', flush=True)\ntime.sleep(3600)"
+DEAF = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{FOREVER}"
+CHILD = """
+import signal, subprocess, sys
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'])
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+def start(script, *words, **more):
+    return proc.start([sys.executable, "-c", script, *words], env=dict(os.environ), **more)
+
+
+def ended(process):
+    """Whether nothing of the group of *process* is left but what waits to be reaped."""
+    left = (
+        other
+        for other in psutil.process_iter(["status"])
+        if other.info["status"] != psutil.STATUS_ZOMBIE
+    )
+    return all(_group(other.pid) != process.pid for other in left)
+
+
+def _group(pid):
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def test_lines_of_both_streams_and_the_status():
+    script = "import sys\nprint('one', flush=True)\nprint('two', file=sys.stderr)\nsys.exit(3)"
+    with start(script) as process:
+        assert list(process.lines()) == ["one", "two"]
+        assert process.wait() == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"a\r\n\nb", ["a", "", "b"]),
+        (b"a\n" + b"x" * 300_000 + b"\nend\n", ["a", "x" * 300_000, "end"]),
+        (b"\xff\xc3\xa9\n", ["\ufffd\u00e9"]),
+    ],
+)
+def test_lines_whatever_they_hold(data, lines, tmp_path):
+    file = tmp_path / "data"
+    file.write_bytes(data)
+    script = "import pathlib, sys\nsys.stdout.buffer.write(pathlib.Path(sys.argv[1]).read_bytes())"
+    with start(script, str(file)) as process:
+        assert list(process.lines()) == lines
+        assert process.wait() == 0
+
+
+def test_a_process_that_is_not_read_to_its_end_is_ended():
+    with start(FOREVER) as process:
+        assert next(process.lines()) == "ready"
+    assert ended(process)
+
+
+def test_an_error_of_the_reader_ends_the_process():
+    running = []
+
+    def read():
+        with start(FOREVER) as process:
+            running.append(process)
+            for _ in process.lines():
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        read()
+    assert ended(running[0])
+
+
+def test_one_of_several_is_cancelled_from_another_thread():
+    tokens = [proc.Cancellation() for _ in range(3)]
+    running = [start(FOREVER, cancellation=token) for token in tokens]
+    readers = [process.lines() for process in running]
+    assert [next(reader) for reader in readers] == ["ready"] * 3
+    thread = threading.Thread(target=tokens[1].cancel)
+    thread.start()
+    list(readers[1])
+    assert running[1].wait() != 0
+    thread.join()
+    assert [token.cancelled for token in tokens] == [False, True, False]
+    assert not ended(running[0])
+    assert not ended(running[2])
+    for process in running:
+        process.close()
+        assert ended(process)
+
+
+def test_other_children_of_ours_live_on():
+    with start(FOREVER) as other:
+        assert next(other.lines()) == "ready"
+        token = proc.Cancellation()
+        with start(FOREVER, cancellation=token) as process:
+            next(process.lines())
+            token.cancel()
+            list(process.lines())
+        assert not ended(other)
+
+
+def test_children_of_a_process_end_with_it():
+    token = proc.Cancellation()
+    with start(CHILD, cancellation=token) as process:
+        lines = process.lines()
+        child = psutil.Process(int(next(lines)))
+        token.cancel()
+        list(lines)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_does_not_hear_the_interrupt_is_killed_after_the_time_of_grace():
+    token = proc.Cancellation()
+    with start(DEAF, cancellation=token, grace=0.2) as process:
+        lines = process.lines()
+        next(lines)
+        token.cancel()
+        assert list(lines) == []
+        assert process.wait() == -signal.SIGKILL
+
+
+def test_output_that_is_closed_early_is_no_end_and_no_way_out():
+    script = f"{DEAF.replace('time.sleep', 'import os; os.close(1); os.close(2); time.sleep')}"
+    token = proc.Cancellation()
+    with start(script, cancellation=token, grace=0.2) as process:
+        assert list(process.lines()) == ["ready"]
+        token.cancel()
+        assert process.wait() == -signal.SIGKILL
+
+
+def test_a_second_time_gives_no_grace():
+    token = proc.Cancellation()
+    with start(DEAF, cancellation=token, grace=3600) as process:
+        next(process.lines())
+        token.cancel()
+        token.cancel()
+        assert process.wait() == -signal.SIGKILL
+
+
+def test_work_that_was_called_off_before_starts_nothing_that_lasts():
+    token = proc.Cancellation()
+    token.cancel()
+    with start("import time; time.sleep(3600)", cancellation=token) as process:
+        assert process.wait() != 0
+
+
+def test_a_terminal_does_not_reach_the_process():
+    with start("import os; print(os.getsid(0))") as process:
+        assert list(process.lines()) == [str(process.pid)]
+
+
+def test_nothing_is_left_open():
+    def count():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = count()
+    for _ in range(3):
+        with start("print('x')") as process:
+            list(process.lines())
+    assert count() == before
+
+
+def test_a_program_that_is_not_there(tmp_path):
+    with pytest.raises(NotReady, match="the program '/no/such' cannot be started"):
+        proc.start(["/no/such"], env={})
+    with pytest.raises(NotReady, match=r"the directory .* does not exist"):
+        proc.start([sys.executable], env={}, cwd=tmp_path / "none")
+
+
+def test_stream_tells_lines_and_the_failure(tmp_path):
+    told = []
+    argv = [sys.executable, "-c", "print('a ')\nprint('b')\nraise SystemExit(4)"]
+    with pytest.raises(ToolFailed, match="ended with status 4") as caught:
+        proc.stream(argv, env=dict(os.environ), cwd=tmp_path, listen=told.append)
+    assert told == ["a", "b"]
+    assert (caught.value.returncode, caught.value.details) == (4, ("a", "b"))
+
+
+def test_a_stream_that_is_called_off_is_interrupted(tmp_path):
+    token = proc.Cancellation()
+    argv = [sys.executable, "-c", FOREVER]
+    with pytest.raises(Interrupted):
+        proc.stream(
+            argv,
+            env=dict(os.environ),
+            cwd=tmp_path,
+            listen=lambda _: token.cancel(),
+            cancellation=token,
+        )
+
+
+def test_the_handler_of_a_signal_wakes_a_reader():
+    """The reader is the main thread itself, as it is in the command line."""
+    token = proc.Cancellation()
+    with start(FOREVER, cancellation=token) as process:
+        lines = process.lines()
+        next(lines)
+        before = signal.signal(signal.SIGUSR1, lambda *_: token.cancel())
+        try:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            list(lines)
+            assert process.wait() != 0
+        finally:
+            signal.signal(signal.SIGUSR1, before)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynbuild.build.events import Solve
+from dynbuild.build.solve import Solve, replay
 from dynbuild.engine import base, client
 from dynbuild.errors import NotReady
 from dynbuild.report import console
@@ -132,12 +132,12 @@ def compile_cache(tree: Path) -> list[tuple[str, ...]]:
 def _steps(report: dict[str, Any]) -> dict[str, float]:
     """Seconds of the longest step of each stage: the one that compiles."""
     solve = Solve()
-    for line in Path(report["record"], "events.jsonl").read_text().splitlines():
-        for _ in solve.feed(line):
+    with Path(report["record"], "events.jsonl").open(encoding="utf-8") as lines:
+        for _ in replay(lines, solve):
             pass
     found: dict[str, float] = {}
     for step in solve.steps.values():
-        stage = step.name.removeprefix("[").split(" ")[0]
+        stage = step.name.stage
         found[stage] = max(found.get(stage, 0.0), step.seconds)
     return found
 

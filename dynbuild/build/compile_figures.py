@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dynbuild.build.events import Event, LogLine, StepEnded
+from dynbuild.build.events import Event, LogLine, StepEnded, StepStarted
+from dynbuild.build.steps import StepName
 from dynbuild.sccache.cache import CompileCache, Stats, parse_stats
 
 _BEGIN, _END = "SCCACHE_JSON_BEGIN", "SCCACHE_JSON_END"
@@ -24,44 +26,34 @@ _WORSE = 0.25
 _FEW = 20
 
 
-@dataclass
-class Figures:
-    """The figures of one build, gathered event by event.
+@dataclass(slots=True)
+class StepFigures:
+    """What one step told of its sections.
 
     Attributes:
-        stages: Statistics by section, which is the stage's name (NIXL has two).
+        name: The name of the step.
+        stats: Statistics by section.
         without: Sections that ran without the cache, and why.
         silent: Sections that ran and told nothing: their log was cut off.
     """
 
-    stages: dict[str, Stats] = field(default_factory=dict)
+    name: StepName
+    stats: dict[str, Stats] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
-    _open: dict[str, list[str]] = field(default_factory=dict)
-    _told: set[str] = field(default_factory=set)
+    _open: list[str] | None = None
 
-    def feed(self, event: Event) -> None:
-        """Take in what a step printed, or that it ended."""
-        match event:
-            case LogLine(name, text):
-                self._line(name, text.strip())
-            case StepEnded(name, _, cached, error) if not cached and not error:
-                for section in _SECTION.findall(name):
-                    if section not in self._told:
-                        self.silent.add(section)
-            case _:
-                pass
-
-    def _line(self, step: str, text: str) -> None:
+    def line(self, text: str) -> None:
+        """Take in a line that the step printed."""
         if text == _BEGIN:
-            self._open[step] = []
+            self._open = []
         elif text == _END:
-            self._close("".join(self._open.pop(step, [])))
-        elif step in self._open:
-            self._open[step].append(text)
-        elif found := _FELL_BACK.match(text):
-            self.without[found[1]] = found[2]
-            self._told.add(found[1])
+            self._close("".join(self._open or ()))
+            self._open = None
+        elif self._open is not None:
+            self._open.append(text)
+        elif fell_back := _FELL_BACK.match(text):
+            self.without[fell_back[1]] = fell_back[2]
 
     def _close(self, text: str) -> None:
         try:
@@ -69,17 +61,84 @@ class Figures:
             section, stats = str(document["section"]), parse_stats(json.dumps(document["stats"]))
         except (ValueError, KeyError, TypeError):
             return
-        # Two architectures are two steps of one stage.
-        self.stages[section] = self.stages.get(section, Stats()) + stats
-        self._told.add(section)
+        self.stats[section] = stats
+
+    def end(self) -> None:
+        """Take in that the step was carried out: every section of it should have told."""
+        sections = set(_SECTION.findall(self.name.instruction))
+        self.silent = sections - self.stats.keys() - self.without.keys()
+
+    @property
+    def sections(self) -> set[str]:
+        """The sections that anything is known of."""
+        return self.stats.keys() | self.without.keys() | self.silent
+
+
+@dataclass(slots=True)
+class Figures:
+    """The figures of one build by the digests of its steps, gathered event by event.
+
+    Two images may have a stage of one name, which are two steps; one step that two images share
+    is told of once.
+    """
+
+    steps: dict[str, StepFigures] = field(default_factory=dict)
+
+    def feed(self, event: Event) -> None:
+        """Take in that a step began, what it printed, or that it ended."""
+        match event:
+            case StepStarted(digest=digest, name=name) if name.is_run:
+                self.steps.setdefault(digest, StepFigures(name))
+            case LogLine(digest=digest, text=text) if digest in self.steps:
+                self.steps[digest].line(text.strip())
+            case StepEnded(digest=digest, cached=False, error="") if digest in self.steps:
+                self.steps[digest].end()
+            case _:
+                pass
+
+    @property
+    def stages(self) -> dict[str, Stats]:
+        """Statistics by section, which is the stage's name (NIXL has two).
+
+        Two architectures are two steps of one stage.
+        """
+        found: dict[str, Stats] = {}
+        for step in self.steps.values():
+            for section, stats in step.stats.items():
+                found[section] = found.get(section, Stats()) + stats
+        return found
+
+    @property
+    def without(self) -> dict[str, str]:
+        """Sections that ran without the cache, and why."""
+        return {
+            section: why for step in self.steps.values() for section, why in step.without.items()
+        }
+
+    @property
+    def silent(self) -> set[str]:
+        """Sections that ran and told nothing."""
+        return {section for step in self.steps.values() for section in step.silent}
 
     @property
     def total(self) -> Stats:
         """All stages together."""
         return sum(self.stages.values(), Stats())
 
+    def labelled(self) -> Iterator[tuple[str, str, StepFigures]]:
+        """Each step's sections, sorted, with what a person calls them.
+
+        That is the section, and the target and platform where several steps have it.
+        """
+        pairs = [(one, step) for step in self.steps.values() for one in step.sections]
+        often = Counter(section for section, _ in pairs)
+        for section, step in sorted(pairs, key=lambda pair: pair[0]):
+            words = (step.name.target, step.name.platform, section)
+            several = " ".join(word for word in words if word)
+            yield several if often[section] > 1 else section, section, step
+
     def __bool__(self) -> bool:
-        return bool(self.stages or self.without or self.silent)
+        return any(step.sections for step in self.steps.values())
 
 
 def warnings(
@@ -92,20 +151,29 @@ def warnings(
         cache: The cache that was meant.
         previous: What ``document`` said of the build before; ``None`` if there is none.
     """
-    for section, reason in sorted(figures.without.items()):
-        yield f"{section}: compiled without the compile cache: {reason or 'sccache did not start'}"
-    for section in sorted(figures.silent):
-        yield f"{section}: no figures of the compile cache; its log was cut off before its end"
-    for section, stats in sorted(figures.stages.items()):
-        if not stats.is_in(cache):
-            yield f"{section}: sccache kept its objects elsewhere: {', '.join(stats.locations)}"
-        if not stats.requests:
-            yield f"{section}: no compilation went through the compile cache"
-        if stats.errors:
-            yield f"{section}: {stats.errors} lookups in the compile cache failed"
-        if stats.write_errors and not cache.read_only:
-            yield f"{section}: {stats.write_errors} objects could not be written to the cache"
+    labelled = list(figures.labelled())
+    for label, section, step in labelled:
+        if section in step.without:
+            reason = step.without[section] or "sccache did not start"
+            yield f"{label}: compiled without the compile cache: {reason}"
+    for label, section, step in labelled:
+        if section in step.silent:
+            yield f"{label}: no figures of the compile cache; its log was cut off before its end"
+    for label, section, step in labelled:
+        if section in step.stats:
+            yield from _flaws(label, step.stats[section], cache)
     yield from _worse(figures.total, previous)
+
+
+def _flaws(label: str, stats: Stats, cache: CompileCache) -> Iterator[str]:
+    if not stats.is_in(cache):
+        yield f"{label}: sccache kept its objects elsewhere: {', '.join(stats.locations)}"
+    if not stats.requests:
+        yield f"{label}: no compilation went through the compile cache"
+    if stats.errors:
+        yield f"{label}: {stats.errors} lookups in the compile cache failed"
+    if stats.write_errors and not cache.read_only:
+        yield f"{label}: {stats.write_errors} objects could not be written to the cache"
 
 
 def _worse(total: Stats, previous: Mapping[str, Any] | None) -> Iterator[str]:
@@ -137,7 +205,7 @@ def document(
             name: _stats(stats, before.get(name, {}))
             for name, stats in sorted(figures.stages.items())
         },
-        "without": dict(figures.without),
+        "without": figures.without,
         "silent": sorted(figures.silent),
         "total": _stats(figures.total, (previous or {}).get("total", {})),
     }

@@ -10,13 +10,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from dynbuild import proc
 from dynbuild.build import compile_figures, record
 from dynbuild.build.compile_figures import Figures
-from dynbuild.build.events import Event, LogLine, Message, Solve, StepEnded, StepStarted, Warned
+from dynbuild.build.events import Event, Warned
+from dynbuild.build.log import Log
 from dynbuild.build.record import Record
+from dynbuild.build.solve import Solve
 from dynbuild.engine.model import Engine
 from dynbuild.errors import BuildFailed, Interrupted
 from dynbuild.plan.document import Plan
@@ -89,7 +91,8 @@ def build(
     """
     context = Path(plan.context)
     now = record.create(context, record.new_id(plan.images[0].name))
-    solve = Solve(begun=datetime.now(UTC))
+    solve = Solve(datetime.now(UTC), [bake.target_name(image) for image in plan.images])
+    told = Log()
     figures = Figures()
     warnings: list[str] = []
     begun = time.monotonic()
@@ -109,7 +112,8 @@ def build(
                 if line.startswith("{"):
                     events.write(f"{line}\n")
                 for event in solve.feed(line):
-                    _log(log, event)
+                    log.writelines(f"{text}\n" for text in told.lines(event))
+                    log.flush()
                     figures.feed(event)
                     if isinstance(event, Warned):
                         warnings.append(event.text)
@@ -203,20 +207,6 @@ def _bake(
     )
 
 
-def _log(log: TextIO, event: Event) -> None:
-    match event:
-        case StepStarted(name):
-            log.write(f"==> {name}\n")
-        case LogLine(name, text):
-            log.write(f"{name.split('] ')[0].lstrip('[').split(' ')[0]} | {text}\n")
-        case StepEnded(name, seconds, cached, error):
-            end = f"failed: {error}" if error else "cached" if cached else f"{seconds:.1f} s"
-            log.write(f"<== {name} ({end})\n")
-        case Warned(text) | Message(text):
-            log.write(f"{text}\n")
-    log.flush()
-
-
 def _failure(solve: Solve, now: Record, ended: int) -> BuildFailed:
     step = solve.failed()
     if step is None:
@@ -228,14 +218,14 @@ def _failure(solve: Solve, now: Record, ended: int) -> BuildFailed:
             hint=f"the whole log: {now.log}",
         )
     hint = f"the whole log: {now.log}"
-    if "load metadata" in step.name or "failed to resolve source" in step.error:
+    if "load metadata" in step.name.instruction or "failed to resolve source" in step.error:
         hint = (
             "if this machine cannot pull that image, give one that it has: --base-image, or "
             f"--build-context IMAGE=docker-image://OTHER; {hint}"
         )
     reason = re.sub(r'^process ".*" did not', "the command did not", step.error, flags=re.S)
     return BuildFailed(
-        f"the step failed: {step.title[:160]}",
+        f"the step failed: {step.name.title[:160]}",
         details=(*step.tail, reason),
         hint=hint,
     )

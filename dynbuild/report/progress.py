@@ -10,16 +10,9 @@ from typing import Any
 
 from dynbuild import units
 from dynbuild.build.drive import Outcome
-from dynbuild.build.events import (
-    Event,
-    LogLine,
-    Message,
-    StepEnded,
-    StepStarted,
-    Warned,
-    is_internal,
-    title,
-)
+from dynbuild.build.events import Event, LogLine, Message, StepEnded, StepStarted, Warned
+from dynbuild.build.solve import is_cancelled
+from dynbuild.build.steps import StepName
 from dynbuild.report import console
 
 _HEARTBEAT_SECONDS = 30.0
@@ -31,6 +24,7 @@ class Progress:
 
     def __init__(self) -> None:
         """Start the clock."""
+        self._names: dict[str, StepName] = {}
         self._running: dict[str, float] = {}
         self._begun = time.monotonic()
         self._lock = threading.Lock()
@@ -52,17 +46,18 @@ class Progress:
 
     def _show(self, event: Event) -> None:
         match event:
-            case StepStarted(name):
-                self._running[name] = time.monotonic()
-            case StepEnded(name, seconds, cached, error):
-                self._running.pop(name, None)
-                if _worth_showing(name, seconds):
-                    self._line(name, _end(seconds, cached=cached, error=error))
-            case LogLine(name, text) if console.verbosity() >= 1:
-                console.say(f"        {_stage(name)} | {text}")
+            case StepStarted(digest=digest, name=name):
+                self._names[digest] = name
+                self._running[digest] = time.monotonic()
+            case StepEnded(digest=digest, seconds=seconds):
+                self._running.pop(digest, None)
+                if event.is_news and _worth_showing(self._name(digest), seconds):
+                    self._line(digest, _end(event))
+            case LogLine(digest=digest, text=text) if console.verbosity() >= 1:
+                console.say(f"        {self._name(digest).label} | {text}")
             case Message(text) if console.verbosity() >= 1:
                 console.say(text)
-            case Warned(text) if console.verbosity() >= 1:
+            case Warned(text=text) if console.verbosity() >= 1:
                 console.warn(text)
             case _:
                 pass
@@ -72,15 +67,19 @@ class Progress:
         while not self._over.wait(_BEAT_SECONDS):
             with self._lock:
                 now = time.monotonic()
-                for name, since in self._running.items():
+                for digest, since in self._running.items():
+                    name = self._name(digest)
                     if now - since > _HEARTBEAT_SECONDS and _worth_showing(name, now - since):
-                        self._running[name] = now
-                        self._line(name, "running")
+                        self._running[digest] = now
+                        self._line(digest, "running")
 
-    def _line(self, name: str, end: str) -> None:
+    def _name(self, digest: str) -> StepName:
+        return self._names.get(digest) or StepName(instruction=digest)
+
+    def _line(self, digest: str, end: str) -> None:
         clock = f"{time.monotonic() - self._begun:6.1f}s"
         room = console.WIDTH - len(clock) - len(end) - 4
-        text = title(name)
+        text = self._name(digest).title
         if len(text) > room:
             text = f"{text[: room - 1]}…"
         console.say(f"{clock}  {text.ljust(room)}  {end}")
@@ -92,18 +91,16 @@ def preparing(line: str) -> None:
         console.say(f"        {line}")
 
 
-def _end(seconds: float, *, cached: bool, error: str) -> str:
-    if error:
-        return console.style("cancelled" if "cancel" in error else "FAILED", "red", sys.stderr)
-    return console.style("cached", "dim", sys.stderr) if cached else f"{seconds:.1f}s"
+def _end(ended: StepEnded) -> str:
+    if ended.error:
+        word = "cancelled" if is_cancelled(ended.error) else "FAILED"
+        return console.style(word, "red", sys.stderr)
+    cached = console.style("cached", "dim", sys.stderr)
+    return cached if ended.cached else f"{ended.seconds:.1f}s"
 
 
-def _worth_showing(name: str, seconds: float) -> bool:
-    return not is_internal(name) or seconds > 1 or console.verbosity() >= 2
-
-
-def _stage(name: str) -> str:
-    return name.split("]", maxsplit=1)[0].lstrip("[").split(" ")[0]
+def _worth_showing(name: StepName, seconds: float) -> bool:
+    return not name.is_internal or seconds > 1 or console.verbosity() >= 2
 
 
 def summary(outcome: Outcome) -> Iterator[str]:

@@ -1,10 +1,12 @@
+import itertools
 import json
 
 import pytest
 
 from dynbuild.build import compile_figures
 from dynbuild.build.compile_figures import Figures
-from dynbuild.build.events import LogLine, StepEnded
+from dynbuild.build.events import LogLine, StepEnded, StepStarted
+from dynbuild.build.steps import StepName
 from dynbuild.sccache.cache import CompileCache
 
 CACHE = CompileCache(kind="s3", bucket="cache", region="us-east-1")
@@ -26,11 +28,23 @@ def stats(hits=0, misses=0, location="s3, name: cache, prefix: /amd64/", **more)
     }
 
 
-def printed(step, section, figures):
-    yield LogLine(step, "make: leaving")
-    yield LogLine(step, "SCCACHE_JSON_BEGIN")
-    yield LogLine(step, json.dumps({"section": section, "timestamp": "", "stats": figures}))
-    yield LogLine(step, "SCCACHE_JSON_END")
+def begun(step, digest=""):
+    return StepStarted(digest=digest or step, name=StepName.parse(step))
+
+
+def line(step, text):
+    return LogLine(digest=step, text=text)
+
+
+def ended(step, **more):
+    return StepEnded(digest=step, **more)
+
+
+def printed(step, section, figures, digest=""):
+    told = json.dumps({"section": section, "timestamp": "", "stats": figures})
+    yield begun(step, digest)
+    for text in ("make: leaving", "SCCACHE_JSON_BEGIN", told, "SCCACHE_JSON_END"):
+        yield line(digest or step, text)
 
 
 def gathered(*events):
@@ -47,7 +61,7 @@ def told(figures, previous=None, cache=CACHE):
 def test_figures_of_stages_that_build_side_by_side():
     ucx, nixl = printed(UCX, "ucx", stats(3, 1)), printed(NIXL, "nixl", stats(0, 2))
     mixed = [event for pair in zip(ucx, nixl, strict=True) for event in pair]
-    figures = gathered(*mixed, StepEnded(UCX, 1.0, False, ""), StepEnded(NIXL, 1.0, False, ""))
+    figures = gathered(*mixed, ended(UCX), ended(NIXL))
     assert (figures.stages["ucx"].hits, figures.stages["ucx"].misses) == (3, 1)
     assert (figures.total.hits, figures.total.misses, figures.total.requests) == (3, 3, 6)
     assert told(figures) == []
@@ -59,10 +73,38 @@ def test_two_architectures_are_one_stage():
     assert (figures.stages["ucx"].hits, figures.stages["ucx"].misses) == (4, 1)
 
 
+def test_images_with_a_stage_of_one_name_are_told_apart():
+    """Their lines come mixed, under one text; one of them tells nothing at its end."""
+    ucx = [UCX.replace("[ucx", f"[{target} ucx") for target in ("vllm", "sglang", "none")]
+    events = (
+        printed(ucx[0], "ucx", stats(3, 1), "a"),
+        printed(ucx[1], "ucx", stats(0, 2, cache_read_errors=2), "b"),
+        [begun(ucx[2], "c")],
+    )
+    mixed = [event for row in itertools.zip_longest(*events) for event in row if event]
+    figures = gathered(*mixed, ended("a"), ended("b"), ended("c"))
+    assert [figures.steps[digest].stats["ucx"].hits for digest in ("a", "b")] == [3, 0]
+    assert not figures.steps["c"].stats
+    assert told(figures) == [
+        "none ucx: no figures of the compile cache; its log was cut off before its end",
+        "sglang ucx: 2 lookups in the compile cache failed",
+    ]
+    assert figures.total.requests == 6
+
+
+def test_a_step_that_two_targets_share_is_counted_once():
+    name = UCX.replace("[ucx", "[vllm ucx")
+    lines = list(printed(name, "ucx", stats(3, 1), "a"))
+    figures = gathered(*lines, *lines, ended("a"), ended("a"))
+    assert (figures.total.hits, figures.total.misses) == (3, 1)
+    assert told(figures) == []
+
+
 def test_a_stage_that_did_without_the_cache():
     figures = gathered(
-        LogLine(UCX, "SCCACHE_FELL_BACK ucx: sccache: error: cache storage failed to read"),
-        StepEnded(UCX, 1.0, False, ""),
+        begun(UCX),
+        line(UCX, "SCCACHE_FELL_BACK ucx: sccache: error: cache storage failed to read"),
+        ended(UCX),
     )
     assert told(figures) == [
         "ucx: compiled without the compile cache: sccache: error: cache storage failed to read"
@@ -70,15 +112,15 @@ def test_a_stage_that_did_without_the_cache():
 
 
 def test_a_stage_whose_log_was_cut_off():
-    figures = gathered(LogLine(UCX, "CC x.o"), StepEnded(UCX, 1.0, False, ""))
+    figures = gathered(begun(UCX), line(UCX, "CC x.o"), ended(UCX))
     assert told(figures) == [
         "ucx: no figures of the compile cache; its log was cut off before its end"
     ]
 
 
-@pytest.mark.parametrize("end", [StepEnded(UCX, 0.0, True, ""), StepEnded(UCX, 1.0, False, "x")])
+@pytest.mark.parametrize("end", [ended(UCX, cached=True), ended(UCX, error="x")])
 def test_a_step_that_was_cached_or_failed_owes_no_figures(end):
-    assert not gathered(end)
+    assert not gathered(begun(UCX), end)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +128,11 @@ def test_a_step_that_was_cached_or_failed_owes_no_figures(end):
 )
 def test_what_is_no_statistics_is_passed_over_and_missed(text):
     figures = gathered(
-        LogLine(UCX, "SCCACHE_JSON_BEGIN"),
-        LogLine(UCX, text),
-        LogLine(UCX, "SCCACHE_JSON_END"),
-        StepEnded(UCX, 1.0, False, ""),
+        begun(UCX),
+        line(UCX, "SCCACHE_JSON_BEGIN"),
+        line(UCX, text),
+        line(UCX, "SCCACHE_JSON_END"),
+        ended(UCX),
     )
     assert figures.stages == {}
     assert figures.silent == {"ucx"}

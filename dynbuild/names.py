@@ -1,4 +1,4 @@
-"""Names and small grammars: image ids, platforms, image references, near misses."""
+"""Small grammars: platforms, image references, near misses."""
 
 from __future__ import annotations
 
@@ -20,11 +20,6 @@ _REPOSITORY = re.compile(rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG_ONLY = re.compile(_TAG)
 _LONGEST = 255
 _LONGEST_TAG = 128
-
-
-def image_id(framework: str, target: str, device: str, cuda: str | None) -> str:
-    """The key of one image: ``vllm-runtime-cuda12.9``, ``none-runtime-cpu``."""
-    return f"{framework}-{target}-{device}{cuda or ''}"
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -97,12 +97,12 @@ FRAMEWORKS = [
     # The next line has other CUDA versions of none, and vllm without a GPU.
     Row(
         line=f"{RUNTIME} --release-line next",
-        images=["none-runtime-cuda12.9"],
+        images=["none-runtime-cuda12.9+next"],
         args={"RUST_VERSION": "1.93.1", "NIXL_REF": "0.10.1"},
     ),
     Row(
         line="--framework vllm --target runtime --release-line next --device cpu",
-        images=["vllm-runtime-cpu"],
+        images=["vllm-runtime-cpu+next"],
         args={"VLLM_REF": "v0.16.0", "BASE_IMAGE": "ubuntu"},
         absent=("MAX_JOBS", "FLASHINF_REF", "GCC_TOOLSET", "LMCACHE_REF"),
     ),

@@ -16,7 +16,7 @@ MODULES = sorted(
     if "_templates" not in path.parts
 )
 
-BASE = ("errors", "names", "masking", "units", "proc", "findings")
+BASE = ("errors", "names", "image_id", "masking", "units", "proc", "findings")
 """Modules beside the folders: they may import each other, and every folder may import them."""
 
 MAY_IMPORT = {
@@ -36,7 +36,7 @@ MAY_IMPORT = {
 """For each folder the folders below it that it may import."""
 
 PURE = (
-    *("names", "masking", "units", "findings", "errors"),
+    *("names", "image_id", "masking", "units", "findings", "errors"),
     *("settings.layers", "settings.models", "sccache.cache"),
     *("plan.arguments", "plan.build_cache", "plan.document", "plan.make", "plan.matrix"),
     *("plan.machine", "plan.mirrors", "plan.recipe", "plan.remote", "plan.secrets"),

@@ -13,19 +13,6 @@ DIGEST = "0" * 64
 
 
 @pytest.mark.parametrize(
-    ("parts", "name"),
-    [
-        (("vllm", "runtime", "cuda", "12.9"), "vllm-runtime-cuda12.9"),
-        (("none", "local-dev", "cuda", "12.8"), "none-local-dev-cuda12.8"),
-        (("none", "runtime", "cpu", ""), "none-runtime-cpu"),
-        (("none", "runtime", "cpu", None), "none-runtime-cpu"),
-    ],
-)
-def test_image_id(parts, name):
-    assert names.image_id(*parts) == name
-
-
-@pytest.mark.parametrize(
     ("word", "found"),
     [
         ("vlm", "vllm"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from dynbuild import names
 from dynbuild.errors import RequestError
 from dynbuild.plan import stages, trtllm
-from dynbuild.plan.matrix import Choice
+from dynbuild.plan.matrix import Choice, dynamo_wheels
 from dynbuild.plan.trtllm import Intent
 from dynbuild.plan.version import Version
 from dynbuild.sccache import cache as compile_cache
@@ -34,19 +34,6 @@ ROOT = "0"
 
 IMAGE_UID = "1000"
 """The uid of dynamo in every image (facts: runtime rules)."""
-
-
-def dynamo_wheels(config: Settings) -> tuple[str, str]:
-    """How to get Dynamo's wheels, ``source`` or ``index``, and the version if one is given."""
-    text = config.catalog.request.dynamo_wheels
-    wheels, separator, number = text.partition("==")
-    if wheels not in ("source", "index") or (separator and (wheels == "source" or not number)):
-        raise RequestError(
-            f"'{text}' is no way to get Dynamo's wheels",
-            origin=str(config.origin("request", "dynamo_wheels")),
-            hint="'source' builds them, 'index' or 'index==VERSION' takes published ones",
-        )
-    return wheels, number
 
 
 def of(

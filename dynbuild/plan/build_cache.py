@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dynbuild import names
 from dynbuild.errors import RequestError
+from dynbuild.image_id import ImageId
 
 MAIN = "main"
 KINDS = ("registry", "registry=REF", "s3", "local=DIR", "gha")
@@ -22,7 +23,7 @@ class Place:
     """What a cache is for.
 
     Attributes:
-        image: Key of the image, such as ``vllm-runtime-cuda12.9``.
+        image: What the cache is of.
         branch: Branch of the source tree; empty where git does not say.
         repository: Name of the image with its registry.
         bucket: Of S3.
@@ -30,7 +31,7 @@ class Place:
         endpoint: Of S3, with its scheme; empty for AWS.
     """
 
-    image: str
+    image: ImageId
     branch: str
     repository: str
     bucket: str = ""

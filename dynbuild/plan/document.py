@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dynbuild.image_id import ImageId
+
 LINK = "target:"
 """Before the name of an image of the same plan, in place of a build context's folder."""
 
@@ -48,12 +50,16 @@ class Place(_Model):
 class ImagePlan(_Model):
     """One image, completely decided."""
 
-    name: str = Field(description="key of the image: framework-target-device[cuda]")
+    name: str = Field(description="id of the image: framework-target-device[cuda][+variant]")
     framework: str
     target: str
     stage: str = Field(description="the stage of the Dockerfile that becomes the image")
     device: str
     cuda_version: str | None = Field(description="null on a device without CUDA")
+    variant: str = Field(
+        description="what is not the default: release line, published wheels; else empty"
+    )
+    release_line: str = Field(description="which versions the image has")
     platforms: tuple[str, ...]
     dockerfile: str = Field(description="file name of the rendered Dockerfile")
     tags: tuple[str, ...]
@@ -76,6 +82,12 @@ class ImagePlan(_Model):
     passed: dict[str, str] = Field(
         exclude=True, description="values of passed_args; a proxy's address may hold a password"
     )
+
+    @property
+    def id(self) -> ImageId:
+        """What the image is called."""
+        cuda = self.cuda_version or ""
+        return ImageId(self.framework, self.target, self.device, cuda, self.variant)
 
 
 class Preparation(_Model):

@@ -90,10 +90,10 @@ def _image(config: Settings, choice: Choice, decided: _Decided) -> ImagePlan:
         contexts.setdefault("meson_packages", catalog.site.meson_packages)
     below: tuple[str, ...] = ()
     if choice.linked:
-        base = choice.linked.image
+        base = str(choice.linked.image)
         below = (base,)
         contexts[choice.linked.stage] = f"{LINK}{base}"
-    name = choice.image
+    name = str(choice.id)
     read, written = _build_cache(config, choice, decided)
     build_args = {arg: values[arg] for arg in stages.args(chain)}
     return ImagePlan(
@@ -103,6 +103,8 @@ def _image(config: Settings, choice: Choice, decided: _Decided) -> ImagePlan:
         stage=choice.target,
         device=choice.device,
         cuda_version=choice.cuda or None,
+        variant=choice.variant,
+        release_line=catalog.request.release_line,
         platforms=choice.platforms,
         dockerfile=f"{name}.Dockerfile",
         tags=tags.of(config, choice, decided.version) if choice.wanted else (),
@@ -147,7 +149,7 @@ def _build_cache(
         plain = values["SCCACHE_S3_USE_SSL"] in ("off", "false", "0")
         endpoint = f"{'http' if plain else 'https'}://{endpoint}"
     place = build_cache.Place(
-        image=choice.image,
+        image=choice.id,
         branch=decided.version.branch,
         repository=request.repository,
         bucket=values["SCCACHE_BUCKET"],
@@ -207,7 +209,7 @@ def _wheel_command(intent: Intent) -> tuple[Preparation, ...]:
 def _recipe(config: Settings, choice: Choice, values: Mapping[str, Setting]) -> Recipe:
     catalog = config.catalog
     framework = catalog.frameworks[choice.framework]
-    wheels, _ = arguments.dynamo_wheels(config)
+    wheels, _ = matrix.dynamo_wheels(config)
 
     def on(arg: str) -> bool:
         return bool(values[arg].value == "true")
@@ -301,6 +303,6 @@ def _labels(version: Version, choice: Choice, *, commit: str) -> dict[str, str]:
         "org.opencontainers.image.version": version.tag,
         "org.opencontainers.image.revision": commit,
         "dynbuild.dirty": "true" if version.dirty else "false",
-        "dynbuild.image": choice.image,
+        "dynbuild.image": str(choice.id),
     }
     return {key: value for key, value in labels.items() if value}

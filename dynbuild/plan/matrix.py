@@ -7,6 +7,7 @@ from typing import Any
 
 from dynbuild import names
 from dynbuild.errors import RequestError
+from dynbuild.image_id import ImageId, variant_of
 from dynbuild.plan import stages
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Framework
@@ -21,6 +22,7 @@ class Choice:
         target: The stage that becomes the image.
         device: cuda or cpu.
         cuda: CUDA version as in the catalog, empty on a device without.
+        variant: What the image is otherwise than the default one of its cell.
         platforms: Such as linux/amd64.
         wanted: It is asked for; else it is there because another is built on it.
         linked: The image of the same plan that brings one of its stages.
@@ -30,14 +32,15 @@ class Choice:
     target: str
     device: str
     cuda: str
+    variant: str
     platforms: tuple[str, ...]
     wanted: bool = True
     linked: Link | None = None
 
     @property
-    def image(self) -> str:
-        """Key of the image: framework-target-device[cuda]."""
-        return names.image_id(self.framework, self.target, self.device, self.cuda)
+    def id(self) -> ImageId:
+        """What the image is called."""
+        return ImageId(self.framework, self.target, self.device, self.cuda, self.variant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Link:
     """A stage that comes from another image of the plan."""
 
     stage: str
-    image: str
+    image: ImageId
 
 
 EFA_TARGETS = ("runtime", "dev", "local-dev")
@@ -76,7 +79,35 @@ def choose(config: Settings) -> Choice:
                     origin=str(config.origin("request", key)),
                     hint=f"add --target local-dev, or drop --{key}",
                 )
-    return Choice(framework=framework, target=target, device=device, cuda=cuda, platforms=platforms)
+    return Choice(
+        framework=framework,
+        target=target,
+        device=device,
+        cuda=cuda,
+        variant=_variant(config),
+        platforms=platforms,
+    )
+
+
+def _variant(config: Settings) -> str:
+    """What sets the images of this request apart from the default ones of their cells."""
+    request = config.catalog.request
+    line = "" if request.release_line == config.default_line else request.release_line
+    wheels, _ = dynamo_wheels(config)
+    return variant_of(line, "" if wheels == "source" else wheels)
+
+
+def dynamo_wheels(config: Settings) -> tuple[str, str]:
+    """How to get Dynamo's wheels, ``source`` or ``index``, and the version if one is given."""
+    text = config.catalog.request.dynamo_wheels
+    wheels, separator, number = text.partition("==")
+    if wheels not in ("source", "index") or (separator and (wheels == "source" or not number)):
+        raise RequestError(
+            f"'{text}' is no way to get Dynamo's wheels",
+            origin=str(config.origin("request", "dynamo_wheels")),
+            hint="'source' builds them, 'index' or 'index==VERSION' takes published ones",
+        )
+    return wheels, number
 
 
 def with_efa(config: Settings, asked: Choice) -> tuple[Choice, ...]:
@@ -94,7 +125,7 @@ def with_efa(config: Settings, asked: Choice) -> tuple[Choice, ...]:
             hint=f"it goes on {', '.join(EFA_TARGETS)}",
         )
     below = replace(asked, target="dev", wanted=False) if asked.target == "local-dev" else asked
-    link = Link(below.target, below.image)
+    link = Link(below.target, below.id)
     aws = replace(asked, target=f"{asked.target}{stages.AWS}", linked=link)
     return (asked, aws) if below is asked else (asked, below, aws)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dynbuild.image_id import ImageId
 from dynbuild.plan.document import LINK, ImagePlan, Plan
 
 # The definition is dynbuild's own: it reads the files that the plan names, wherever they
@@ -64,18 +65,14 @@ def _literal(value: Any) -> Any:
 
 
 def target_name(image: ImagePlan) -> str:
-    """The name of *image* in the definition; bake allows no dot in it."""
-    return _target_name(image.name)
-
-
-def _target_name(image: str) -> str:
-    return image.replace(".", "_")
+    """The name of *image* in the definition."""
+    return image.id.bake_target
 
 
 def _context(where: str) -> str:
     """A build context; one that is another image of the plan has that image's target name."""
     if where.startswith(LINK):
-        return LINK + _target_name(where.removeprefix(LINK))
+        return LINK + ImageId.parse(where.removeprefix(LINK)).bake_target
     return where
 
 

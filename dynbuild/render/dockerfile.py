@@ -131,6 +131,8 @@ def _header(image: ImagePlan, chain: Iterable[Stage]) -> str:
     ]
     if image.cuda_version:
         made.append(f"--cuda-version {image.cuda_version}")
+    if image.release_line in image.variant.split("+"):
+        made.append(f"--release-line {image.release_line}")
     if not recipe.from_source:
         made.append("--dynamo-wheels index")
     order = textwrap.wrap(

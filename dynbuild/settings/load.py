@@ -42,11 +42,13 @@ class Settings:
         catalog: The values, typed and checked.
         origins: For the path of every leaf, where its value came from.
         layers: The layers in order, lowest first.
+        default_line: The release line of the catalog itself.
     """
 
     catalog: Catalog
     origins: Mapping[layers.KeyPath, Origin]
     layers: tuple[Layer, ...]
+    default_line: str
 
     def lowest(self, *path: str) -> Any:
         """What the catalog itself says at *path*, before anything was laid over it."""
@@ -109,6 +111,7 @@ def load(
         )
     above = [_read(path, "overlay") for path in overlays]
     base = _read(catalog_file, "catalog")
+    default_line = str(base[_LINE].value)
     base = _with_line(base, _chosen_line(base, above, env, flags), templates)
     known = {table: _keys_below(base, table) for table in models.CLOSED_TABLES}
     known["args"] |= models.PASSED_THROUGH
@@ -132,7 +135,7 @@ def load(
         problems += _unknown_references(catalog, kept)
         if not problems:
             origins = {path: setting.origin for path, setting in resolved.items()}
-            return Settings(catalog, origins, stack)
+            return Settings(catalog, origins, stack, default_line)
     first, *rest = problems
     raise RequestError(
         first.message, origin=first.origin, hint=first.hint, details=tuple(map(str, rest))

@@ -89,7 +89,7 @@ def test_the_overlay_of_the_context_counts_unasked():
     found = document("--context", DEMO)
     assert found["context"] == str(DEMO)
     (made,) = found["images"]
-    assert made["name"] == "none-runtime-cpu"
+    assert made["name"] == "none-runtime-cpu+index"
     assert made["origins"]["BASE_IMAGE"].startswith(f"overlay {DEMO}/dynbuild.toml:")
 
 

@@ -1,4 +1,4 @@
-# none-runtime-cpu: rendered by dynbuild 0.1.0. Edit the templates, not this file.
+# none-runtime-cpu+index: rendered by dynbuild 0.1.0. Edit the templates, not this file.
 #
 # dynbuild render --framework none --target runtime --device cpu --dynamo-wheels index
 #

@@ -45,7 +45,9 @@ def test_record_is_complete(demo):
     assert result["status"] == "done"
     assert result["images"] == demo["images"]
     metadata = json.loads((record / "metadata.json").read_text())
-    assert metadata["none-runtime-cpu"]["containerimage.digest"] == demo["images"][0]["digest"]
+    assert (
+        metadata["none-runtime-cpu--index"]["containerimage.digest"] == demo["images"][0]["digest"]
+    )
     for line in (record / "events.jsonl").read_text().splitlines():
         json.loads(line)
 
@@ -128,7 +130,7 @@ def test_labels_say_what_was_built(demo, docker):
     plan = json.loads((ROOT / demo["record"] / "plan.json").read_text())
     assert labels["org.opencontainers.image.version"] == plan["version"]["tag"]
     assert labels["dynbuild.dirty"] == str(plan["version"]["dirty"]).lower()
-    assert labels["dynbuild.image"] == "none-runtime-cpu"
+    assert labels["dynbuild.image"] == "none-runtime-cpu+index"
 
 
 def test_site_certificates_are_not_in_the_image(inside):

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from dynbuild import names
 from dynbuild.errors import RequestError
+from dynbuild.image_id import ImageId
 from dynbuild.plan import build_cache
 from dynbuild.plan.build_cache import Place
 from tests.support import make_image, refusal
@@ -45,7 +46,7 @@ def test_a_registry_cache_may_have_a_repository_of_its_own():
 
 @pytest.mark.parametrize("branch", ["main", ""])
 def test_main_and_an_unknown_branch_have_one_cache(branch):
-    place = Place(image="none-dev-cpu", branch=branch, repository=REGISTRY)
+    place = Place(image=ImageId("none", "dev", "cpu"), branch=branch, repository=REGISTRY)
     read, (written,) = expand("registry", place)
     assert len(read) == 1
     assert entry(read[0])["ref"] == entry(written)["ref"] == f"{REGISTRY}:cache-main-none-dev-cpu"
@@ -79,7 +80,7 @@ def test_the_cache_of_github_actions():
 
 def test_s3():
     place = Place(
-        image="none-dev-cpu",
+        image=ImageId("none", "dev", "cpu"),
         branch="main",
         repository="dynamo",
         bucket="builds",

@@ -8,6 +8,7 @@ import pytest
 
 from dynbuild import names
 from dynbuild.errors import RequestError
+from dynbuild.image_id import ImageId
 from dynbuild.plan import document, secrets, stages
 from dynbuild.plan.machine import Machine
 from dynbuild.plan.version import Version
@@ -60,7 +61,8 @@ def test_every_cell_plans_on_every_platform(cell):
         if not set(platforms) <= set(there):
             continue
         image = make_image(**asked(*cell, platform=platforms))
-        assert image.name == names.image_id(framework, target, device, cuda)
+        assert image.id == ImageId(framework, target, device, cuda)
+        assert image.name == str(image.id)
         assert (image.framework, image.target, image.stage) == (framework, target, target)
         assert (image.device, image.cuda_version) == (device, cuda or None)
         assert image.platforms == tuple(platforms)
@@ -78,6 +80,22 @@ def test_every_cell_has_its_own_name_and_tags():
         for entry in FRAMEWORKS.values()
     )
     assert len({image.name for image in images}) == len(images) == counted
+
+
+def test_two_images_that_differ_in_more_than_the_cell_are_told_apart():
+    """By their ids, their targets for bake and their build caches."""
+    requests = [
+        {"dynamo_wheels": wheels, "release_line": line}
+        for wheels in ("source", "index", "index==0.9.1")
+        for line in ("0.9.0", "next")
+    ]
+    images = [make_image(**NONE_CPU, **more, cache="gha") for more in requests]
+    found = [image.name.removeprefix("none-runtime-cpu") for image in images]
+    assert found == ["", "+next", *2 * ["+index", "+next+index"]]
+    for of in (lambda image: image.id.bake_target, lambda image: image.cache_to):
+        assert len({of(image) for image in images}) == len(set(found)) == 4
+    assert [image.labels["dynbuild.image"] for image in images] == [i.name for i in images]
+    assert [image.release_line for image in images] == ["0.9.0", "next"] * 3
 
 
 TARGETS = sorted({target for entry in FRAMEWORKS.values() for target in entry["targets"]})
@@ -771,6 +789,6 @@ def test_the_same_request_makes_the_same_plan():
 
 def test_the_demo_plans():
     image = make_image(DEMO / "dynbuild.toml")
-    assert image.name == "none-runtime-cpu"
+    assert image.name == "none-runtime-cpu+index"
     assert image.tags == ("dynamo-demo:v0.9.0-none-runtime", "dynamo-demo:latest-none-runtime")
     assert not {"NIXL_REF", "RUST_VERSION", "NATS_VERSION"} & set(image.build_args)

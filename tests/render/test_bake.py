@@ -40,10 +40,28 @@ def test_a_definition_is_json():
     assert json.loads(json.dumps(document)) == document
 
 
-@pytest.mark.parametrize("name", ["vllm-runtime-cuda12.9", "none-runtime-cpu"])
-def test_a_target_name_has_no_dot(name):
-    image = make_plan(**NONE_CPU).images[0].model_copy(update={"name": name})
-    assert bake.target_name(image) == name.replace(".", "_")
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        (NONE_CPU, "none-runtime-cpu"),
+        ({"framework": "vllm", "target": "runtime"}, "vllm-runtime-cuda12_9"),
+        ({**NONE_CPU, "dynamo_wheels": "index"}, "none-runtime-cpu--index"),
+        ({**NONE_RUNTIME, "release_line": "next"}, "none-runtime-cuda12_9--next"),
+    ],
+)
+def test_a_target_is_named_after_the_id(asked, name):
+    made = make_plan(**asked)
+    assert bake.target_name(made.images[0]) == name
+    document = bake.definition(made, {made.images[0].name: "/x"})
+    assert list(document["target"]) == document["group"]["default"]["targets"] == [name]
+
+
+def test_an_image_is_linked_by_the_name_of_its_target():
+    asked = {**NONE_CPU, "dynamo_wheels": "index", "make_efa": True}
+    made = make_plan(**asked)
+    document = bake.definition(made, {image.name: "/x" for image in made.images})
+    aws = document["target"]["none-runtime-aws-cpu--index"]
+    assert aws["contexts"] == {"runtime": "target:none-runtime-cpu--index"}
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def run(
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=capture,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             env=None if env is None else dict(env),
             cwd=cwd,

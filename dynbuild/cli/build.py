@@ -29,7 +29,7 @@ class _Decided:
 
 def _decide(asked: Asked) -> _Decided:
     """Gather the facts, which is where files and git are read, and make the plan."""
-    from dynbuild.build import facts, inputs
+    from dynbuild.build import facts, git, inputs
     from dynbuild.plan import make, secrets, version
     from dynbuild.render import bake
     from dynbuild.settings import load
@@ -47,7 +47,7 @@ def _decide(asked: Asked) -> _Decided:
     machine = facts.read(env)
     made = make.make_plan(
         config,
-        version=version.derive(version.read_git(context), env),
+        version=version.derive(git.read(context, env), env),
         context=context,
         machine=machine,
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dynbuild import __version__, masking, proc
+from dynbuild.build import git
 from dynbuild.engine import client
 from dynbuild.errors import DynbuildError
 from dynbuild.plan import version
@@ -116,7 +117,7 @@ def _engine(env: Mapping[str, str]) -> dict[str, Any]:
 
 def _git(context: Path, env: Mapping[str, str]) -> dict[str, Any]:
     try:
-        facts = version.read_git(context)
+        facts = git.read(context, env)
         derived = version.derive(facts, env)
     except Exception as error:
         return {"error": _said(error)}

@@ -20,7 +20,7 @@ from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from dynbuild import masking, proc, units
-from dynbuild.build import facts
+from dynbuild.build import facts, git
 from dynbuild.engine import client, limits, private
 from dynbuild.engine.model import Engine
 from dynbuild.errors import DynbuildError, NotReady, RequestError
@@ -500,7 +500,7 @@ def _efa(host: _Host) -> _Finding:
 
 
 def _git(host: _Host) -> _Finding:
-    facts = version.read_git(host.context)
+    facts = git.read(host.context, host.env)
     derived = version.derive(facts, host.env)
     value = f"{derived.tag} ({derived.origin})"
     if facts.dirty:

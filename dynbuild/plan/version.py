@@ -1,7 +1,6 @@
-"""Which version is being built: git's facts, and the version derived from them.
+"""Which version is being built, derived from the facts of git.
 
-``read_git`` asks the repository of the build context; ``derive`` is pure and holds the
-rules (facts of the replaced script: exact tag, release branches, tags, fallback).
+The rules are those of the replaced script: exact tag, release branches, tags, fallback.
 """
 
 from __future__ import annotations
@@ -9,9 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from dynbuild.errors import NotReady
 from dynbuild.settings.layers import Origin
 
 FALLBACK = "0.0.1"
@@ -143,61 +140,3 @@ def _latest(git: GitFacts, env: Mapping[str, str]) -> tuple[str, str]:
         if "test-rc" not in tag:
             return tag.removeprefix("v"), f"git tag {tag}, not at HEAD"
     return FALLBACK, "fallback, no release branch or tag"
-
-
-def read_git(directory: Path) -> GitFacts:
-    """The facts of the repository that *directory* is in (a worktree is one too).
-
-    Raises:
-        NotReady: git is not installed, or refuses the repository.
-    """
-    try:
-        import git
-    except ImportError as error:
-        # GitPython refuses to be imported where there is no git program.
-        raise NotReady("git is not installed", hint="install git") from error
-    try:
-        repo = git.Repo(directory, search_parent_directories=True)
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
-        return GitFacts(state="not a repository")
-    with repo:
-        try:
-            # Plumbing output, not GitPython's objects: worktrees, packed refs and
-            # detached heads are git's business.
-            dirty = bool(repo.git.status("--porcelain", "--untracked-files=normal"))
-            branches = _lines(
-                repo.git.for_each_ref(
-                    "--format=%(refname:lstrip=2)", "refs/remotes/origin/release/"
-                )
-            )
-            tags = _lines(repo.git.tag("--list", "v*", "--sort=-version:refname"))
-            shallow = repo.git.rev_parse("--is-shallow-repository") == "true"
-            if not repo.head.is_valid():
-                return GitFacts(
-                    state="no commit yet", release_branches=branches, tags=tags, dirty=dirty
-                )
-            here = _lines(repo.git.tag("--points-at", "HEAD", "--sort=-version:refname"))
-            releases = [tag for tag in here if re.match(r"v\d", tag)]
-            return GitFacts(
-                short=repo.git.rev_parse("--short", "HEAD"),
-                commit=repo.git.rev_parse("HEAD"),
-                exact_tag=next(iter((*releases, *here)), ""),
-                release_branches=branches,
-                tags=tags,
-                dirty=dirty,
-                shallow=shallow,
-                described=repo.git.describe("--tags", "--dirty", "--always"),
-                branch="" if repo.head.is_detached else repo.active_branch.name,
-            )
-        except git.CommandError as error:
-            text = str(error.stderr).strip().strip("'").strip()
-            raise NotReady(
-                f"git refuses the repository of {directory}",
-                hint="'git config --global --add safe.directory …' if it belongs to another user; "
-                "or set commit_id, current_tag and DYNAMO_COMMIT_SHA and leave git out",
-                details=tuple(text.splitlines()[:4]),
-            ) from error
-
-
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(line for line in text.splitlines() if line)

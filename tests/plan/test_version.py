@@ -1,6 +1,9 @@
+import os
+
 import pytest
 
 from dynbuild import names
+from dynbuild.build.git import read
 from dynbuild.errors import NotReady
 from dynbuild.plan import version
 from dynbuild.plan.version import GitFacts
@@ -21,7 +24,7 @@ def repo(tmp_path):
 
 
 def derive(directory, **env):
-    return version.derive(version.read_git(directory), env)
+    return version.derive(read(directory, os.environ), env)
 
 
 def release(directory, *branches):
@@ -177,7 +180,7 @@ def test_a_shallow_clone(repo, tmp_path):
     git(repo, "tag", "v0.8.0")
     commit(repo)
     git(tmp_path, "clone", "--quiet", "--depth", "1", repo.as_uri(), "clone")
-    facts = version.read_git(tmp_path / "clone")
+    facts = read(tmp_path / "clone", os.environ)
     assert facts.shallow
     found = version.derive(facts, {})
     assert found.tag == dev("0.0.1", repo)[0]
@@ -194,7 +197,7 @@ def test_packed_refs(repo):
     release(repo, "origin/release/0.9.0")
     git(repo, "tag", "v0.8.0")
     git(repo, "pack-refs", "--all")
-    facts = version.read_git(repo)
+    facts = read(repo, os.environ)
     assert (facts.exact_tag, facts.release_branches) == ("v0.8.0", ("origin/release/0.9.0",))
 
 
@@ -259,14 +262,14 @@ def test_the_record_of_a_build_makes_no_tree_dirty(repo):
 def test_git_refuses(repo):
     (repo / ".git/config").write_text("[core\n")
     with pytest.raises(NotReady):
-        version.read_git(repo)
+        read(repo, os.environ)
 
 
 def test_git_goes_away(repo, monkeypatch):
-    version.read_git(repo)
+    read(repo, os.environ)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(NotReady):
-        version.read_git(repo)
+        read(repo, os.environ)
 
 
 # ---- variables ---------------------------------------------------------------------------

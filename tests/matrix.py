@@ -13,10 +13,10 @@ from dynbuild.plan import arguments
 from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.matrix import EFA_TARGETS
 from dynbuild.render.dockerfile import render
-from dynbuild.settings import load as settings
+from dynbuild.settings import lines
 from tests.support import CATALOG, TEMPLATES, load, make_plan
 
-LINES = (CATALOG["request"]["release_line"], *settings.lines(TEMPLATES))
+LINES = (CATALOG["request"]["release_line"], *lines.known(TEMPLATES))
 AWS = "-aws"
 
 _ON = dict.fromkeys(arguments.SWITCHES, "true")

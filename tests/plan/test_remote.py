@@ -8,7 +8,7 @@ from dynbuild.names import PLATFORMS
 from dynbuild.plan import matrix, remote
 from dynbuild.plan.machine import Machine
 from dynbuild.render.dockerfile import render
-from dynbuild.settings import load as settings
+from dynbuild.settings import lines
 from dynbuild.settings.layers import Origin
 from tests.support import CATALOG, DEMO, ROOT, TEMPLATES, load, make_plan
 
@@ -16,7 +16,7 @@ AIRGAP = ROOT / "examples" / "airgap" / "dynbuild.toml"
 
 
 def _cells():
-    for line in (CATALOG["request"]["release_line"], *settings.lines(TEMPLATES)):
+    for line in (CATALOG["request"]["release_line"], *lines.known(TEMPLATES)):
         catalog = load(release_line=line).catalog
         for framework, entry in catalog.frameworks.items():
             for device, row in entry.devices.items():

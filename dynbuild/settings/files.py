@@ -1,0 +1,97 @@
+"""One settings file as a layer: its values, the line each stands on, paths made absolute."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dynbuild import names
+from dynbuild.errors import NotReady, RequestError
+from dynbuild.settings import layers
+from dynbuild.settings.layers import Layer, Origin, Setting
+
+PACKAGED = Path(__file__).parent.parent / "_templates"
+CHECKOUT = Path(__file__).parent.parent.parent / "templates"
+"""Where dynbuild's own templates are: in a wheel, and in a checkout."""
+
+
+def read(path: Path, layer: str) -> Layer:
+    """The values of a file of settings; *layer* is what their origins say they are of.
+
+    Raises:
+        RequestError: There is no such file, or it is no TOML.
+        NotReady: It cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise RequestError(f"the settings file {path} does not exist") from error
+    except IsADirectoryError as error:
+        raise RequestError(f"{path} is a folder, not a settings file") from error
+    except OSError as error:
+        raise NotReady(f"the settings file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(
+            f"{path} is not valid TOML: {error}", hint="see https://toml.io for the syntax"
+        ) from error
+    lines = _line_numbers(text)
+    own = next((root for root in (PACKAGED, CHECKOUT) if path.is_relative_to(root)), None)
+    name = f"templates/{path.relative_to(own)}" if own else str(path)
+    return {
+        leaf: Setting(_beside(path, leaf, value), Origin(layer, f"{name}:{line}" if line else name))
+        for leaf, value in layers.flatten(tree)
+        for line in [_line_of(leaf, lines)]
+    }
+
+
+PATHS = frozenset(
+    (
+        ("site", "ca_bundle"),
+        ("site", "meson_packages"),
+        ("request", "tensorrtllm_pip_wheel_dir"),
+    )
+)
+"""Settings that are local paths, besides those of contexts and sources."""
+
+
+def _beside(file: Path, leaf: layers.KeyPath, value: Any) -> Any:
+    """A local path in a settings file is meant from the folder of that file."""
+    is_path = leaf[0] == "contexts" or leaf in PATHS
+    is_path = is_path or (leaf[0] == "sources" and leaf[-1] == "path")
+    if is_path and isinstance(value, str) and value and not names.is_address(value):
+        return str((file.absolute().parent / Path(value).expanduser()).resolve())
+    return value
+
+
+def _line_numbers(text: str) -> dict[layers.KeyPath, int]:
+    """The line on which each key or table stands, for messages.
+
+    tomllib does not tell, so headers and keys are read off here. A key in an unusual
+    notation (an inline table, a string over several lines) is not found; it then gets
+    the line of the table it stands in.
+    """
+    table: layers.KeyPath = ()
+    found: dict[layers.KeyPath, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$", line):
+            table = _dotted(header[1])
+            found.setdefault(table, number)
+        elif key := re.match(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[\w"'-]+)*)\s*=""", line):
+            found.setdefault((*table, *_dotted(key[1])), number)
+    return found
+
+
+def _dotted(text: str) -> layers.KeyPath:
+    parts = re.findall(r""""([^"]*)"|'([^']*)'|([\w-]+)""", text)
+    return tuple(next(part for part in group if part) for group in parts if any(group))
+
+
+def _line_of(leaf: layers.KeyPath, lines: Mapping[layers.KeyPath, int]) -> int | None:
+    for end in range(len(leaf), 0, -1):
+        if leaf[:end] in lines:
+            return lines[leaf[:end]]
+    return None

@@ -1,0 +1,51 @@
+"""Release lines: what another line of Dynamo has otherwise is laid over the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dynbuild import names
+from dynbuild.errors import RequestError
+from dynbuild.settings import files, layers
+from dynbuild.settings.layers import Layer, Origin, Setting
+
+KEY = ("request", "release_line")
+_VARIABLE = "DYNBUILD_RELEASE_LINE"
+
+
+def known(templates: Path) -> tuple[str, ...]:
+    """The release lines that *templates* has besides that of its catalog."""
+    return tuple(sorted(path.stem for path in (templates / "lines").glob("*.toml")))
+
+
+def chosen(base: Layer, above: Sequence[Layer], env: Mapping[str, str], flags: Layer) -> Setting:
+    """The release line, which has to be known before its layer can be read."""
+    own = env.get(_VARIABLE, "")
+    given: Layer = {KEY: Setting(own, Origin("environment", _VARIABLE))} if own else {}
+    return layers.resolve((base, *above, given, flags)).get(KEY, base[KEY])
+
+
+def with_line(base: Layer, line: Setting, templates: Path) -> Layer:
+    """The catalog as it is for a release line.
+
+    The line is laid over the catalog, except that its table of a framework replaces the
+    catalog's: what a line does not name there, it does not have.
+
+    Raises:
+        RequestError: There is no such line.
+    """
+    own = base[KEY].value
+    if line.value == own:
+        return base
+    there = (own, *known(templates))
+    if line.value not in there:
+        raise RequestError(
+            f"there is no release line '{line.value}'",
+            origin=str(line.origin),
+            hint=names.did_you_mean(str(line.value), there),
+        )
+    own_values = files.read(templates / "lines" / f"{line.value}.toml", "catalog")
+    replaced = {path[:2] for path in own_values if path[0] == "frameworks"}
+    kept = {path: setting for path, setting in base.items() if path[:2] not in replaced}
+    return {**kept, **own_values}

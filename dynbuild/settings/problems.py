@@ -1,0 +1,159 @@
+"""What is wrong with settings: every problem of one request, told in one error.
+
+The first problem is the error's own sentence, the others its details, so that a person
+mends a file once and not once for each mistake in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from dynbuild import names
+from dynbuild.errors import RequestError
+from dynbuild.settings import layers, models
+from dynbuild.settings.layers import Setting
+from dynbuild.settings.models import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one value.
+
+    Attributes:
+        message: One sentence, no full stop.
+        origin: Where the value came from.
+        hint: What to do about it.
+    """
+
+    message: str
+    origin: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.origin}: {self.message}{hint}"
+
+
+def as_error(problems: Sequence[Problem]) -> RequestError:
+    """One error that tells all of *problems*, of which there is one at least."""
+    first, *rest = problems
+    return RequestError(
+        first.message, origin=first.origin, hint=first.hint, details=tuple(map(str, rest))
+    )
+
+
+def unknown_keys(
+    resolved: Mapping[layers.KeyPath, Setting], known: Mapping[str, frozenset[str]]
+) -> Iterator[tuple[layers.KeyPath, Problem]]:
+    """Keys that there are not, each with its problem.
+
+    Args:
+        resolved: The settings.
+        known: For a table with keys of its own: which the catalog has.
+    """
+    seen = set()
+    for path, setting in resolved.items():
+        if setting.origin.layer == "catalog":
+            continue
+        for depth, key in enumerate(path):
+            parent = path[:depth]
+            choices = models.keys_at(parent)
+            if len(parent) == 1 and parent[0] in known:
+                choices = tuple(known[parent[0]])
+            elif _holds_args(parent):
+                choices = tuple(known["args"])
+            if choices is None or key in choices:
+                continue
+            if path[: depth + 1] not in seen:
+                seen.add(path[: depth + 1])
+                problem = Problem(
+                    f"unknown key '{'.'.join(path[: depth + 1])}'",
+                    str(setting.origin),
+                    names.did_you_mean(key, choices) if choices else f"{parent[-1]} is no table",
+                )
+                yield path[: depth + 1], problem
+            break
+
+
+def _holds_args(path: layers.KeyPath) -> bool:
+    """Whether *path* is one of a framework's tables of build arguments."""
+    if path[:1] != ("frameworks",):
+        return False
+    return path[2:] == ("args",) or (
+        path[2:3] == ("devices",)
+        and (path[4:] == ("args",) or (path[4:5] == ("cuda",) and len(path) == 6))
+    )
+
+
+def unknown_references(
+    catalog: Catalog, resolved: Mapping[layers.KeyPath, Setting]
+) -> Iterator[Problem]:
+    """Tools and sources name build arguments; each must be one."""
+    named: list[tuple[layers.KeyPath, str]] = []
+    for name, tool in catalog.tools.items():
+        named.append((("tools", name, "version"), tool.version))
+    for name, source in catalog.sources.items():
+        named.append((("sources", name, "ref"), source.ref))
+        named += [(("sources", name, "url"), arg) for arg in re.findall(r"\$\{(\w*)\}", source.url)]
+    for path, arg in named:
+        if arg not in catalog.args and (arg or path[2] == "url"):
+            yield Problem(
+                f"'{'.'.join(path)}' names the build argument '{arg}', which does not exist",
+                str(resolved[path].origin),
+                names.did_you_mean(arg, catalog.args),
+            )
+
+
+_EXPECTED = {
+    "string_type": "a string in quotes",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "list_type": "a list in brackets",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+_TOML_NAMES = {
+    str: "a string",
+    bool: "a boolean",
+    int: "a whole number",
+    float: "a number with a point",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def wrong_types(
+    error: ValidationError, resolved: Mapping[layers.KeyPath, Setting]
+) -> Iterator[Problem]:
+    """What the models say is wrong with values, in words for whoever wrote the file."""
+    for item in error.errors():
+        loc = tuple(str(part) for part in item["loc"])
+        below = [path for path in resolved if path[: len(loc)] == loc or loc[: len(path)] == path]
+        # The highest layer is the one that brought the offending value in.
+        highest = max(
+            (resolved[path] for path in below),
+            key=lambda setting: layers.rank(setting.origin),
+            default=None,
+        )
+        origin = str(highest.origin) if highest else "catalog"
+        key = ".".join(loc)
+        if item["type"] in _EXPECTED:
+            got = _TOML_NAMES.get(type(item["input"]), type(item["input"]).__name__)
+            text = f"'{key}' must be {_EXPECTED[item['type']]}, not {got}"
+            hint = None
+            if loc[0] == "mirrors" and isinstance(item["input"], dict):
+                hint = 'a prefix with a dot is written in quotes: "nvcr.io" = "…"'
+            if item["type"] == "string_type" and isinstance(item["input"], (int, float)):
+                hint = f'write "{str(item["input"]).lower()}"'
+            yield Problem(text, origin, hint)
+        elif item["type"] == "string_pattern_mismatch":
+            yield Problem(f"'{key}' must be 64 hexadecimal digits, or empty", origin)
+        elif item["type"] == "missing":
+            yield Problem(f"'{key}' is missing", origin)
+        else:
+            yield Problem(f"'{key}': {item['msg'].removeprefix('Value error, ')}", origin)

@@ -134,7 +134,7 @@ def devcontainer(
     options = run.options_of(settings, profile, given)
     chosen = _framework(settings, framework)
     if image is None and profile is not None:
-        image = settings.catalog.run.profiles[profile].image
+        image = settings.catalog.run.profiles[profile].model_dump()["image"]
     request = _request(options, _image(settings, chosen, repository, image))
     _say_what_is_odd(request, options)
     has_script = (tree / exported.POST_CREATE).is_file()

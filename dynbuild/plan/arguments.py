@@ -15,7 +15,7 @@ from dynbuild.plan.trtllm import Intent
 from dynbuild.plan.version import Version
 from dynbuild.sccache import cache as compile_cache
 from dynbuild.sccache.cache import CompileCache
-from dynbuild.settings import layers, load
+from dynbuild.settings import environment, layers, load
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import PASSED_THROUGH
@@ -256,5 +256,5 @@ def unused(values: Mapping[str, Setting], used: Collection[str]) -> list[str]:
         if setting.origin.layer in ("flag", "environment")
         and arg not in used
         and arg not in PASSED_THROUGH
-        and setting.origin.source not in load.SCCACHE_VARIABLES
+        and setting.origin.source not in environment.SCCACHE_VARIABLES
     ]

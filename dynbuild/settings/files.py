@@ -10,7 +10,7 @@ from typing import Any
 
 from dynbuild import names
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.settings import layers
+from dynbuild.settings import layers, paths, request_options
 from dynbuild.settings.layers import Layer, Origin, Setting
 
 PACKAGED = Path(__file__).parent.parent / "_templates"
@@ -41,29 +41,29 @@ def read(path: Path, layer: str) -> Layer:
     lines = _line_numbers(text)
     own = next((root for root in (PACKAGED, CHECKOUT) if path.is_relative_to(root)), None)
     name = f"templates/{path.relative_to(own)}" if own else str(path)
-    return {
-        leaf: Setting(_beside(path, leaf, value), Origin(layer, f"{name}:{line}" if line else name))
-        for leaf, value in layers.flatten(tree)
-        for line in [_line_of(leaf, lines)]
-    }
+    found: dict[layers.KeyPath, Setting] = {}
+    for leaf, value in layers.flatten(tree):
+        line = _line_of(leaf, lines)
+        origin = Origin(layer, f"{name}:{line}" if line else name)
+        found[leaf] = Setting(_beside(path, leaf, value, origin), origin)
+    return found
 
 
 PATHS = frozenset(
-    (
-        ("site", "ca_bundle"),
-        ("site", "meson_packages"),
-        ("request", "tensorrtllm_pip_wheel_dir"),
-    )
+    option.path
+    for option in (*request_options.REQUEST, *request_options.SITE)
+    if option.form == "path" and len(option.path) > 1
 )
 """Settings that are local paths, besides those of contexts and sources."""
 
 
-def _beside(file: Path, leaf: layers.KeyPath, value: Any) -> Any:
+def _beside(file: Path, leaf: layers.KeyPath, value: Any, origin: Origin) -> Any:
     """A local path in a settings file is meant from the folder of that file."""
     is_path = leaf[0] == "contexts" or leaf in PATHS
     is_path = is_path or (leaf[0] == "sources" and leaf[-1] == "path")
     if is_path and isinstance(value, str) and value and not names.is_address(value):
-        return str((file.absolute().parent / Path(value).expanduser()).resolve())
+        beside = file.absolute().parent / paths.expanded(value, origin=str(origin))
+        return str(beside.resolve())
     return value
 
 

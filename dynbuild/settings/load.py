@@ -9,24 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic import ValidationError
 
-from dynbuild import names
-from dynbuild.errors import RequestError, TemplateError
-from dynbuild.settings import files, layers, lines, models, problems
+from dynbuild.errors import TemplateError
+from dynbuild.settings import environment, files, layers, lines, models, problems
 from dynbuild.settings.layers import Layer, Origin, Setting
 from dynbuild.settings.models import Catalog
 
 OVERLAY_NAME = "dynbuild.toml"
 """The overlay that is taken from the build context without being asked for."""
-
-ENV_PREFIX = "DYNBUILD_"
-ARG_PREFIX = "DYNBUILD_ARG_"
-OTHER_VARIABLES = ("DYNBUILD_HOME", "DYNBUILD_LOG", "DYNBUILD_TEMPLATES", "DYNBUILD_SECRET_")
-"""Variables that are no settings: where the engine lives, how much is said, which templates,
-and what BuildKit reads its secrets from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +103,7 @@ def load(
     base = lines.with_line(base, lines.chosen(base, above, env, flags), templates)
     known = {table: _keys_below(base, table) for table in models.CLOSED_TABLES}
     known["args"] |= models.PASSED_THROUGH
-    stack = (base, *above, _environment(env, known), flags)
+    stack = (base, *above, environment.layer(env, known["args"]), flags)
     resolved = layers.resolve(stack)
     unknown = dict(problems.unknown_keys(resolved, known))
     wrong = list(unknown.values())
@@ -155,70 +148,5 @@ def args_of(settings: Settings, framework: str, device: str, cuda: str) -> dict[
     return result
 
 
-SCCACHE_VARIABLES = {
-    "SCCACHE_BUCKET": "SCCACHE_BUCKET",
-    "SCCACHE_REGION": "SCCACHE_REGION",
-    "SCCACHE_ENDPOINT": "SCCACHE_ENDPOINT",
-    "SCCACHE_S3_USE_SSL": "SCCACHE_S3_USE_SSL",
-    # BuildKit takes an argument with KEY in its name for a secret.
-    "SCCACHE_S3_KEY_PREFIX": "SCCACHE_PREFIX",
-}
-"""Variables of sccache's own, and the build argument that each sets."""
-
-
 def _keys_below(layer: Layer, table: str) -> frozenset[str]:
     return frozenset(path[1] for path in layer if path[0] == table and len(path) > 1)
-
-
-def _environment(env: Mapping[str, str], known: Mapping[str, frozenset[str]]) -> Layer:
-    fields = models.Request.model_fields | models.Site.model_fields
-    result: dict[layers.KeyPath, Setting] = {}
-    for name in sorted(env):
-        origin = Origin("environment", name)
-        if name in SCCACHE_VARIABLES:
-            if env[name]:
-                # The name with dynbuild's prefix is the more deliberate one.
-                own = SCCACHE_VARIABLES[name]
-                result.setdefault(("args", own), Setting(env[name], origin))
-        elif name.startswith(ARG_PREFIX):
-            arg = name.removeprefix(ARG_PREFIX)
-            if arg not in known["args"]:
-                raise RequestError(
-                    f"there is no build argument '{arg}'",
-                    origin=str(origin),
-                    hint=names.did_you_mean(arg, known["args"]),
-                )
-            result["args", arg] = Setting(env[name], origin)
-        elif name.startswith(ENV_PREFIX) and not name.startswith(OTHER_VARIABLES):
-            key = name.removeprefix(ENV_PREFIX).lower()
-            if key not in fields:
-                raise RequestError(
-                    f"there is no setting for the variable {name}",
-                    hint=names.did_you_mean(
-                        name, {f"{ENV_PREFIX}{field.upper()}" for field in fields}
-                    ),
-                )
-            # CI systems set a variable to nothing to leave it out.
-            if env[name]:
-                table = "request" if key in models.Request.model_fields else "site"
-                value = _from_text(env[name], fields[key].annotation, origin)
-                if (table, key) in files.PATHS:
-                    value = str(Path(value).absolute())
-                result[table, key] = Setting(value, origin)
-    return result
-
-
-def _from_text(text: str, annotation: Any, origin: Origin) -> Any:
-    if annotation is bool:
-        words = {"1": True, "true": True, "yes": True, "on": True}
-        words |= {"0": False, "false": False, "no": False, "off": False, "": False}
-        if text.lower() not in words:
-            raise RequestError(f"'{text}' is neither true nor false", origin=str(origin))
-        return words[text.lower()]
-    if get_origin(annotation) is list:
-        return [item for item in (part.strip() for part in text.split(",")) if item]
-    if int in get_args(annotation):
-        if not text.isdecimal():
-            raise RequestError(f"'{text}' is not a number", origin=str(origin))
-        return int(text)
-    return text

@@ -9,7 +9,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
+
+from dynbuild.settings import run_options
 
 Args = dict[str, str]
 """Build arguments by name; the values are text, as in a Dockerfile."""
@@ -196,41 +205,25 @@ class Framework(Model):
     devices: dict[str, Device]
 
 
-class RunProfile(Model):
+_KINDS = {"text": str, "integer": int, "switch": bool, "list": list[str]}
+_FIELDS: dict[str, Any] = {
+    option.name: (_KINDS[option.kind] | None, None) for option in run_options.SETTINGS
+}
+
+_RunOptions = create_model("_RunOptions", __base__=Model, **_FIELDS)
+
+
+class RunProfile(_RunOptions):
     """Options of ``dynbuild run``; what is left out is as in ``[run]``.
 
-    The names are those of the flags, lists being added to, not replaced by, the flags.
+    The fields are the options that ``run_options`` declares.
     """
-
-    image: str | None = None
-    gpus: str | None = None
-    runtime: str | None = None
-    network: str | None = None
-    shm_size: str | None = None
-    ulimit: list[str] | None = None
-    ipc: str | None = None
-    cap_add: list[str] | None = None
-    memory: str | None = None
-    cpus: str | None = None
-    numa: str | None = None
-    workdir: str | None = None
-    user: str | None = None
-    name: str | None = None
-    entrypoint: str | None = None
-    env: list[str] | None = None
-    volume: list[str] | None = None
-    port: list[str] | None = None
-    hf_home: str | None = None
-    rm: bool | None = None
-    privileged: bool | None = None
-    mount_workspace: bool | None = None
-    use_nixl_gds: bool | None = None
-    gms: bool | None = None
 
 
 class Run(RunProfile):
-    """Defaults of ``dynbuild run``, and named sets of changes to them (``--profile``)."""
+    """Defaults of ``dynbuild run``, and named sets of changes to them."""
 
+    profile: str | None = Field(default=None, description="the set that is taken without a flag")
     profiles: dict[str, RunProfile] = Field(default_factory=dict)
 
 

@@ -95,6 +95,11 @@ def format_time(seconds: float) -> str:
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
+def format_minutes(seconds: float) -> str:
+    """A time to the minute, one at least: for what is known, or matters, no better."""
+    return format_time(60 * max(1, round(seconds / 60)))
+
+
 def parse_integer(text: str, *, low: int, high: int, origin: str | None = None) -> int:
     """The whole number in *text*, from *low* to *high*.
 

@@ -38,7 +38,7 @@ MAY_IMPORT = {
 PURE = (
     *("names", "image_id", "masking", "units", "findings", "errors"),
     *("settings.layers", "settings.models", "settings.option", "settings.request_options"),
-    *("settings.run_options", "sccache.cache"),
+    *("settings.run_options", "sccache.cache", "sccache.stats"),
     *("plan.arguments", "plan.build_cache", "plan.document", "plan.make", "plan.matrix"),
     *("plan.machine", "plan.mirrors", "plan.recipe", "plan.remote", "plan.secrets"),
     *("plan.stages", "plan.tags", "render.bake", "build.compile_figures"),

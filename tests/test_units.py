@@ -180,6 +180,11 @@ def test_times_that_are_shown(seconds, text):
     assert units.format_time(seconds) == text
 
 
+@pytest.mark.parametrize(("seconds", "text"), [(0, "1 min"), (571, "10 min"), (3599.2, "1 h")])
+def test_times_to_the_minute(seconds, text):
+    assert units.format_minutes(seconds) == text
+
+
 @given(st.floats(0, 10**9), st.floats(0, 10**9))
 def test_a_shown_time_never_has_sixty_of_a_unit(one, other):
     for seconds in (one, other, abs(one - other)):

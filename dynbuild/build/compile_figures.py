@@ -15,7 +15,9 @@ from typing import Any
 
 from dynbuild.build.events import Event, LogLine, StepEnded, StepStarted
 from dynbuild.build.steps import StepName
-from dynbuild.sccache.cache import CompileCache, Stats, parse_stats
+from dynbuild.sccache import stats as sccache_stats
+from dynbuild.sccache.cache import CompileCache
+from dynbuild.sccache.stats import Stats
 
 _BEGIN, _END = "SCCACHE_JSON_BEGIN", "SCCACHE_JSON_END"
 _FELL_BACK = re.compile(r"SCCACHE_FELL_BACK (\w+): ?(.*)")
@@ -58,7 +60,10 @@ class StepFigures:
     def _close(self, text: str) -> None:
         try:
             document = json.loads(text)
-            section, stats = str(document["section"]), parse_stats(json.dumps(document["stats"]))
+            section, stats = (
+                str(document["section"]),
+                sccache_stats.parse(json.dumps(document["stats"])),
+            )
         except (ValueError, KeyError, TypeError):
             return
         self.stats[section] = stats

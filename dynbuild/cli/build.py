@@ -255,17 +255,17 @@ def _with_compile_cache(
     from datetime import UTC, datetime
 
     from dynbuild.plan.secrets import AWS_SECRETS
-    from dynbuild.sccache import s3
+    from dynbuild.sccache.s3 import credentials, preflight
 
     console.say(f"checking the compile cache in the bucket {cache.bucket}")
     now = datetime.now(UTC)
-    found = s3.preflight(cache, os.environ, expected_seconds=_expected(decided.plan), now=now)
+    found = preflight.check(cache, os.environ, expected_seconds=_expected(decided.plan), now=now)
     for finding in found:
         if finding.note:
             console.warn(f"{finding.message}; {finding.remedy}")
     wrong = [finding for finding in found if not finding.note]
     if not wrong:
-        given = s3.credentials(os.environ)
+        given = credentials.find(os.environ)
         values = (given.access_key, given.secret_key, given.token)
         keys = dict(zip(AWS_SECRETS.values(), values, strict=True))
         return replace(decided, secrets=decided.secrets | keys), texts, ()

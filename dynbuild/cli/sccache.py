@@ -16,7 +16,7 @@ from dynbuild.report import console
 
 if TYPE_CHECKING:
     from dynbuild.sccache.cache import CompileCache
-    from dynbuild.sccache.s3 import Figure
+    from dynbuild.sccache.s3.bucket import Figure
 
 app = typer.Typer(
     help="The compile cache in S3: check it, count it, delete what is old.\n\n"
@@ -80,7 +80,7 @@ def check(
 
     Example: dynbuild sccache check --bucket ai-cache --region eu-central-1 --for 2h
     """
-    from dynbuild.sccache import s3
+    from dynbuild.sccache.s3 import preflight
 
     cache = _cache(
         bucket=bucket,
@@ -93,7 +93,7 @@ def check(
         read_only=read_only,
     )
     seconds = units.parse_time(expected, origin="flag --for").total_seconds()
-    findings = s3.preflight(cache, os.environ, expected_seconds=seconds, now=datetime.now(UTC))
+    findings = preflight.check(cache, os.environ, expected_seconds=seconds, now=datetime.now(UTC))
     if format == "json":
         console.out_json(
             {
@@ -133,7 +133,7 @@ def stats(
 
     Example: dynbuild sccache stats --prefix team --format json
     """
-    from dynbuild.sccache import s3
+    from dynbuild.sccache.s3 import bucket as objects
 
     cache = _cache(
         bucket=bucket,
@@ -145,7 +145,7 @@ def stats(
         config=config,
     )
     now = datetime.now(UTC)
-    found = s3.figures(s3.listing(cache, os.environ), cache.prefix, now=now)
+    found = objects.figures(objects.listing(cache, os.environ), cache.prefix, now=now)
     if format == "json":
         console.out_json(
             {
@@ -156,14 +156,14 @@ def stats(
         )
         return
     console.say(_name(cache))
-    ages = [name for name, _ in s3.AGES]
-    header = ("prefix", "objects", "size", *(f"< {name}" for name in ages), s3.OLDER)
+    ages = [name for name, _ in objects.AGES]
+    header = ("prefix", "objects", "size", *(f"< {name}" for name in ages), objects.OLDER)
     rows = [
         (
             (figure.prefix or ".") if figure.ours else "(others)",
             str(figure.objects),
             units.format_size(figure.bytes),
-            *(units.format_size(figure.ages[name][1]) for name in (*ages, s3.OLDER)),
+            *(units.format_size(figure.ages[name][1]) for name in (*ages, objects.OLDER)),
         )
         for figure in found
     ]
@@ -224,7 +224,7 @@ def prune(
 
     Example: dynbuild sccache prune --prefix team --older-than 30d --max-size 200G --dry-run
     """
-    from dynbuild.sccache import s3
+    from dynbuild.sccache.s3 import bucket as objects
 
     age, size = None, None
     if older_than is not None:
@@ -240,7 +240,7 @@ def prune(
         context=context,
         config=config,
     )
-    done = s3.prune(
+    done = objects.prune(
         cache,
         os.environ,
         older_than=age,

@@ -27,7 +27,7 @@ from dynbuild.errors import DynbuildError, NotReady, RequestError
 from dynbuild.plan import version
 from dynbuild.run import launch
 from dynbuild.sccache import cache as compile_cache
-from dynbuild.sccache import s3
+from dynbuild.sccache.s3 import preflight
 
 Status = Literal["ok", "warning", "problem", "absent"]
 _T = TypeVar("_T")
@@ -534,7 +534,7 @@ def _bucket(env: Mapping[str, str]) -> tuple[str, str]:
         cache = compile_cache.resolve(flags={}, args={}, env=env)
     except RequestError as error:
         return error.message, error.hint or ""
-    found = s3.reachable(cache, env)
+    found = preflight.reachable(cache, env)
     return (found.message, found.remedy) if found else ("", "")
 
 

@@ -185,7 +185,8 @@ def test_a_malformed_word_is_refused(words, said):
 def test_sizes(text, count, run, place, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "dynbuild.sccache.s3.to_delete", lambda *_, max_size, **__: asked.append(max_size) or ()
+        "dynbuild.sccache.s3.bucket.to_delete",
+        lambda *_, max_size, **__: asked.append(max_size) or (),
     )
     assert run("prune", *place[0], "--max-size", text).code == 0
     assert asked == [count]
@@ -195,7 +196,7 @@ def seen(monkeypatch, *words, env=None, cwd="/"):
     """The cache that a command looked at."""
     caches = []
     monkeypatch.setattr(
-        "dynbuild.sccache.s3.preflight", lambda cache, *_, **__: caches.append(cache) or ()
+        "dynbuild.sccache.s3.preflight.check", lambda cache, *_, **__: caches.append(cache) or ()
     )
     done = call("sccache", "check", *words, env=env or {}, cwd=cwd)
     assert done.code == 0, done.err

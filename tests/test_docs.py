@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from dynbuild.cli import app
+from dynbuild.cli.commands import app
 from dynbuild.run import export, preflight
 from dynbuild.settings import load, models
 from tests.support import CATALOG, ROOT, TEMPLATES, WORKSPACE, call, git

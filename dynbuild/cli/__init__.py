@@ -1,79 +1,36 @@
-"""The command line: wiring, and the one place that prints errors and exits."""
+"""The command line: the one place that prints errors and exits."""
 
 from __future__ import annotations
 
-import contextlib
+import codecs
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import NoReturn, TextIO
 
-import typer
-from typer.exceptions import TyperException
-
-from dynbuild import __version__
+from dynbuild import masking
 from dynbuild.errors import DynbuildError
 from dynbuild.report import console
 
-app = typer.Typer(
-    name="dynbuild",
-    invoke_without_command=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Plan, render, build and run the container images of NVIDIA Dynamo.",
-    epilog="Exit status: 0 done, 1 the build or run failed, 2 the request is wrong, "
-    "3 the machine is not ready, 130 interrupted.",
-)
+BUG = 70
+"""The exit status of what should not happen (EX_SOFTWARE of sysexits.h)."""
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        console.out(f"dynbuild {__version__}")
-        raise typer.Exit
+def main() -> NoReturn:
+    """Run the command line and exit with the status of what happened."""
+    _open_streams()
+    try:
+        # Typer is imported here, so that an interruption of even that ends in one line.
+        from dynbuild.cli import commands
 
-
-@app.callback()
-def root(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-    verbose: Annotated[
-        int, typer.Option("-v", "--verbose", count=True, help="Show more; -vv everything.")
-    ] = 0,
-) -> None:
-    """Options that come before every command."""
-    del version
-    if context.invoked_subcommand is None:
-        # get_help prints the help as well as returning it.
-        with contextlib.redirect_stdout(sys.stderr):
-            context.get_help()
-        raise typer.Exit(2)
-    level = max(verbose, _level(os.environ.get("DYNBUILD_LOG", "")))
-    console.set_verbosity(level)
-
-
-def _level(text: str) -> int:
-    return {"info": 1, "debug": 2, "1": 1, "2": 2}.get(text.strip().lower(), 0)
-
-
-def _commands() -> None:
-    # Commands keep their slow imports to themselves, so this stays quick.
-    from dynbuild.cli import build, devcontainer, doctor, engine, run, sccache
-
-    app.command("build")(build.build)
-    app.command("plan")(build.plan)
-    app.command("render")(build.render)
-    app.command("run", context_settings=run.CONTEXT)(run.run)
-    app.command("devcontainer")(devcontainer.devcontainer)
-    app.command("doctor")(doctor.doctor)
-    app.command("env")(doctor.env)
-    app.add_typer(engine.app, name="engine")
-    app.add_typer(sccache.app, name="sccache")
-
-
-_commands()
+        status = commands.run(words(sys.argv[1:]))
+        sys.stdout.flush()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        status = _ended(error)
+    sys.exit(status)
 
 
 def words(argv: Sequence[str]) -> list[str]:
@@ -86,41 +43,111 @@ def words(argv: Sequence[str]) -> list[str]:
     return [*(bare.get(word, word) for word in argv[:ours]), *argv[ours:]]
 
 
-def main() -> NoReturn:
-    """Run the command line and exit with the status of what happened."""
+def _open_streams() -> None:
+    """See to it that what is written goes where it is meant to, or fails in words.
+
+    A stream that the caller closed leaves its number to the next file that is opened, a record
+    perhaps; so /dev/null takes the number: for results it is opened to be read, so that what
+    is written there fails as on any stream that does not work.
+    """
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, mode)
+            os.dup2(null, number)
+            if null != number:
+                os.close(null)
+    if sys.stdout is None:
+        sys.stdout = _stream(1)
+    if sys.stderr is None:
+        sys.stderr = _stream(2)
+    codecs.register_error("dynbuild", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="dynbuild")
+
+
+def _stream(number: int) -> TextIO:
+    return open(number, "w", encoding="utf-8", closefd=False)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What takes the place of signs that a stream has no code for."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].replace("…", "...")
+    return text.encode("ascii", errors="backslashreplace").decode("ascii"), error.end
+
+
+def _ended(error: BaseException) -> int:
+    """Say in one sentence what went wrong; the exit status."""
+    lost = _lost_output()
+    if lost is not None:
+        if not isinstance(lost, BrokenPipeError):
+            _say("the result cannot be written to standard output", detail=lost.strerror)
+            return 3
+        # Its reader went away; nothing more can be said to it.
+        return 1
+    if isinstance(error, DynbuildError):
+        _say(error.message, origin=error.origin, details=error.details, hint=error.hint)
+        return error.exit_code
+    import typer
+    from typer.exceptions import TyperException
+
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        console.error("interrupted")
+        return 130
+    if isinstance(error, TyperException):
+        context = getattr(error, "ctx", None)
+        seen = f"see '{context.command_path} --help'" if context is not None else None
+        _say(error.format_message(), hint=seen)
+        return 2
+    return _bug(error)
+
+
+def _bug(error: BaseException) -> int:
+    """What nobody foresaw: one sentence, and with -vv everything."""
+    import traceback
+
+    if console.verbosity() >= 2:
+        for line in traceback.format_exception(error):
+            console.error(masking.scrub(line.rstrip("\n")))
+    package = str(Path(__file__).parent.parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename.startswith(package)]
+    where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+    said = " ".join(str(error).split())
+    what = f"{type(error).__name__}{f': {said}' if said else ''}"
+    _say(
+        f"this is a bug of dynbuild: {masking.scrub(what)}{where}",
+        hint="'dynbuild -vv …' shows all of it; please report that with what 'dynbuild env' prints",
+    )
+    return BUG
+
+
+def _lost_output() -> OSError | None:
+    """Why what was to be written on standard output cannot be; ``None`` where it is."""
     try:
-        status = app(args=words(sys.argv[1:]), prog_name="dynbuild", standalone_mode=False)
-    except DynbuildError as error:
-        _show(error)
-        sys.exit(error.exit_code)
-    except TyperException as error:
-        _show_usage(error)
-        sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        console.say("interrupted")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output went away; nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    sys.exit(status if isinstance(status, int) else 0)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer is not to fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return error
+    return None
 
 
-def _show(error: DynbuildError) -> None:
-    stream = sys.stderr
-    where = f" (from {error.origin})" if error.origin else ""
-    console.say(f"{console.style('error:', 'red', stream)} {error.message}{where}")
-    for line in error.details:
-        console.say(f"  {line}")
-    if error.hint:
-        console.say(f"{console.style('hint:', 'cyan', stream)} {error.hint}")
-
-
-def _show_usage(error: TyperException) -> None:
-    context = getattr(error, "ctx", None)
-    text = error.format_message()
-    console.say(f"{console.style('error:', 'red', sys.stderr)} {text}")
-    if context is not None:
-        console.say(
-            f"{console.style('hint:', 'cyan', sys.stderr)} see '{context.command_path} --help'"
-        )
+def _say(
+    message: str,
+    *,
+    origin: str | None = None,
+    detail: str | None = None,
+    details: Sequence[str] = (),
+    hint: str | None = None,
+) -> None:
+    where = f" (from {origin})" if origin else ""
+    why = f": {detail}" if detail else ""
+    console.error(f"{console.style('error:', 'red', sys.stderr)} {message}{why}{where}")
+    for line in details:
+        console.error(f"  {line}")
+    if hint:
+        console.error(f"{console.style('hint:', 'cyan', sys.stderr)} {hint}")

@@ -16,6 +16,7 @@ from dynbuild.errors import NotReady
 from dynbuild.report import console
 
 app = typer.Typer(
+    add_completion=False,
     help="A private Docker engine, for machines that have none.\n\n"
     "It needs root on Debian, Ubuntu or a relative.  Nothing is installed but runc and"
     " iptables: engine, images and cache live below $DYNBUILD_HOME (by default"

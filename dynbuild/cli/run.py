@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from dynbuild.run.preflight import Host
     from dynbuild.settings.load import Settings
 
-CONTEXT = {"allow_interspersed_args": True}
-
 _IMAGE = "Image"
 _CONTAINER = "Container"
 _ACCESS = "Devices, network, files"

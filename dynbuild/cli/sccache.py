@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dynbuild.sccache.s3.bucket import Figure
 
 app = typer.Typer(
+    add_completion=False,
     help="The compile cache in S3: check it, count it, delete what is old.\n\n"
     "Bucket and region come from flags, settings (SCCACHE_BUCKET, SCCACHE_REGION in [args]) and"
     " sccache's own variables, the rest from flags and those variables; credentials from the"

@@ -5,6 +5,7 @@ Colour is used only on a terminal and only where ``NO_COLOR`` is not set.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -24,7 +25,7 @@ def colourful(stream: TextIO) -> bool:
 
 
 def set_verbosity(level: int) -> None:
-    """0 shows what matters, 1 the output of steps, 2 everything."""
+    """0 shows what matters, 1 the output of steps, 2 everything; -1 errors and results only."""
     _state["verbosity"] = level
 
 
@@ -40,7 +41,14 @@ def style(text: str, name: str, stream: TextIO) -> str:
 
 def say(text: str = "") -> None:
     """One line of progress or explanation, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    if verbosity() >= 0:
+        error(text)
+
+
+def error(text: str) -> None:
+    """One line on stderr, however little is to be said; that nobody can read it is no error."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -55,7 +63,9 @@ def out(text: str) -> None:
 
 def out_json(value: Any) -> None:
     """A result that programs read: one JSON document on stdout."""
-    out(json.dumps(value, indent=2, ensure_ascii=False))
+    # Signs that the stream has no code for are escaped in JSON's own way.
+    plain = (getattr(sys.stdout, "encoding", None) or "utf-8").lower() not in ("utf-8", "utf8")
+    out(json.dumps(value, indent=2, ensure_ascii=plain))
 
 
 def shorten(text: str, width: int) -> str:

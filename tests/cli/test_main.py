@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dynbuild import __version__, cli
+from dynbuild import __version__
+from dynbuild.cli import commands
 from dynbuild.errors import BuildFailed, Interrupted, NotReady, RequestError, TemplateError
 from dynbuild.report import console
 from tests.support import DEMO, ENV, ROOT, call, spawn
@@ -94,7 +95,7 @@ def test_every_failure_has_its_status(monkeypatch, error, code):
     def fail(**_):
         raise error
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(commands, "app", fail)
     result = call("plan")
     assert (result.code, result.out) == (code, "")
     assert "Traceback" not in result.err
@@ -104,17 +105,65 @@ def test_an_error_is_shown_with_all_it_knows(monkeypatch):
     def fail(**_):
         raise RequestError("it is wrong", hint="mend it", origin="flag --x", details=("one", "two"))
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(commands, "app", fail)
     assert call("plan").err == ("error: it is wrong (from flag --x)\n  one\n  two\nhint: mend it\n")
 
 
-def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
-    def fail(**_):
-        raise ZeroDivisionError
+def divide(**_):
+    1 / 0  # noqa: B018
 
-    monkeypatch.setattr(cli, "app", fail)
-    with pytest.raises(ZeroDivisionError):
-        call("plan")
+
+@pytest.mark.parametrize("argv", [["plan"], ["-vv", "plan"], ["plan", "-vv"]], ids=" ".join)
+def test_a_mistake_of_ours_is_one_sentence_and_with_vv_all_of_it(monkeypatch, argv):
+    monkeypatch.setattr("dynbuild.settings.load.load", divide)
+    result = call(*argv)
+    assert (result.code, result.out) == (70, "")
+    *before, said, hint = result.err.splitlines()
+    assert said.startswith("error: this is a bug of dynbuild: ZeroDivisionError: division by zero")
+    assert "-vv" in hint
+    assert "dynbuild env" in hint
+    assert ("Traceback" in "".join(before)) == ("-vv" in argv)
+    assert bool(before) == ("-vv" in argv)
+
+
+@pytest.mark.parametrize("argv", [["plan"], ["-vv", "plan"]], ids=" ".join)
+def test_a_mistake_of_ours_tells_no_secret(monkeypatch, argv):
+    def fail(**_):
+        raise ValueError("https://ada:hunter2@example.com/")
+
+    monkeypatch.setattr("dynbuild.settings.load.load", fail)
+    result = call(*argv)
+    assert result.code == 70
+    assert "example.com" in result.err
+    assert "hunter2" not in result.err
+
+
+# ---- the commands ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_the_table_says_what_the_commands_say(name):
+    usage, about, *_ = call(name, "--help").out.split("\n\n")
+    assert usage.startswith(f"Usage: dynbuild {name} ")
+    assert " ".join(about.split()) == commands.COMMANDS[name].help
+
+
+def test_help_says_what_options_say():
+    text = call("plan", "--help").out
+    assert "\nWhat to build:\n  --framework NAME  " in text
+    assert "  -q, --quiet            Show only errors and results.\n" in text
+    assert "[default: table]" in text
+    assert "\n  dynbuild plan --framework none --target runtime\n" in text
+    # A command that is too long for a line can be copied all the same.
+    assert "--cuda-version 13.0 \\\n      --format json\n" in text
+
+
+@pytest.mark.parametrize("argv", [["plan", "--no-cache", "-v"], ["run", "--image", "x", "-q"]])
+def test_values_of_options_keep_their_kinds(argv):
+    more = ["--format", "json", "--context", DEMO, *(["--dry-run"] if argv[0] == "run" else [])]
+    result = call(*argv, *more)
+    assert result.code == 0, result.err
+    json.loads(result.out)
 
 
 # ---- the console -------------------------------------------------------------------------
@@ -131,11 +180,33 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
         ([], {"DYNBUILD_LOG": " Debug "}, 2),
         (["-vv"], {"DYNBUILD_LOG": "info"}, 2),
         ([], {"DYNBUILD_LOG": "nonsense"}, 0),
+        ([], {"DYNBUILD_LOG": "quiet"}, -1),
+        (["-q"], {"DYNBUILD_LOG": "debug"}, -1),
     ],
 )
 def test_how_much_is_said(argv, env, level):
-    call(*argv, "run", "--dry-run", "--image", "x", env=env)
-    assert console.verbosity() == level
+    for words in (
+        (*argv, "run", "--dry-run", "--image", "x"),
+        (*argv, "plan", "--context", DEMO),
+        ("plan", "--context", DEMO, *argv),
+    ):
+        assert call(*words, env=env).code == 0
+        assert console.verbosity() == level
+
+
+def test_quiet_shows_errors_and_results_only():
+    words = ("plan", "--framework", "none", "--target", "runtime", "--efa-version", "1.45.1")
+    loud, quiet = (call(*words, "--context", DEMO, *more) for more in ((), ("-q",)))
+    assert "warning: EFA_VERSION" in loud.err
+    assert quiet.err == ""
+    assert quiet.out == loud.out
+    assert call("-q", "plan", "--framework", "vlm").err.startswith("error: there is no framework")
+
+
+def test_the_letter_v_is_a_volume_of_run():
+    words = ("run", "--dry-run", "--image", "x", "--verbose", "-v", "/data:/data")
+    assert "-v /data:/data" in call(*words).out
+    assert console.verbosity() == 1
 
 
 def test_no_colour_where_nobody_looks():

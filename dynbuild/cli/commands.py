@@ -1,0 +1,221 @@
+"""The commands: their names, and how each is loaded when it is called.
+
+The help of the whole program is read off a table, so that it imports no command.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from dynbuild import __version__
+from dynbuild.cli import usage
+from dynbuild.report import console
+
+if TYPE_CHECKING:
+    from typer._click import Context
+    from typer._click.shell_completion import CompletionItem
+
+
+class Entry(NamedTuple):
+    """A command: its *help* is the first paragraph of what *attribute* of *module* says."""
+
+    help: str
+    module: str
+    attribute: str
+
+
+COMMANDS = {
+    "build": Entry("Build an image.", "build", "build"),
+    "plan": Entry(
+        "Show what would be built, with every value and where it comes from.", "build", "plan"
+    ),
+    "render": Entry("Print the Dockerfile, or write it.", "build", "render"),
+    "run": Entry("Run a container.", "run", "run"),
+    "devcontainer": Entry(
+        "Write .devcontainer/FRAMEWORK/devcontainer.json.", "devcontainer", "devcontainer"
+    ),
+    "doctor": Entry(
+        "Examine this machine: is it ready to build and run, and what would make it so?",
+        "doctor",
+        "doctor",
+    ),
+    "env": Entry(
+        "Print what a bug report needs: versions, the engine, git, and all variables.",
+        "doctor",
+        "env",
+    ),
+    "engine": Entry("A private Docker engine, for machines that have none.", "engine", "app"),
+    "sccache": Entry(
+        "The compile cache in S3: check it, count it, delete what is old.", "sccache", "app"
+    ),
+}
+
+
+class _Lazy(Mapping[str, TyperCommand | TyperGroup]):
+    """Commands by name, each made when it is looked up."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, TyperCommand | TyperGroup] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __getitem__(self, name: str) -> TyperCommand | TyperGroup:
+        if name not in self._made:
+            self._made[name] = _load(name, COMMANDS[name])
+        return self._made[name]
+
+
+def _load(name: str, entry: Entry) -> TyperCommand | TyperGroup:
+    target = getattr(importlib.import_module(f"dynbuild.cli.{entry.module}"), entry.attribute)
+    if isinstance(target, typer.Typer):
+        target.info.name = name
+        target.info.cls = usage.Group
+    else:
+        function, target = target, typer.Typer(add_completion=False)
+        target.command(name)(function)
+    for info in target.registered_commands:
+        info.cls = usage.Command
+    command = get_command(target)
+    assert isinstance(command, (TyperCommand, TyperGroup))
+    for each in (*getattr(command, "commands", {}).values(), command):
+        if isinstance(each, TyperCommand):
+            _with_verbosity(each)
+    return command
+
+
+class Root(usage.Group):
+    """The whole program; no command is loaded but the one that is called."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = _Lazy()  # type: ignore[assignment]
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        """The names, in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def rows(self, ctx: Context) -> tuple[tuple[str, str], ...]:
+        """The name and the help of each command, from the table."""
+        del ctx
+        return tuple((name, entry.help) for name, entry in COMMANDS.items())
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """The names that begin with *incomplete*, or the options."""
+        from typer._click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super(TyperGroup, self).shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=entry.help)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+
+
+app = typer.Typer(
+    name="dynbuild",
+    cls=Root,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Plan, render, build and run the container images of NVIDIA Dynamo.",
+    epilog="Exit status: 0 done, 1 the build or run failed, 2 the request is wrong, "
+    "3 the machine is not ready, 70 a bug of dynbuild, 130 interrupted.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.out(f"dynbuild {__version__}")
+        raise typer.Exit
+
+
+def _louder(count: int) -> None:
+    if count:
+        console.set_verbosity(max(console.verbosity(), count))
+
+
+def _quieter(given: bool) -> None:
+    if given:
+        console.set_verbosity(-1)
+
+
+_Verbose = Annotated[
+    int,
+    typer.Option(
+        *("-v", "--verbose"),
+        count=True,
+        callback=_louder,
+        show_default=False,
+        help="Show more; -vv everything.",
+    ),
+]
+_Quiet = Annotated[
+    bool,
+    typer.Option(
+        *("-q", "--quiet"),
+        callback=_quieter,
+        show_default=False,
+        help="Show only errors and results.",
+    ),
+]
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            show_default=False,
+            help="Show the version.",
+        ),
+    ] = False,
+    verbose: _Verbose = 0,
+    quiet: _Quiet = False,
+) -> None:
+    """Options that come before every command, or after it."""
+    del version, verbose, quiet
+    if context.invoked_subcommand is None:
+        console.say(context.get_help().rstrip("\n"))
+        raise typer.Exit(2)
+
+
+def _with_verbosity(command: TyperCommand) -> None:
+    """Let *command* take ``-v`` and ``-q`` too, where the letters are not its own."""
+
+    def only(verbose: _Verbose = 0, quiet: _Quiet = False) -> None:
+        """Carries the two options."""
+
+    carrier = typer.Typer(add_completion=False)
+    carrier.command(cls=usage.Command)(only)
+    own = {spelling for param in command.params for spelling in param.opts}
+    for param in get_command(carrier).params:
+        param.opts = [spelling for spelling in param.opts if spelling not in own]
+        param.expose_value = False
+        if param.opts:
+            command.params.append(param)
+
+
+def run(words: list[str]) -> int:
+    """Run the command that *words* say; its exit status."""
+    level = os.environ.get("DYNBUILD_LOG", "").strip().lower()
+    console.set_verbosity({"quiet": -1, "info": 1, "debug": 2, "1": 1, "2": 2}.get(level, 0))
+    status = app(args=words, prog_name="dynbuild", standalone_mode=False)
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,129 @@
+"""The text of --help, and commands whose parsing costs no more than what is given.
+
+Typer's own help is drawn by rich, whose import takes longer than everything else that a
+command does before its work. This one is plain text: sections of options, in 80 columns,
+examples on lines that can be copied.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from dynbuild.report import console
+
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter
+
+_FIRST = 32
+"""The widest column of names; a longer name has its help on the line below."""
+
+
+class Option(TyperOption):
+    """An option that is not there is not validated: building a validator for each takes long."""
+
+    def process_value(self, ctx: Context, value: Any) -> Any:
+        """The value as the command gets it; plain text is what it is."""
+        annotation = self.type_descriptor.annotation
+        if value is not None and not (annotation is str and isinstance(value, str)):
+            return super().process_value(ctx, value)
+        if value is None and self.multiple:
+            value = ()
+        if value is None and self.required:
+            return super().process_value(ctx, value)
+        return value if self.callback is None else self.callback(ctx, self, value)
+
+
+class Command(TyperCommand):
+    """A command with this help, and with options that cost nothing where they are left out."""
+
+    def __init__(self, name: str | None, **given: Any) -> None:
+        super().__init__(name, **given)
+        for param in self.params:
+            if type(param) is TyperOption:
+                param.__class__ = Option  # Typer makes the objects, and takes no class for them
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the help to *formatter*."""
+        formatter.write(text(self, ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands with this help."""
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the help to *formatter*."""
+        formatter.write(text(self, ctx, self.rows(ctx)))
+
+    def rows(self, ctx: Context) -> tuple[tuple[str, str], ...]:
+        """The name and the first sentence of each command."""
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        return tuple(
+            (name, " ".join((command.help or "").split("\n\n")[0].split()))
+            for name, command in commands
+            if command is not None
+        )
+
+
+def text(
+    command: TyperCommand | TyperGroup,
+    ctx: Context,
+    commands: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The help of *command*, with a line for each of its *commands*."""
+    lines = [f"Usage: {' '.join([ctx.command_path, *command.collect_usage_pieces(ctx)])}"]
+    lines += _prose(command.help or "")
+    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+    for param in command.get_params(ctx):
+        record = param.get_help_record(ctx)
+        if record is not None:
+            panel = getattr(param, "rich_help_panel", None)
+            usual = "Arguments" if param.param_type_name == "argument" else "Options"
+            # That an argument may be given several times is said by its dots.
+            name = record[0].replace(" <list[str]>", "")
+            sections.setdefault(panel or usual, []).append((name, record[1]))
+    sections["Commands"] = list(commands)
+    lines += _sections({title: rows for title, rows in sections.items() if rows})
+    if command.epilog:
+        lines += ["", *textwrap.wrap(command.epilog, console.WIDTH)]
+    return "\n".join(lines) + "\n"
+
+
+def _sections(sections: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str]:
+    for title, rows in sections.items():
+        yield ""
+        yield console.style(f"{title}:", "bold", sys.stdout)
+        first = max((len(name) for name, _ in rows if len(name) <= _FIRST), default=_FIRST)
+        for name, about in rows:
+            described = textwrap.wrap(about, console.WIDTH - first - 4) or [""]
+            if len(name) > first:
+                yield f"  {name}"
+            else:
+                yield f"  {name:<{first}}  {described.pop(0)}".rstrip()
+            yield from (f"  {'':<{first}}  {line}" for line in described)
+
+
+def _prose(docstring: str) -> Iterator[str]:
+    """Paragraphs, filled; what is indented is a command line and keeps its words together."""
+    for paragraph in docstring.strip().split("\n\n"):
+        heading = re.fullmatch(r"\[bold\](.*)\[/bold\]", paragraph)
+        if heading:
+            yield from ("", console.style(f"{heading[1]}:", "bold", sys.stdout))
+        elif paragraph.startswith("  "):
+            yield from _command_line(paragraph.strip())
+        else:
+            yield from ("", *textwrap.wrap(paragraph, console.WIDTH))
+
+
+def _command_line(line: str) -> Iterator[str]:
+    """A command that is too long goes on where the shell lets it."""
+    first, *more = textwrap.wrap(
+        line, console.WIDTH - 8, break_on_hyphens=False, break_long_words=False
+    )
+    for row, part in enumerate((first, *more)):
+        yield ("      " if row else "  ") + part + (" \\" if row < len(more) else "")

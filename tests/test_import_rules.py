@@ -42,7 +42,15 @@ PURE = (
     *("plan.arguments", "plan.build_cache", "plan.document", "plan.make", "plan.matrix"),
     *("plan.machine", "plan.mirrors", "plan.recipe", "plan.remote", "plan.secrets"),
     *("plan.stages", "plan.tags", "render.bake", "build.compile_figures"),
-    *("build.events", "build.log", "build.rawjson", "build.solve", "build.steps", "build.vertex"),
+    *(
+        "build.clocks",
+        "build.events",
+        "build.log",
+        "build.rawjson",
+        "build.solve",
+        "build.steps",
+        "build.vertex",
+    ),
     *("run.launch", "run.preflight", "run.numa", "run.export.__init__", "run.export.common"),
     *("run.export.compose", "run.export.k8s", "run.export.devcontainer", "run.export.systemd"),
 )

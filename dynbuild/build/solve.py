@@ -7,7 +7,7 @@ BuildKit tells of a step more than once. Bake solves each target by itself, and 
 of the steps that it shares with others, under a name and with a clock of its own; and within
 a solve a step may start again, to fetch what it only looked at. The first, second … start that
 any target tells of is the first, second … run of the step; the same run told by another is no
-news.
+news. Times are those of one clock as far as the targets' clocks can be compared.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
+from dynbuild.build.clocks import Clocks
 from dynbuild.build.events import (
     Event,
     LogLine,
@@ -53,6 +54,7 @@ class Solve:
         # Names begin with their target where bake has more than one.
         self._prefixes = set(self.targets) if len(self.targets) > 1 else set()
         self._children: dict[str, dict[str, None]] = {}
+        self._clocks = Clocks()
 
     # ---- reading -------------------------------------------------------------------------
 
@@ -108,46 +110,42 @@ class Solve:
         began = started or completed
         if began is None:
             return
-        run, new = step.run(named.target, began)
+        run, new = step.run(named.target, began, self._clocks.time(named.target, began))
         if new or (nameless and text and step.running):
             # A solve that runs beside this one lends its steps; they are not our work.
             run.shared = self.begun is not None and began < self.begun - _CLOCK_STEP
             again = len(step.runs) > 1 or not new
             yield StepStarted(
-                digest=digest, name=step.name, inputs=step.inputs, time=began, again=again
+                digest=digest, name=step.name, inputs=step.inputs, time=run.started, again=again
             )
-        if completed:
-            yield from self._completed(step, run, began, completed, cached=cached, error=error)
-
-    def _completed(
-        self,
-        step: Step,
-        run: Run,
-        began: datetime,
-        completed: datetime,
-        *,
-        cached: bool,
-        error: str,
-    ) -> Iterator[Event]:
-        again = run.completed is not None or run is not step.runs[0]
-        if run.completed is None:
-            run.completed = completed
-            run.seconds = max(0.0, (completed - began).total_seconds())
-            run.cached = cached
-        else:
-            run.cached = run.cached or (cached and began == run.started)
-            # Of one failure a target says how it came, and the others that they were cancelled.
-            if error == step.error or (step.error and is_cancelled(error)):
+        if completed and run.completed is None:
+            again = run is not step.runs[0]
+            if cached:
+                step.read(run)
+            step.error = error
+            step.end(run, run.started + max(timedelta(), completed - began))
+            yield from self._end(step, run, again=again)
+        elif completed and run.completed:
+            span = (run.started, run.completed)
+            self._clocks.compare(run.target, span, named.target, (began, completed))
+            if run is not step.runs[-1]:
                 return
-        step.error = error
+            if cached and named.target == run.target:
+                step.read(run)
+            # Of one failure a target says how it came, and others that they were cancelled.
+            if error != step.error and not (step.error and is_cancelled(error)):
+                step.error = error
+                yield from self._end(step, run, again=True)
+
+    def _end(self, step: Step, run: Run, *, again: bool) -> Iterator[Event]:
         for stream, text in step.unfinished():
-            yield self._line(step, text, stream, completed)
+            yield self._line(step, text, stream, run.completed)
         yield StepEnded(
             digest=step.digest,
-            time=completed,
+            time=run.completed,
             seconds=run.seconds,
             cached=step.cached,
-            error=error,
+            error=step.error,
             again=again,
         )
 

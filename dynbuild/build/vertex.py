@@ -19,18 +19,23 @@ class Run:
     """One time that a step was worked on.
 
     Attributes:
-        started: When it began, by the engine's clock.
+        target: The target that told of it first; its clock is that of the times.
+        started: When it began.
         completed: When it ended; ``None`` while it is worked on.
-        seconds: How long it took, by the clock of the target that told of its end.
         cached: Whether that was only reading its result from the cache.
         shared: Whether a build beside this one had begun it.
     """
 
+    target: str
     started: datetime
     completed: datetime | None = None
-    seconds: float = 0.0
     cached: bool = False
     shared: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it took; 0 while it is worked on."""
+        return (self.completed - self.started).total_seconds() if self.completed else 0.0
 
 
 @dataclass(slots=True)
@@ -80,6 +85,8 @@ class Step:
     error: str = ""
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
     transfers: dict[str, Transfer] = field(default_factory=dict)
+    _done: int = 0
+    _read: int = 0
     _told: dict[str, dict[datetime, int]] = field(default_factory=dict)
     _streams: dict[int, _Stream] = field(default_factory=dict)
 
@@ -110,19 +117,36 @@ class Step:
         A source is looked at before it is read from the cache, so one reading is enough; a step
         with inputs starts for nothing but to be read or to be carried out.
         """
-        read = [run.cached or run.shared for run in self.runs if run.completed]
-        return bool(read) and (all(read) if self.inputs else any(read))
+        return self._read > 0 and (not self.inputs or self._read == self._done)
 
-    def run(self, target: str, started: datetime) -> tuple[Run, bool]:
-        """The run that *target* says began at *started*, and whether it is news."""
+    def end(self, run: Run, completed: datetime) -> None:
+        """Note that *run* ended."""
+        run.completed = completed
+        self._done += 1
+        self._read += run.cached or run.shared
+
+    def read(self, run: Run) -> None:
+        """Note that *run* only reads its result from the cache."""
+        if run.completed and not (run.cached or run.shared):
+            self._read += 1
+        run.cached = True
+
+    def run(self, target: str, began: datetime, started: datetime) -> tuple[Run, bool]:
+        """The run that *target* says began at a time, and whether it is news.
+
+        Args:
+            target: Who tells of it.
+            began: The time by its own clock, which says whether it told of it before.
+            started: The same time by the clock of all.
+        """
         told = self._told.setdefault(target, {})
-        if started not in told:
+        if began not in told:
             order = next(reversed(told.values()), -1) + 1
             # A run that has not ended is still the same one, whatever the clock says.
-            told[started] = order - 1 if order == len(self.runs) and self.running else order
-        if told[started] < len(self.runs):
-            return self.runs[told[started]], False
-        self.runs.append(Run(started))
+            told[began] = order - 1 if order == len(self.runs) and self.running else order
+        if told[began] < len(self.runs):
+            return self.runs[told[began]], False
+        self.runs.append(Run(target, started))
         return self.runs[-1], True
 
     def printed(self, stream: int, data: bytes) -> Iterator[str]:

@@ -107,17 +107,16 @@ class Solve:
         self._connect(step, inputs)
         if step.name.instruction == _CLIENT_BEGINS and self.begun is None:
             self.begun = started
+        if nameless and step.names and step.running:
+            yield _started(step, step.runs[-1], again=True)
         began = started or completed
         if began is None:
             return
         run, new = step.run(named.target, began, self._clocks.time(named.target, began))
-        if new or (nameless and text and step.running):
+        if new:
             # A solve that runs beside this one lends its steps; they are not our work.
             run.shared = self.begun is not None and began < self.begun - _CLOCK_STEP
-            again = len(step.runs) > 1 or not new
-            yield StepStarted(
-                digest=digest, name=step.name, inputs=step.inputs, time=run.started, again=again
-            )
+            yield _started(step, run, again=len(step.runs) > 1)
         if completed and run.completed is None:
             again = run is not step.runs[0]
             if cached:
@@ -270,6 +269,12 @@ def replay(lines: Iterable[str], solve: Solve | None = None) -> Iterator[Event]:
 def is_cancelled(error: str) -> bool:
     """Whether a step ended because of another's failure, or of a signal."""
     return "cancel" in error.lower()
+
+
+def _started(step: Step, run: Run, *, again: bool) -> StepStarted:
+    return StepStarted(
+        digest=step.digest, name=step.name, inputs=step.inputs, time=run.started, again=again
+    )
 
 
 def _further(part: Transfer, before: Transfer) -> bool:

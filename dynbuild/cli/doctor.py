@@ -15,7 +15,7 @@ from dynbuild.errors import NotReady
 from dynbuild.report import console
 
 if TYPE_CHECKING:
-    from dynbuild.doctor.checks import Check
+    from dynbuild.doctor.model import Check
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red", "absent": "dim"}
 _MARK = max(map(len, _COLOURS))
@@ -40,14 +40,14 @@ def doctor(
 
       dynbuild doctor --context ~/dynamo --format json
     """
-    from dynbuild.doctor import checks as doctors
+    from dynbuild.doctor import examination
 
-    checks = doctors.examine(os.environ, context.expanduser().resolve())
+    checks = examination.examine(os.environ, context.expanduser().resolve())
     if format == "json":
         console.out_json(
             {
                 "schema": 1,
-                "ready": doctors.ready(checks),
+                "ready": examination.ready(checks),
                 "checks": [dataclasses.asdict(check) for check in checks],
             }
         )

@@ -13,8 +13,8 @@ import typer
 from typer.testing import CliRunner
 
 from dynbuild.cli import doctor as commands
-from dynbuild.doctor import checks as doctors
-from dynbuild.doctor.checks import Check
+from dynbuild.doctor import examination, model
+from dynbuild.doctor.model import Check
 from dynbuild.errors import NotReady
 from dynbuild.report import console
 
@@ -45,7 +45,7 @@ CHECKS = (
 @pytest.fixture
 def examined(monkeypatch):
     def pretend(*checks):
-        monkeypatch.setattr(doctors, "examine", lambda _env, _context: checks)
+        monkeypatch.setattr(examination, "examine", lambda _env, _context: checks)
 
     return pretend
 
@@ -72,7 +72,7 @@ def test_no_engine_exits_with_3_after_the_json(tmp_path, capsys):
     assert (found["schema"], found["ready"]) == (1, False)
     for check in found["checks"]:
         assert check.keys() == {"name", "status", "value", "remedy"}
-        assert check["status"] in typing.get_args(doctors.Status)
+        assert check["status"] in typing.get_args(model.Status)
 
 
 def test_warnings_are_no_failure(examined, capsys):

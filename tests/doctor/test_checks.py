@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dynbuild.doctor import checks
+from dynbuild.doctor import examination
+from dynbuild.doctor.checks import CHECKS, accounts, engine, machine
+from dynbuild.doctor.probe import Probe
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 from dynbuild.proc import Completed
@@ -47,13 +49,13 @@ def host(tmp_path):
         tools.mkdir(exist_ok=True)
         plain = {"PATH": str(tools), "HOME": str(tmp_path), "DYNBUILD_HOME": str(tmp_path / "own")}
         answers = {"found": engine, "info": info, "smi": smi}
-        return checks._Host(plain | (env or {}), tmp_path, root, answers)
+        return Probe(plain | (env or {}), tmp_path, root, answers)
 
     return make
 
 
 def check(host, name):
-    return checks._safely(host, (name, checks._CHECKS[name]))
+    return examination.check(name, examination.CHECKS[name], host)
 
 
 def smi(stdout=SMI, returncode=0):
@@ -79,11 +81,11 @@ def by_name(checks):
 
 
 def test_an_empty_machine_lacks_an_engine_and_nothing_else(bare, tmp_path):
-    found = by_name(checks.examine(bare, tmp_path, root=tmp_path / "root"))
-    assert list(found) == list(checks._CHECKS)
+    found = by_name(examination.examine(bare, tmp_path, root=tmp_path / "root"))
+    assert list(found) == list(CHECKS)
     assert found["engine"].status == "problem"
     assert found["engine"].remedy
-    assert not checks.ready(tuple(found.values()))
+    assert not examination.ready(tuple(found.values()))
     rest = [check for check in found.values() if check.name != "engine"]
     assert {check.status for check in rest} <= {"ok", "warning", "absent"}
     assert all(check.value for check in found.values())
@@ -101,8 +103,8 @@ def test_a_machine_with_an_engine_is_ready(bare, tmp_path):
     platforms = "Platforms: linux/amd64*, linux/amd64/v2, linux/arm64"
     text = f'case "$1" in info) read -r x < {answer}; echo "$x";; *) echo "{platforms}";; esac'
     program(tmp_path / "bin", "docker", text)
-    found = by_name(checks.examine(bare, tmp_path, root=tmp_path / "root"))
-    assert checks.ready(tuple(found.values()))
+    found = by_name(examination.examine(bare, tmp_path, root=tmp_path / "root"))
+    assert examination.ready(tuple(found.values()))
     for name in ("engine", "buildx", "image store", "platforms", "GPU toolkit"):
         assert found[name].status == "ok", found[name]
     assert found["engine"].value == "system, Docker 28.1.1"
@@ -111,7 +113,7 @@ def test_a_machine_with_an_engine_is_ready(bare, tmp_path):
 
 def test_a_client_without_buildx_is_a_problem_of_buildx(bare, tmp_path):
     program(tmp_path / "bin", "docker", f"echo '{json.dumps(INFO)}'")
-    found = by_name(checks.examine(bare, tmp_path, root=tmp_path / "root"))
+    found = by_name(examination.examine(bare, tmp_path, root=tmp_path / "root"))
     assert (found["engine"].status, found["buildx"].status) == ("ok", "problem")
     assert "no buildx plugin" in found["buildx"].value
     assert found["buildx"].remedy
@@ -120,26 +122,26 @@ def test_a_client_without_buildx_is_a_problem_of_buildx(bare, tmp_path):
 def test_an_address_that_leads_nowhere(bare, tmp_path):
     program(tmp_path / "bin", "docker", "echo refused >&2; exit 1")
     env = bare | {"DOCKER_HOST": "tcp://ada:horse@localhost:1"}
-    found = by_name(checks.examine(env, tmp_path, root=tmp_path / "root"))
+    found = by_name(examination.examine(env, tmp_path, root=tmp_path / "root"))
     assert found["engine"].status == "problem"
     assert "refused" in found["engine"].value
     assert "horse" not in str(found)
     assert found["disk"].status == "absent"
 
 
-@pytest.mark.parametrize("name", checks._CHECKS)
+@pytest.mark.parametrize("name", CHECKS)
 def test_a_broken_probe_is_a_finding(host, name, monkeypatch):
     def broken(_host):
         raise RuntimeError("at http://ada:horse@proxy/")
 
-    monkeypatch.setitem(checks._CHECKS, name, broken)
+    monkeypatch.setattr(examination, "CHECKS", {**CHECKS, name: broken})
     found = check(host(), name)
     assert found.status == "warning"
     assert "RuntimeError" in found.value
     assert "horse" not in found.value
 
 
-@pytest.mark.parametrize("name", checks._CHECKS)
+@pytest.mark.parametrize("name", CHECKS)
 @pytest.mark.parametrize("engine", [ENGINE, MISSING])
 def test_every_check_survives_a_machine_with_nothing(host, name, engine):
     found = check(host(engine=engine, info={}), name)
@@ -153,7 +155,7 @@ def test_programs_that_talk_nonsense(host, tmp_path):
     for name in ("nvidia-smi", "nvcc", "nvidia-ctk", "docker"):
         program(tmp_path / "bin", name, "head -c 99 /bin/sh; exit 1")
     made = host({"PATH": f"{tmp_path / 'bin'}:/bin"}, smi=smi("\x00\xff", 1))
-    for name in checks._CHECKS:
+    for name in CHECKS:
         assert check(made, name).status != "problem"
 
 
@@ -228,9 +230,9 @@ def test_platforms(host, tmp_path, said, status, value):
 
 
 def test_limits(host, monkeypatch):
-    monkeypatch.setattr(checks.limits, "of_engine", lambda *_: {})
+    monkeypatch.setattr(engine.engine_limits, "of_engine", lambda *_: {})
     assert check(host(), "limits").status == "ok"
-    monkeypatch.setattr(checks.limits, "of_engine", lambda *_: {"nofile": 1024, "nproc": 9})
+    monkeypatch.setattr(engine.engine_limits, "of_engine", lambda *_: {"nofile": 1024, "nproc": 9})
     found = check(host(), "limits")
     assert (found.status, found.value) == ("warning", "at most nofile=1024:1024")
     assert check(host({"DOCKER_HOST": "ssh://build"}), "limits").status == "absent"
@@ -270,7 +272,7 @@ def test_security(host, options, selinux, status, word):
 )
 def test_disk(host, monkeypatch, total, free, status):
     usage = Usage(total * GB, 0, free * GB)
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage)
     assert check(host(), "disk").status == status
 
 
@@ -295,12 +297,12 @@ def test_shared_memory(host, monkeypatch, size, status):
     made = host()
     assert check(made, "shared memory").status == "absent"
     (made.root / "dev/shm").mkdir(parents=True)
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: Usage(size, 0, size))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: Usage(size, 0, size))
     assert check(made, "shared memory").status == status
 
 
 def test_the_user(host, monkeypatch):
-    monkeypatch.setattr(checks.os, "getuid", lambda: 0)
+    monkeypatch.setattr(machine.os, "getuid", lambda: 0)
     env = {"SUDO_UID": "1000", "SUDO_GID": "1001", "SUDO_USER": "ada"}
     assert check(host(env), "user").value == "uid 1000, gid 1001, root for ada (sudo)"
     assert check(host(), "user").value.endswith(", root")
@@ -308,8 +310,8 @@ def test_the_user(host, monkeypatch):
 
 
 def test_a_user_whom_the_engine_refuses(host, monkeypatch):
-    monkeypatch.setattr(checks.os, "getuid", lambda: 1000)
-    monkeypatch.setattr(checks.os, "access", lambda *_: False)
+    monkeypatch.setattr(machine.os, "getuid", lambda: 1000)
+    monkeypatch.setattr(machine.os, "access", lambda *_: False)
     assert check(host(), "user").status == "ok"
     made = host(**{"var/run/docker.sock": ""})
     assert (check(made, "user").status, "usermod" in check(made, "user").remedy) == (
@@ -320,7 +322,7 @@ def test_a_user_whom_the_engine_refuses(host, monkeypatch):
 
 
 def test_certificates(host, tmp_path, monkeypatch):
-    monkeypatch.setattr(checks.facts, "_SITE_CERTIFICATES", tmp_path / "site")
+    monkeypatch.setattr(machine.facts, "_SITE_CERTIFICATES", tmp_path / "site")
     assert check(host(), "certificates").status == "absent"
     own = tmp_path / "own.pem"
     assert check(host({"SSL_CERT_FILE": str(own)}), "certificates").status == "warning"
@@ -494,13 +496,13 @@ def test_the_cache_of_hugging_face(host, tmp_path, monkeypatch):
     assert "mkdir" in check(made, "HF cache").remedy
     (place / "hub").mkdir(parents=True)
     assert check(made, "HF cache").status == "ok"
-    monkeypatch.setattr(checks.os, "access", lambda *_: False)
+    monkeypatch.setattr(accounts.os, "access", lambda *_: False)
     assert check(made, "HF cache").status == "warning"
 
 
 def test_a_finding_that_is_fine_needs_no_remedy(bare, tmp_path):
     env = bare | {"PATH": os.environ["PATH"]}
-    for found in checks.examine(env, tmp_path):
+    for found in examination.examine(env, tmp_path):
         assert not (found.status == "ok" and found.remedy), found
 
 

@@ -142,6 +142,21 @@ def _steps(report: dict[str, Any]) -> dict[str, float]:
     return found
 
 
+def progress() -> list[Row]:
+    """Reading 50,000 lines of progress, beside only taking their JSON apart."""
+    recorded = (ROOT / "tests" / "data" / "events" / "linked.jsonl").read_text().splitlines()
+    turns = 50_000 // len(recorded) + 1
+    # Each turn is of other steps: digests are longer by its number.
+    lines = [line.replace("sha256:", f"sha256:{n}") for n in range(turns) for line in recorded]
+    rows: list[Row] = []
+    for name, read in (("json.loads", map(json.loads, lines)), ("replay", replay(lines))):
+        begun = time.perf_counter()
+        for _ in read:
+            pass
+        rows.append((name, time.perf_counter() - begun))
+    return rows
+
+
 def _bake(record: Path) -> list[str]:
     words = ["buildx", "bake", "--file", str(record / "bake.json"), "--progress", "quiet"]
     return [client.find(os.environ).docker, *words]
@@ -159,6 +174,7 @@ def show(title: str, rows: list[Row]) -> None:
 def main() -> None:
     """Measure what can be measured here."""
     show("command", commands())
+    show("50,000 lines of progress", progress())
     try:
         engine = client.find(os.environ)
     except NotReady as error:

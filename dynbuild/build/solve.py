@@ -101,7 +101,7 @@ class Solve:
         started, completed = vertex.time("started"), vertex.time("completed")
         if not digest:
             raise ValueError("a vertex without a digest")
-        step = self.steps.setdefault(digest, Step(digest))
+        step = self.steps.get(digest) or self.steps.setdefault(digest, Step(digest))
         nameless = not step.names
         named = self._name(step, text)
         self._connect(step, inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from dynbuild.engine import packages, private
 from tests.conftest import DEMO, ROOT
+from tests.images import recorded
 
 STUB = ROOT / "tests" / "data" / "ucx_stub"
 
@@ -47,13 +47,8 @@ def second_engine(engine):
 
 
 def _ran(report):
-    """Steps of the build that were run, and not taken from a cache."""
-    ran, cached = set(), set()
-    for line in (ROOT / report["record"] / "events.jsonl").read_text().splitlines():
-        for vertex in json.loads(line).get("vertexes") or ():
-            if vertex.get("completed") and "] RUN" in vertex["name"]:
-                (cached if vertex.get("cached") else ran).add(vertex["name"])
-    return ran - cached
+    """The RUN steps of the build that were carried out, and not taken from a cache."""
+    return [name for name in recorded.ran(report) if name.is_run]
 
 
 @pytest.fixture
@@ -79,8 +74,8 @@ def test_a_second_engine_compiles_and_installs_nothing(
         "--cache", f"registry={registry}/cache/dynamo",
     )  # fmt: skip
     first = build(*words)
-    assert any(step.startswith("[ucx ") for step in _ran(first))
+    assert any(name.stage == "ucx" for name in _ran(first))
     second = build(*words, env=second_engine)
-    assert _ran(second) == set()
+    assert _ran(second) == []
     assert second["steps"]["run_instructions"] == 0
     assert second["steps"]["cached"] > 10

@@ -10,6 +10,7 @@ import uuid
 import pytest
 
 from tests.conftest import ROOT, WORKSPACE
+from tests.images import recorded
 
 REPOSITORY = "dynbuild-test/workspace"
 IMAGE = f"{REPOSITORY}:latest-none-runtime"
@@ -56,13 +57,8 @@ def inside(built, docker):
 
 
 def _steps(report, stage):
-    """Names of the steps of *stage* that were run, not cached."""
-    ran, cached = set(), set()
-    for line in (ROOT / report["record"] / "events.jsonl").read_text().splitlines():
-        for vertex in json.loads(line).get("vertexes") or ():
-            if vertex["name"].startswith(f"[{stage} ") and vertex.get("completed"):
-                (cached if vertex.get("cached") else ran).add(vertex["name"])
-    return ran - cached
+    """The steps of *stage* that were carried out, not taken from a cache."""
+    return [name for name in recorded.ran(report) if name.stage == stage]
 
 
 def test_tag_is_the_release_of_the_tree(built):
@@ -109,7 +105,7 @@ def test_an_edit_in_python_compiles_no_rust(built, build, tree):
     again = build("--context", str(tree), *FLAGS)
     assert _steps(again, "ai_dynamo_wheel")
     for stage in ("ai_dynamo_runtime_wheel", "kvbm_wheel", "gms_wheel", "ucx", "build_tools"):
-        assert _steps(again, stage) == set(), stage
+        assert _steps(again, stage) == [], stage
     labels = json.loads((ROOT / again["record"] / "plan.json").read_text())["images"][0]["labels"]
     assert labels["dynbuild.dirty"] == "true"
 

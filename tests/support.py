@@ -144,10 +144,10 @@ def call(*argv, env=None, cwd=None):
             return Result(end.code, out.getvalue(), err.getvalue())
 
 
-def spawn(*argv, env=None, cwd=ROOT, options=()):
-    """Run ``python -m dynbuild`` as a process of its own."""
+def spawn(*argv, env=None, cwd=ROOT, options=(), program=()):
+    """Run ``python -m dynbuild``, or another *program*, as a process of its own."""
     done = subprocess.run(
-        [sys.executable, *options, "-m", "dynbuild", *map(str, argv)],
+        [*(program or (sys.executable, *options, "-m", "dynbuild")), *map(str, argv)],
         env={**ENV, **(env or {})},
         cwd=cwd,
         capture_output=True,

@@ -34,7 +34,7 @@ def _decide(asked: Asked) -> _Decided:
     from dynbuild.render import bake
     from dynbuild.settings import load
 
-    context = asked.context.expanduser().resolve()
+    context = asked.context
     env = os.environ
     templates = load.templates_dir(asked.templates)
     config = load.load(

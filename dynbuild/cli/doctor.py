@@ -6,11 +6,11 @@ import dataclasses
 import os
 import sys
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dynbuild.cli import tree
 from dynbuild.errors import NotReady
 from dynbuild.report import console
 
@@ -20,14 +20,19 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red", "absent": "dim"}
 _MARK = max(map(len, _COLOURS))
 
-_Context = Annotated[Path, typer.Option("--context", help="Folder of Dynamo's source.")]
+_Context = Annotated[
+    str | None,
+    typer.Option(
+        "--context", help="Folder of Dynamo's source.", metavar="PATH", show_default=False
+    ),
+]
 
 
 def doctor(
     format: Annotated[
         Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "table",
-    context: _Context = Path(),
+    context: _Context = None,
 ) -> None:
     """Examine this machine: is it ready to build and run, and what would make it so?
 
@@ -42,7 +47,7 @@ def doctor(
     """
     from dynbuild.doctor import examination
 
-    checks = examination.examine(os.environ, context.expanduser().resolve())
+    checks = examination.examine(os.environ, tree.context(context))
     if format == "json":
         console.out_json(
             {
@@ -87,7 +92,7 @@ def env(
     format: Annotated[
         Literal["text", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "text",
-    context: _Context = Path(),
+    context: _Context = None,
 ) -> None:
     """Print what a bug report needs: versions, the engine, git, and all variables.
 
@@ -102,7 +107,7 @@ def env(
     """
     from dynbuild.doctor import capture
 
-    found = dataclasses.asdict(capture.capture(os.environ, context.expanduser().resolve()))
+    found = dataclasses.asdict(capture.capture(os.environ, tree.context(context)))
     if format == "json":
         console.out_json(found)
         return

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynbuild.cli import tree
 from dynbuild.cli.parameters import Given, command
 from dynbuild.errors import RequestError
 from dynbuild.settings import paths
@@ -59,8 +60,8 @@ def _asked(given: Given) -> Asked:
 
 
 def context_of(given: Given) -> Path:
-    """The folder that ``--context`` names, else the current one."""
-    return paths.expanded(given.text("context") or ".", origin="flag --context").resolve()
+    """The folder that ``--context`` names, else the tree that the current one is in."""
+    return tree.context(given.text("context"))
 
 
 def configs_of(given: Given) -> tuple[Path, ...]:

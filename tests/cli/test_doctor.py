@@ -5,7 +5,6 @@ import os
 import re
 import sys
 import typing
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -53,7 +52,7 @@ def examined(monkeypatch):
 @pytest.mark.usefixtures("env")
 def test_no_engine_exits_with_3_after_the_table(tmp_path, capsys):
     with pytest.raises(NotReady) as caught:
-        commands.doctor("table", tmp_path)
+        commands.doctor("table", str(tmp_path))
     assert caught.value.exit_code == 3
     assert caught.value.message == "this machine is not ready: engine"
     assert caught.value.hint
@@ -67,7 +66,7 @@ def test_no_engine_exits_with_3_after_the_table(tmp_path, capsys):
 @pytest.mark.usefixtures("env")
 def test_no_engine_exits_with_3_after_the_json(tmp_path, capsys):
     with pytest.raises(NotReady):
-        commands.doctor("json", tmp_path)
+        commands.doctor("json", str(tmp_path))
     found = json.loads(capsys.readouterr().out)
     assert (found["schema"], found["ready"]) == (1, False)
     for check in found["checks"]:
@@ -77,22 +76,22 @@ def test_no_engine_exits_with_3_after_the_json(tmp_path, capsys):
 
 def test_warnings_are_no_failure(examined, capsys):
     examined(*CHECKS)
-    assert commands.doctor("table", Path()) is None
+    assert commands.doctor("table", ".") is None
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "engine  ok       private, Docker 28"
     assert out[-1] == "disk    ok"
     assert "                 -> --gpus none" in out
     assert max(map(len, out)) <= 80
-    assert commands.doctor("json", Path()) is None
+    assert commands.doctor("json", ".") is None
     assert json.loads(capsys.readouterr().out)["ready"] is True
 
 
 def test_a_terminal_gets_colour_in_the_same_places(examined, capsys, monkeypatch):
     examined(*CHECKS)
-    commands.doctor("table", Path())
+    commands.doctor("table", ".")
     plain = capsys.readouterr().out
     monkeypatch.setattr(console, "colourful", lambda stream: stream is sys.stdout)
-    commands.doctor("table", Path())
+    commands.doctor("table", ".")
     coloured = capsys.readouterr().out
     assert "\x1b[32mok\x1b[0m" in coloured
     assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
@@ -100,7 +99,7 @@ def test_a_terminal_gets_colour_in_the_same_places(examined, capsys, monkeypatch
 
 @pytest.mark.usefixtures("env")
 def test_env_masks_secrets_and_keeps_lines_whole(tmp_path, capsys):
-    commands.env("text", tmp_path)
+    commands.env("text", str(tmp_path))
     out = capsys.readouterr().out
     assert "  MY_TOKEN=<masked, 13 characters>" in out
     assert f"  HOME={tmp_path}" in out
@@ -111,7 +110,7 @@ def test_env_masks_secrets_and_keeps_lines_whole(tmp_path, capsys):
 
 
 def test_env_as_json(env, tmp_path, capsys):
-    commands.env("json", tmp_path)
+    commands.env("json", str(tmp_path))
     found = json.loads(capsys.readouterr().out)
     assert found["variables"]["ODD"] == env["ODD"]
     assert found["variables"]["MY_TOKEN"] == "<masked, 13 characters>"

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from dynbuild.build.solve import Solve, replay
+from dynbuild.cli import console
 from dynbuild.engine import base, client
 from dynbuild.errors import NotReady
-from dynbuild.report import console
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the S3 server is the one of the tests
@@ -166,8 +166,7 @@ def show(title: str, rows: list[Row]) -> None:
     """A table of *rows*, each with its ratio to the first."""
     first = rows[0][1]
     lines = [(name, f"{value:8.3f} s", f"{value / first:7.2f} x") for name, value in rows]
-    for line in console.table((title, "median", f"of {rows[0][0]}"), lines):
-        console.out(line)
+    console.out_table((title, "median", f"of {rows[0][0]}"), lines)
     console.out("")
 
 
@@ -189,8 +188,7 @@ def main() -> None:
         shutil.copytree(ROOT / "examples" / "workspace", tree, ignore=ignore)
         show("build of examples/workspace", builds(tree))
         head = ("compile cache", "without", "cold", "warm", "warm/cold", "hits")
-        for line in console.table(head, compile_cache(tree)):
-            console.out(line)
+        console.out_table(head, compile_cache(tree))
 
 
 if __name__ == "__main__":

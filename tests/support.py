@@ -126,11 +126,21 @@ class Result:
         return self.err.partition("hint: ")[2].strip()
 
 
-def call(*argv, env=None, cwd=None):
-    """Run the command line in this process."""
+class Terminal(io.StringIO):
+    """Text that says it goes to a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def call(*argv, env=None, cwd=None, columns=None):
+    """Run the command line in this process; with *columns* on a terminal that is so wide."""
     from dynbuild.cli import main
 
     out, err = io.StringIO(), io.StringIO()
+    if columns is not None:
+        out, err = Terminal(), Terminal()
+        env = {"COLUMNS": str(columns), "NO_COLOR": "1", **(env or {})}
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, {**ENV, **(env or {})}, clear=True))
         stack.enter_context(mock.patch.object(sys, "argv", ["dynbuild", *map(str, argv)]))

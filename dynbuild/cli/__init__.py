@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from dynbuild import masking
+from dynbuild.cli import console
 from dynbuild.errors import DynbuildError
-from dynbuild.report import console
 
 BUG = 70
 """The exit status of what should not happen (EX_SOFTWARE of sysexits.h)."""
@@ -146,8 +146,9 @@ def _say(
 ) -> None:
     where = f" (from {origin})" if origin else ""
     why = f": {detail}" if detail else ""
-    console.error(f"{console.style('error:', 'red', sys.stderr)} {message}{why}{where}")
+    look = console.err_look()
+    console.error(f"{look.style('error:', 'red')} {message}{why}{where}")
     for line in details:
         console.error(f"  {line}")
     if hint:
-        console.error(f"{console.style('hint:', 'cyan', sys.stderr)} {hint}")
+        console.error(f"{look.style('hint:', 'cyan')} {hint}")

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from dynbuild.cli import console
 from dynbuild.cli.request import Asked, with_request
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.report import console
 from dynbuild.settings.layers import Origin, Setting
 
 
@@ -92,7 +92,7 @@ def plan(
     if format == "json":
         console.out_json(decided.plan.document())
         return
-    for line in plan_table.lines(decided.plan):
+    for line in plan_table.lines(decided.plan, console.out_look()):
         console.out(line)
     for warning in decided.plan.warnings:
         console.warn(warning)
@@ -112,7 +112,7 @@ def _offline(decided: _Decided, format: str) -> None:
     if format == "json":
         console.out_json(plan.model_copy(update={"remote": found}).document())
     else:
-        for line in plan_table.remote_lines(found):
+        for line in plan_table.remote_lines(found, console.out_look()):
             console.out(line)
     for warning in plan.warnings:
         console.warn(warning)
@@ -206,7 +206,7 @@ def build(
             engine=engine,
             env=os.environ,
             say=console.say,
-            listen=progress.preparing,
+            listen=console.detail,
             cancellation=cancellation,
         )
         for image in (image for image in decided.plan.images if image.tags):
@@ -214,7 +214,7 @@ def build(
                 f"building {image.name} as {image.tags[0]}"
                 f" on the {engine.kind} engine {engine.version}"
             )
-        with progress.Progress() as shown:
+        with progress.Progress(console.say, console.err_look(), console.verbosity()) as shown:
             outcome = drive.build(
                 decided.plan,
                 texts,
@@ -229,7 +229,7 @@ def build(
     if format == "json":
         console.out_json(progress.document(outcome))
         return
-    for line in progress.summary(outcome):
+    for line in progress.summary(outcome, console.out_look()):
         console.out(line)
 
 

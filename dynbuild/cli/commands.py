@@ -15,8 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from dynbuild import __version__
-from dynbuild.cli import usage
-from dynbuild.report import console
+from dynbuild.cli import console, usage
 
 if TYPE_CHECKING:
     from typer._click import Context

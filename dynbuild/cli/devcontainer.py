@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dynbuild import masking
-from dynbuild.cli import run
+from dynbuild.cli import console, run
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.report import console
 from dynbuild.run.launch import RunRequest
 
 if TYPE_CHECKING:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dynbuild.cli import tree
+from dynbuild.cli import console, tree
 from dynbuild.errors import NotReady
-from dynbuild.report import console
+from dynbuild.report.look import Look
 
 if TYPE_CHECKING:
     from dynbuild.doctor.model import Check
@@ -57,7 +56,7 @@ def doctor(
             }
         )
     else:
-        for line in _table(checks):
+        for line in _table(checks, console.out_look()):
             console.out(line)
     problems = [check for check in checks if check.status == "problem"]
     if problems:
@@ -67,25 +66,25 @@ def doctor(
         )
 
 
-def _table(checks: tuple[Check, ...]) -> list[str]:
+def _table(checks: tuple[Check, ...], look: Look) -> list[str]:
     """A line or more a check; its remedy is on lines of its own."""
     first = max(len(check.name) for check in checks)
     column = first + _MARK + 4
     lines = []
     for check in checks:
-        mark = console.style(check.status, _COLOURS[check.status], sys.stdout)
+        mark = look.style(check.status, _COLOURS[check.status])
         head = f"{check.name:<{first}}  {mark}{' ' * (_MARK - len(check.status) + 2)}"
-        value, *rest = _wrapped(check.value, column) or [""]
+        value, *rest = _wrapped(check.value, look.columns - column) or [""]
         lines += [f"{head}{value}".rstrip(), *(" " * column + line for line in rest)]
         if check.remedy:
-            start, *more = _wrapped(check.remedy, column + 3)
+            start, *more = _wrapped(check.remedy, look.columns - column - 3)
             lines.append(f"{' ' * column}-> {start}")
             lines += [" " * (column + 3) + line for line in more]
     return lines
 
 
-def _wrapped(text: str, column: int) -> list[str]:
-    return textwrap.wrap(text, console.WIDTH - column, break_on_hyphens=False)
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def env(

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import typer
 
 from dynbuild import units
+from dynbuild.cli import console
 from dynbuild.errors import NotReady
-from dynbuild.report import console
 
 app = typer.Typer(
     add_completion=False,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dynbuild import units
+from dynbuild.cli import console
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.report import console
 from dynbuild.run.launch import RunRequest
 
 if TYPE_CHECKING:

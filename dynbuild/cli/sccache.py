@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dynbuild import units
+from dynbuild.cli import console
 from dynbuild.errors import NotReady
-from dynbuild.report import console
 
 if TYPE_CHECKING:
     from dynbuild.sccache.cache import CompileCache
@@ -171,8 +171,7 @@ def stats(
     if not rows:
         console.say("nothing is in it")
         return
-    for line in console.table(header, rows):
-        console.out(line)
+    console.out_table(header, rows)
 
 
 def _plain(figure: Figure) -> dict[str, object]:

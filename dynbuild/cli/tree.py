@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dynbuild.cli import console
 from dynbuild.errors import RequestError
-from dynbuild.report import console
 from dynbuild.settings import paths
 
 _SETTINGS = "dynbuild.toml"

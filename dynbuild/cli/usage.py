@@ -8,14 +8,14 @@ examples on lines that can be copied.
 from __future__ import annotations
 
 import re
-import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from dynbuild.report import console
+from dynbuild.cli import console
+from dynbuild.report.look import COLUMNS
 
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
@@ -90,17 +90,17 @@ def text(
     sections["Commands"] = list(commands)
     lines += _sections({title: rows for title, rows in sections.items() if rows})
     if command.epilog:
-        lines += ["", *textwrap.wrap(command.epilog, console.WIDTH)]
+        lines += ["", *textwrap.wrap(command.epilog, COLUMNS)]
     return "\n".join(lines) + "\n"
 
 
 def _sections(sections: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str]:
     for title, rows in sections.items():
         yield ""
-        yield console.style(f"{title}:", "bold", sys.stdout)
+        yield console.out_look().style(f"{title}:", "bold")
         first = max((len(name) for name, _ in rows if len(name) <= _FIRST), default=_FIRST)
         for name, about in rows:
-            described = textwrap.wrap(about, console.WIDTH - first - 4) or [""]
+            described = textwrap.wrap(about, COLUMNS - first - 4) or [""]
             if len(name) > first:
                 yield f"  {name}"
             else:
@@ -113,17 +113,15 @@ def _prose(docstring: str) -> Iterator[str]:
     for paragraph in docstring.strip().split("\n\n"):
         heading = re.fullmatch(r"\[bold\](.*)\[/bold\]", paragraph)
         if heading:
-            yield from ("", console.style(f"{heading[1]}:", "bold", sys.stdout))
+            yield from ("", console.out_look().style(f"{heading[1]}:", "bold"))
         elif paragraph.startswith("  "):
             yield from _command_line(paragraph.strip())
         else:
-            yield from ("", *textwrap.wrap(paragraph, console.WIDTH))
+            yield from ("", *textwrap.wrap(paragraph, COLUMNS))
 
 
 def _command_line(line: str) -> Iterator[str]:
     """A command that is too long goes on where the shell lets it."""
-    first, *more = textwrap.wrap(
-        line, console.WIDTH - 8, break_on_hyphens=False, break_long_words=False
-    )
+    first, *more = textwrap.wrap(line, COLUMNS - 8, break_on_hyphens=False, break_long_words=False)
     for row, part in enumerate((first, *more)):
         yield ("      " if row else "  ") + part + (" \\" if row < len(more) else "")

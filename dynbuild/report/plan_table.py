@@ -1,15 +1,14 @@
-"""A plan as a person likes to read it: 80 columns, what was changed marked."""
+"""A plan as a person likes to read it: what was changed is marked."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 
 from dynbuild.plan.document import ImagePlan, Place, Plan
-from dynbuild.report import console
+from dynbuild.report.look import Look
 
 
-def lines(plan: Plan) -> Iterator[str]:
+def lines(plan: Plan, look: Look) -> Iterator[str]:
     """The lines of the table for *plan*."""
     version = plan.version
     yield _field("version", f"{version.tag}  ({version.origin})")
@@ -18,11 +17,11 @@ def lines(plan: Plan) -> Iterator[str]:
     yield _field("context", plan.context)
     for image in plan.images:
         yield ""
-        yield from _image(image)
+        yield from _image(image, look)
 
 
-def _image(image: ImagePlan) -> Iterator[str]:
-    yield console.style(image.name, "bold", sys.stdout)
+def _image(image: ImagePlan, look: Look) -> Iterator[str]:
+    yield look.style(image.name, "bold")
     yield _field("platforms", ", ".join(image.platforms))
     for index, tag in enumerate(image.tags):
         yield _field("tags" if index == 0 else "", tag)
@@ -42,13 +41,13 @@ def _image(image: ImagePlan) -> Iterator[str]:
         (name, value or "(empty)", _short(image.origins[name]))
         for name, value in image.build_args.items()
     ]
-    for row, line in enumerate(console.table(("argument", "value", "from"), rows_of_args)):
+    for row, line in enumerate(look.table(("argument", "value", "from"), rows_of_args)):
         origin = "" if row < 2 else image.origins[rows_of_args[row - 2][0]]
         changed = origin.startswith(("overlay", "environment", "flag"))
-        yield console.style(line, "cyan", sys.stdout) if changed else line
+        yield look.style(line, "cyan") if changed else line
 
 
-def remote_lines(places: Iterable[Place]) -> Iterator[str]:
+def remote_lines(places: Iterable[Place], look: Look) -> Iterator[str]:
     """The lines of the table of remote places, an image after the other, by stage."""
     by_image: dict[str, list[Place]] = {}
     for place in places:
@@ -56,19 +55,19 @@ def remote_lines(places: Iterable[Place]) -> Iterator[str]:
     for index, (image, found) in enumerate(by_image.items()):
         if index:
             yield ""
-        yield console.style(image or "before the build", "bold", sys.stdout)
+        yield look.style(image or "before the build", "bold")
         rows = [
             (f"  {place.kind}", place.address, _short(place.covered_by) or "NOT COVERED")
             for place in found
         ]
-        head, rule, *lines = console.table(("  kind", "address", "covered by"), rows)
+        head, rule, *lines = look.table(("  kind", "address", "covered by"), rows)
         yield from (head, rule)
         stage = None
         for place, line in zip(found, lines, strict=True):
             if place.stage != stage:
                 stage = place.stage
                 yield stage or "the request"
-            yield line if place.covered_by else console.style(line, "red", sys.stdout)
+            yield line if place.covered_by else look.style(line, "red")
 
 
 def _field(title: str, value: str) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dynbuild import units
@@ -13,7 +12,7 @@ from dynbuild.build.drive import Outcome
 from dynbuild.build.events import Event, LogLine, Message, StepEnded, StepStarted, Warned
 from dynbuild.build.solve import is_cancelled
 from dynbuild.build.steps import StepName
-from dynbuild.report import console
+from dynbuild.report.look import Look
 
 _HEARTBEAT_SECONDS = 30.0
 _BEAT_SECONDS = 5.0
@@ -22,8 +21,17 @@ _BEAT_SECONDS = 5.0
 class Progress:
     """Listener that writes one line a finished step, and a sign of life for a long one."""
 
-    def __init__(self) -> None:
-        """Start the clock."""
+    def __init__(self, say: Callable[[str], None], look: Look, verbosity: int) -> None:
+        """Start the clock.
+
+        Args:
+            say: Takes a line that is to be seen.
+            look: How it is to look there.
+            verbosity: 1 shows the output of steps as well, 2 every step.
+        """
+        self._say = say
+        self._look = look
+        self._verbosity = verbosity
         self._names: dict[str, StepName] = {}
         self._running: dict[str, float] = {}
         self._begun = time.monotonic()
@@ -51,14 +59,14 @@ class Progress:
                 self._running[digest] = time.monotonic()
             case StepEnded(digest=digest, seconds=seconds):
                 self._running.pop(digest, None)
-                if event.is_news and _worth_showing(self._name(digest), seconds):
-                    self._line(digest, _end(event))
-            case LogLine(digest=digest, text=text) if console.verbosity() >= 1:
-                console.say(f"        {self._name(digest).label} | {text}")
-            case Message(text) if console.verbosity() >= 1:
-                console.say(text)
-            case Warned(text=text) if console.verbosity() >= 1:
-                console.warn(text)
+                if event.is_news and self._worth_showing(self._name(digest), seconds):
+                    self._line(digest, *_end(event))
+            case LogLine(digest=digest, text=text) if self._verbosity >= 1:
+                self._say(f"        {self._name(digest).label} | {text}")
+            case Message(text) if self._verbosity >= 1:
+                self._say(text)
+            case Warned(text=text) if self._verbosity >= 1:
+                self._say(self._look.warning(text))
             case _:
                 pass
 
@@ -69,41 +77,34 @@ class Progress:
                 now = time.monotonic()
                 for digest, since in self._running.items():
                     name = self._name(digest)
-                    if now - since > _HEARTBEAT_SECONDS and _worth_showing(name, now - since):
+                    if now - since > _HEARTBEAT_SECONDS and self._worth_showing(name, now - since):
                         self._running[digest] = now
                         self._line(digest, "running")
 
     def _name(self, digest: str) -> StepName:
         return self._names.get(digest) or StepName(instruction=digest)
 
-    def _line(self, digest: str, end: str) -> None:
+    def _line(self, digest: str, end: str, style: str = "") -> None:
         clock = f"{time.monotonic() - self._begun:6.1f}s"
-        room = console.WIDTH - len(clock) - len(end) - 4
+        room = self._look.columns - len(clock) - len(end) - 4
         text = self._name(digest).title
         if len(text) > room:
             text = f"{text[: room - 1]}…"
-        console.say(f"{clock}  {text.ljust(room)}  {end}")
+        end = self._look.style(end, style) if style else end
+        self._say(f"{clock}  {text.ljust(room)}  {end}")
+
+    def _worth_showing(self, name: StepName, seconds: float) -> bool:
+        return not name.is_internal or seconds > 1 or self._verbosity >= 2
 
 
-def preparing(line: str) -> None:
-    """Show a line of a command that runs before the solve, where more is asked for."""
-    if console.verbosity() >= 1:
-        console.say(f"        {line}")
-
-
-def _end(ended: StepEnded) -> str:
+def _end(ended: StepEnded) -> tuple[str, str]:
+    """What is said of a step that ended, and in which style."""
     if ended.error:
-        word = "cancelled" if is_cancelled(ended.error) else "FAILED"
-        return console.style(word, "red", sys.stderr)
-    cached = console.style("cached", "dim", sys.stderr)
-    return cached if ended.cached else f"{ended.seconds:.1f}s"
+        return "cancelled" if is_cancelled(ended.error) else "FAILED", "red"
+    return ("cached", "dim") if ended.cached else (f"{ended.seconds:.1f}s", "")
 
 
-def _worth_showing(name: StepName, seconds: float) -> bool:
-    return not name.is_internal or seconds > 1 or console.verbosity() >= 2
-
-
-def summary(outcome: Outcome) -> Iterator[str]:
+def summary(outcome: Outcome, look: Look) -> Iterator[str]:
     """The lines that say what was built."""
     counts = outcome.counts
     for image in outcome.images:
@@ -117,11 +118,11 @@ def summary(outcome: Outcome) -> Iterator[str]:
     yield f"{'time':<8}{units.format_time(outcome.seconds)}"
     yield f"{'steps':<8}{counts['run']} run, {counts['cached']} cached"
     if outcome.compile_cache:
-        yield from _compile_cache(outcome.compile_cache)
+        yield from _compile_cache(outcome.compile_cache, look)
     yield f"{'record':<8}{outcome.record.path}"
 
 
-def _compile_cache(figures: Mapping[str, Any]) -> Iterator[str]:
+def _compile_cache(figures: Mapping[str, Any], look: Look) -> Iterator[str]:
     """The compile cache stage by stage, and in total."""
     yield ""
     rows = [
@@ -129,7 +130,7 @@ def _compile_cache(figures: Mapping[str, Any]) -> Iterator[str]:
         for name, stats in (*figures["stages"].items(), ("total", figures["total"]))
     ]
     head = ("compile cache", "requests", "hits", "misses", "errors", "hit rate", "saved")
-    yield from console.table(head, rows)
+    yield from look.table(head, rows)
     yield ""
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import typing
 from unittest import mock
 
@@ -11,11 +10,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from dynbuild.cli import console
 from dynbuild.cli import doctor as commands
 from dynbuild.doctor import examination, model
 from dynbuild.doctor.model import Check
 from dynbuild.errors import NotReady
-from dynbuild.report import console
+from dynbuild.report.look import Look
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_terminal_gets_colour_in_the_same_places(examined, capsys, monkeypatch
     examined(*CHECKS)
     commands.doctor("table", ".")
     plain = capsys.readouterr().out
-    monkeypatch.setattr(console, "colourful", lambda stream: stream is sys.stdout)
+    monkeypatch.setattr(console, "out_look", lambda: Look(colour=True))
     commands.doctor("table", ".")
     coloured = capsys.readouterr().out
     assert "\x1b[32mok\x1b[0m" in coloured

@@ -1,3 +1,4 @@
+import io
 import json
 import re
 import subprocess
@@ -7,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dynbuild import __version__
-from dynbuild.cli import commands
+from dynbuild.cli import commands, console
 from dynbuild.errors import BuildFailed, Interrupted, NotReady, RequestError, TemplateError
-from dynbuild.report import console
-from tests.support import DEMO, ENV, ROOT, call, spawn
+from dynbuild.report.look import Look
+from tests.support import DEMO, ENV, ROOT, Terminal, call, spawn
 
 COMMANDS = ("build", "plan", "render", "run", "engine")
 
@@ -214,11 +215,6 @@ def test_no_colour_where_nobody_looks():
     assert "\x1b" not in result.err + call("--help").out
 
 
-class Terminal:
-    def isatty(self):
-        return True
-
-
 @pytest.mark.parametrize(
     ("env", "colour"),
     [
@@ -232,29 +228,21 @@ def test_colour_on_a_terminal_that_wants_it(monkeypatch, env, colour):
     monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    styled = console.style("x", "red", Terminal())
+    styled = console.look(Terminal()).style("x", "red")
     assert styled == ("\x1b[31mx\x1b[0m" if colour else "x")
 
 
-@pytest.mark.parametrize(
-    ("text", "width", "short"),
-    [
-        ("abcdef", 6, "abcdef"),
-        ("abcdefg", 6, "abc…fg"),
-        ("abcdefgh", 5, "ab…gh"),
-        ("abc", 2, "a…"),
-    ],
-)
-def test_a_long_text_loses_its_middle(text, width, short):
-    assert console.shorten(text, width) == short
+@pytest.mark.parametrize(("columns", "width"), [("132", 132), ("", 80), ("0", 80)])
+def test_the_width_of_a_terminal(monkeypatch, columns, width):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "__stdout__", io.StringIO())
+    assert console.look(Terminal()).width == width
 
 
-def test_a_table_fits_its_width():
-    rows = [("NAME", "v" * 100, "catalog.toml:12"), ("LONGER_NAME", "x", "y")]
-    lines = console.table(("argument", "value", "from"), rows, width=60)
-    assert max(map(len, lines)) <= 60
-    assert lines[1].strip("- ") == ""
-    assert [line.split()[0] for line in lines[2:]] == ["NAME", "LONGER_NAME"]
+def test_a_pipe_has_no_width_and_no_colour(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    assert console.look(io.StringIO()) == Look()
 
 
 # ---- as a process ------------------------------------------------------------------------

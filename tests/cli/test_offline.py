@@ -40,7 +40,7 @@ def test_public_places_are_counted_and_their_keys_named():
 
 
 def test_the_table_is_grouped_by_stage_in_80_columns():
-    result = offline(*CPU, *AIRGAP)
+    result = offline(*CPU, *AIRGAP, columns=80)
     lines = result.out.splitlines()
     assert lines[0] == "none-runtime-cpu"
     assert all(len(line) <= 80 for line in lines)

@@ -68,10 +68,19 @@ def test_a_table():
     assert row.split()[-1].startswith("catalog.toml:")
 
 
-def test_the_rows_of_a_table_fit_eighty_columns():
-    lines = call("plan", "--framework", "trtllm", *HERE).out.splitlines()
+@pytest.mark.parametrize("columns", [60, 80, 250])
+def test_the_rows_of_a_table_fit_the_terminal(columns):
+    lines = call("plan", "--framework", "trtllm", *HERE, columns=columns).out.splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("argument"))
-    assert max(map(len, lines[start:])) <= 80
+    assert max(map(len, lines[start:])) <= columns
+    assert any("…" in line for line in lines[start:]) == (columns < 250)
+
+
+def test_a_table_in_a_pipe_is_whole():
+    text = call("plan", "--framework", "trtllm", *HERE).out
+    assert "…" not in text
+    for value in document("--framework", "trtllm", *HERE)["images"][0]["build_args"].values():
+        assert (value or "(empty)") in text
 
 
 def test_results_and_warnings_go_apart():

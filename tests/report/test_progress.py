@@ -5,30 +5,20 @@ import pytest
 from dynbuild.build.events import LogLine, Message, StepEnded, StepStarted, Warned
 from dynbuild.build.solve import replay
 from dynbuild.build.steps import StepName
-from dynbuild.report import console
+from dynbuild.report.look import COLUMNS, Look
 from dynbuild.report.progress import Progress
 from tests.support import ROOT
 
 RECORDINGS = ROOT / "tests" / "data" / "events"
 
 
-@pytest.fixture
-def shown(capsys):
+def shown(*events, verbosity=0):
     """What people see of events, without the clock at the head of a line."""
-
-    def show(*events, verbosity=0):
-        console.set_verbosity(verbosity)
-        try:
-            progress = Progress()
-            for event in events:
-                progress(event)
-        finally:
-            console.set_verbosity(0)
-        out, err = capsys.readouterr()
-        assert out == ""
-        return [re.sub(r"^ *[\d.]+s  ", "", line) for line in err.splitlines()]
-
-    return show
+    lines = []
+    progress = Progress(lines.append, Look(), verbosity)
+    for event in events:
+        progress(event)
+    return [re.sub(r"^ *[\d.]+s  ", "", line) for line in lines]
 
 
 def recorded(name):
@@ -54,19 +44,19 @@ def columns(lines):
         (StepEnded(digest="a", error="context canceled"), "cancelled"),
     ],
 )
-def test_how_a_step_ended(shown, end, text):
+def test_how_a_step_ended(end, text):
     lines = shown(started("[ucx 2/2] RUN  make"), end)
     assert columns(lines) == [f"[ucx 2/2] RUN make  {text}"]
-    assert len(lines[0]) == console.WIDTH - len("   0.0s  ")
+    assert len(lines[0]) == COLUMNS - len("   0.0s  ")
 
 
-def test_a_long_name_is_cut(shown):
+def test_a_long_name_is_cut():
     (line,) = shown(started("[ucx 2/2] RUN " + "x" * 200), StepEnded(digest="a", seconds=1))
-    assert len(line) == console.WIDTH - len("   0.0s  ")
+    assert len(line) == COLUMNS - len("   0.0s  ")
     assert line.endswith("x…  1.0s")
 
 
-def test_what_a_step_prints_is_shown_with_its_stage_and_platform(shown):
+def test_what_a_step_prints_is_shown_with_its_stage_and_platform():
     lines = shown(
         started("[linux/arm64 ucx 2/2] RUN make"),
         started("[vllm ucx 2/2] RUN make", "b"),
@@ -84,7 +74,7 @@ def test_what_a_step_prints_is_shown_with_its_stage_and_platform(shown):
     ]
 
 
-def test_work_of_buildkit_is_shown_only_if_it_takes_long(shown):
+def test_work_of_buildkit_is_shown_only_if_it_takes_long():
     events = [
         started("[vllm internal] load .dockerignore"), StepEnded(digest="a"),
         started("[vllm] exporting to image", "b"), StepEnded(digest="b", seconds=9),
@@ -93,7 +83,7 @@ def test_work_of_buildkit_is_shown_only_if_it_takes_long(shown):
     assert len(shown(*events, verbosity=2)) == 2
 
 
-def test_a_build_for_two_platforms(shown):
+def test_a_build_for_two_platforms():
     lines = columns(shown(*recorded("platforms")))
     assert sorted(line.rsplit("  ", 1)[0][:34] for line in lines) == [
         "[linux/amd64 out 1/2] FROM docker.",
@@ -106,7 +96,16 @@ def test_a_build_for_two_platforms(shown):
     ]
 
 
-def test_a_step_that_three_targets_share_has_one_line(shown):
+def test_a_step_that_three_targets_share_has_one_line():
     lines = columns(shown(*recorded("linked")))
     assert sum("RUN echo common" in line for line in lines) == 1
     assert sum("RUN echo another common" in line for line in lines) == 1
+
+
+def test_colour_takes_no_room():
+    lines = []
+    progress = Progress(lines.append, Look(colour=True, width=60), 0)
+    for event in (started("[ucx 2/2] RUN make"), StepEnded(digest="a", error="exit code: 1")):
+        progress(event)
+    assert "\x1b[31mFAILED\x1b[0m" in lines[0]
+    assert len(re.sub(r"\x1b\[\d+m", "", lines[0])) == 60

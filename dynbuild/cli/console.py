@@ -1,0 +1,88 @@
+"""How dynbuild talks: results on stdout, everything else on stderr.
+
+Colour is used only on a terminal and only where ``NO_COLOR`` is not set.  On a terminal, tables
+and lines fit it; in a pipe or a file nothing is cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from dynbuild.report.look import COLUMNS, Look
+
+_state = {"verbosity": 0}
+
+
+def set_verbosity(level: int) -> None:
+    """0 shows what matters, 1 the output of steps, 2 everything; -1 errors and results only."""
+    _state["verbosity"] = level
+
+
+def verbosity() -> int:
+    """The level set for this process."""
+    return _state["verbosity"]
+
+
+def look(stream: TextIO) -> Look:
+    """How text is to look on *stream* (https://no-color.org)."""
+    if not stream.isatty():
+        return Look()
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Look(colour=colour, width=shutil.get_terminal_size((COLUMNS, 24)).columns)
+
+
+def out_look() -> Look:
+    """How results are to look."""
+    return look(sys.stdout)
+
+
+def err_look() -> Look:
+    """How everything else is to look."""
+    return look(sys.stderr)
+
+
+def say(text: str = "") -> None:
+    """One line of progress or explanation, on stderr."""
+    if verbosity() >= 0:
+        error(text)
+
+
+def detail(text: str) -> None:
+    """One line that is shown only where more than the usual is asked for."""
+    if verbosity() >= 1:
+        say(f"        {text}")
+
+
+def error(text: str) -> None:
+    """One line on stderr, however little is to be said; that nobody can read it is no error."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """A warning, on stderr."""
+    say(err_look().warning(text))
+
+
+def out(text: str) -> None:
+    """A result, on stdout."""
+    print(text, file=sys.stdout, flush=True)
+
+
+def out_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table as the result."""
+    for line in out_look().table(header, rows):
+        out(line)
+
+
+def out_json(value: Any) -> None:
+    """A result that programs read: one JSON document on stdout."""
+    # Signs that the stream has no code for are escaped in JSON's own way.
+    plain = (getattr(sys.stdout, "encoding", None) or "utf-8").lower() not in ("utf-8", "utf8")
+    out(json.dumps(value, indent=2, ensure_ascii=plain))

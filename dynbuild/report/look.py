@@ -1,0 +1,58 @@
+"""How text looks where it is shown: with or without colour, in how many columns.  Pure.
+
+Whoever writes to a stream knows what it is and makes the ``Look``; text is made for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dynbuild.errors import shorten
+
+COLUMNS = 80
+"""Of prose and of lines that are padded, where nobody says how wide it may be."""
+
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_NARROW = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the place can show that text is made for.
+
+    Attributes:
+        colour: Whether it takes colours.
+        width: Columns of the terminal; ``None`` for a file or a pipe, where nothing is cut.
+    """
+
+    colour: bool = False
+    width: int | None = None
+
+    def style(self, text: str, name: str) -> str:
+        """*text* in one of the styles bold, dim, red, green, yellow, cyan, if there are any."""
+        return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if self.colour else text
+
+    def warning(self, text: str) -> str:
+        """The line that warns of *text*."""
+        return f"{self.style('warning:', 'yellow')} {text}"
+
+    @property
+    def columns(self) -> int:
+        """Columns for prose and for lines that are padded."""
+        return self.width or COLUMNS
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+        """Lines of a table that fits the width; the widest column gives way first."""
+        cells = [tuple(header), *(tuple(row) for row in rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+        gaps = 2 * (len(widths) - 1)
+        room = sum(widths) + gaps if self.width is None else self.width
+        while sum(widths) + gaps > room and max(widths) > _NARROW:
+            widths[widths.index(max(widths))] -= 1
+        lines = []
+        for row in cells:
+            padded = (shorten(cell, w).ljust(w) for cell, w in zip(row, widths, strict=True))
+            lines.append("  ".join(padded).rstrip())
+        lines.insert(1, "  ".join("-" * w for w in widths))
+        return lines

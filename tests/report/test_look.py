@@ -1,0 +1,54 @@
+"""Tables and styles."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynbuild.errors import shorten
+from dynbuild.report.look import Look
+
+ROWS = [("NAME", "v" * 100, "catalog.toml:12"), ("LONGER_NAME", "x", "y")]
+HEAD = ("argument", "value", "from")
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "short"),
+    [
+        ("abcdef", 6, "abcdef"),
+        ("abcdefg", 6, "abc…fg"),
+        ("abcdefgh", 5, "ab…gh"),
+        ("abc", 2, "a…"),
+    ],
+)
+def test_a_long_text_loses_its_middle(text, width, short):
+    assert shorten(text, width) == short
+
+
+def test_a_table_fits_its_width():
+    lines = Look(width=60).table(HEAD, ROWS)
+    assert max(map(len, lines)) <= 60
+    assert lines[1].strip("- ") == ""
+    assert [line.split()[0] for line in lines[2:]] == ["NAME", "LONGER_NAME"]
+
+
+def test_a_table_without_a_width_is_whole():
+    lines = Look().table(HEAD, ROWS)
+    assert [line.split() for line in lines[2:]] == [list(row) for row in ROWS]
+    assert len({line.index(cell) for line, cell in zip(lines[2:], ("v", "x"), strict=True)}) == 1
+
+
+@given(
+    st.lists(st.tuples(*[st.text("ab", max_size=50)] * 3), max_size=5),
+    st.integers(30, 200) | st.none(),
+)
+def test_every_row_of_a_table_is_a_line_that_fits(rows, width):
+    lines = Look(width=width).table(HEAD, rows)
+    assert len(lines) == len(rows) + 2
+    if width is not None:
+        assert max(map(len, lines)) <= width
+
+
+def test_styles_where_there_are_colours():
+    assert Look().style("x", "red") == "x"
+    assert Look(colour=True).style("x", "red") == "\x1b[31mx\x1b[0m"
+    assert Look().warning("x") == "warning: x"

@@ -1,4 +1,4 @@
-"""Write the generated files of this repository: rendered Dockerfiles and the plan's schema.
+"""Write the generated files of this repository: rendered Dockerfiles, schemas.
 
 ``--check`` writes nothing and fails, naming the command that mends it, when a committed
 file differs from what would be written.
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from dynbuild.build import result
 from dynbuild.plan import document, make, matrix
 from dynbuild.plan.version import Version
 from dynbuild.render.dockerfile import render
@@ -35,8 +36,9 @@ def files() -> Iterator[tuple[Path, str]]:
             for cuda in row.cuda or ("",):
                 for target in (name for name in IMAGES if name in entry.targets):
                     yield from _rendered(templates, framework, target, device, cuda)
-    schema = json.dumps(document.schema(), indent=2, sort_keys=True) + "\n"
-    yield ROOT / "docs" / "plan.schema.json", schema
+    for name, schema in (("plan", document.schema()), ("result", result.schema())):
+        text = json.dumps(schema, indent=2, sort_keys=True) + "\n"
+        yield ROOT / "docs" / f"{name}.schema.json", text
 
 
 def _rendered(

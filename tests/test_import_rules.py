@@ -58,6 +58,7 @@ PURE = (
         "build.steps",
         "build.vertex",
     ),
+    *("build.result", "build.failure"),
     *("run.launch", "run.preflight", "run.numa", "run.export.__init__", "run.export.common"),
     *("run.export.compose", "run.export.k8s", "run.export.devcontainer", "run.export.systemd"),
 )

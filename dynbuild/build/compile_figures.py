@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from dynbuild.build.events import Event, LogLine, StepEnded, StepStarted
+from dynbuild.build.result import CacheFigures, LanguageFigures, StageFigures
 from dynbuild.build.steps import StepName
 from dynbuild.sccache import stats as sccache_stats
 from dynbuild.sccache.cache import CompileCache
@@ -146,9 +146,7 @@ class Figures:
         return any(step.sections for step in self.steps.values())
 
 
-def warnings(
-    figures: Figures, cache: CompileCache, previous: Mapping[str, Any] | None
-) -> Iterator[str]:
+def warnings(figures: Figures, cache: CompileCache, previous: CacheFigures | None) -> Iterator[str]:
     """What a person has to know: a cache that was not used, or not as it should be.
 
     Args:
@@ -181,8 +179,8 @@ def _flaws(label: str, stats: Stats, cache: CompileCache) -> Iterator[str]:
         yield f"{label}: {stats.write_errors} objects could not be written to the cache"
 
 
-def _worse(total: Stats, previous: Mapping[str, Any] | None) -> Iterator[str]:
-    before = (previous or {}).get("total", {}).get("hit_rate")
+def _worse(total: Stats, previous: CacheFigures | None) -> Iterator[str]:
+    before = previous.total.hit_rate if previous else None
     now = total.hit_rate
     if before is None or now is None or total.hits + total.misses < _FEW:
         return
@@ -194,47 +192,48 @@ def _worse(total: Stats, previous: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def document(
-    figures: Figures, cache: CompileCache, previous: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+    figures: Figures, cache: CompileCache, previous: CacheFigures | None = None
+) -> CacheFigures:
     """The figures for programs and for the record.
 
     A build without a miss does not know what a compilation takes: what the *previous* one's
     document says is taken, and handed on.
     """
-    where = {"bucket": cache.bucket, "prefix": cache.prefix} if cache.kind == "s3" else {}
-    before = (previous or {}).get("stages", {})
-    return {
-        "kind": cache.kind,
-        **where,
-        "stages": {
-            name: _stats(stats, before.get(name, {}))
+    in_s3 = cache.kind == "s3"
+    before = previous or CacheFigures(kind=cache.kind)
+    return CacheFigures(
+        kind=cache.kind,
+        bucket=cache.bucket if in_s3 else "",
+        prefix=cache.prefix if in_s3 else "",
+        stages={
+            name: _stats(stats, before.stages.get(name))
             for name, stats in sorted(figures.stages.items())
         },
-        "without": figures.without,
-        "silent": sorted(figures.silent),
-        "total": _stats(figures.total, (previous or {}).get("total", {})),
-    }
+        without=figures.without,
+        silent=tuple(sorted(figures.silent)),
+        total=_stats(figures.total, before.total),
+    )
 
 
-def _stats(stats: Stats, before: Mapping[str, Any]) -> dict[str, Any]:
+def _stats(stats: Stats, before: StageFigures | None) -> StageFigures:
     mean = stats.seconds_per_compile
-    if mean is None:
-        mean = before.get("seconds_per_compile")
+    if mean is None and before is not None:
+        mean = before.seconds_per_compile
     saved = stats.seconds_saved(mean)
-    return {
-        "requests": stats.requests,
-        "hits": stats.hits,
-        "misses": stats.misses,
-        "errors": stats.errors,
-        "write_errors": stats.write_errors,
-        "hit_rate": None if stats.hit_rate is None else round(stats.hit_rate, 4),
-        "bytes": stats.bytes,
-        "seconds_per_compile": _rounded(mean),
-        "seconds_saved": _rounded(saved),
-        "languages": {
-            one.name: {"hits": one.hits, "misses": one.misses} for one in stats.languages
+    return StageFigures(
+        requests=stats.requests,
+        hits=stats.hits,
+        misses=stats.misses,
+        errors=stats.errors,
+        write_errors=stats.write_errors,
+        hit_rate=None if stats.hit_rate is None else round(stats.hit_rate, 4),
+        bytes=stats.bytes,
+        seconds_per_compile=_rounded(mean),
+        seconds_saved=_rounded(saved),
+        languages={
+            one.name: LanguageFigures(hits=one.hits, misses=one.misses) for one in stats.languages
         },
-    }
+    )
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -4,20 +4,27 @@ plan.json      what was decided        Dockerfile     what was rendered
 bake.json      what BuildKit was told  metadata.json  what it answered (digests)
 events.jsonl   its progress, raw       log            the same to read
 result.json    how it ended; written last, so a folder without it is unfinished
+
+A disk that is full, or a folder that cannot be written, stops no build that has begun: a
+``Journal`` keeps its error, and ``finish`` raises it when all else is done.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from dynbuild.build import result
+from dynbuild.build.result import BuildResult
 from dynbuild.errors import NotReady
 
 STATE = ".dynbuild"
@@ -67,20 +74,65 @@ class Record:
     def write(self, path: Path, text: str) -> None:
         """Write a file of the record whole or not at all."""
         part = path.with_name(f".{path.name}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        try:
+            part.write_text(text, encoding="utf-8", errors="surrogateescape")
+            part.replace(path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
 
     def write_json(self, path: Path, value: Any) -> None:
         """Write *value* as JSON, whole or not at all."""
         self.write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Seal the record with *result* and point ``latest`` at it."""
-        self.write_json(self.result, result)
+    def finish(self, ended: BuildResult) -> None:
+        """Seal the record with how the build *ended* and point ``latest`` at it.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self.write_json(self.result, ended.document())
         link = self.path.parent / f".latest-{os.getpid()}"
         link.unlink(missing_ok=True)
         link.symlink_to(self.path.name)
         link.replace(self.path.parent / "latest")
+
+
+class Journal:
+    """A file of a record that grows while the build runs.
+
+    Attributes:
+        error: Why it could not be written to its end; ``None`` while all is well.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the file *path*, empty."""
+        self.error: OSError | None = None
+        self._file: IO[bytes] | None = None
+        try:
+            # Unbuffered: what is told is on the disk, and nothing is left to fail at the end.
+            self._file = path.open("wb", buffering=0)
+        except OSError as error:
+            self.error = error
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, text: str) -> None:
+        """Add *text*; after a first failure nothing more."""
+        if self._file is None or self.error is not None or not text:
+            return
+        try:
+            left = memoryview(text.encode("utf-8", errors="replace"))
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self.error = error
 
 
 def builds(context: Path) -> Path:
@@ -110,25 +162,44 @@ def create(context: Path, build_id: str) -> Record:
         path = parent / build_id
         path.mkdir()
     except OSError as error:
-        raise NotReady(
-            f"the build record cannot be written below {parent}: {error.strerror}",
-            hint="make the folder writable, or use another --context",
-        ) from error
+        raise unwritable(parent, error) from error
     return Record(path)
 
 
-def finished(context: Path) -> Iterator[tuple[Record, dict[str, Any]]]:
-    """Every finished record with its result, newest first."""
-    parent = builds(context)
-    if not parent.is_dir():
+def unwritable(folder: Path, error: OSError) -> NotReady:
+    """The error of a record that cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room on that disk" if full else "make the folder writable"
+    return NotReady(
+        f"the build record cannot be written below {folder}: {error.strerror}",
+        hint=f"{remedy}, or use another --context",
+    )
+
+
+def finished(context: Path) -> Iterator[BuildResult]:
+    """How every finished build ended, newest first; what cannot be read is passed over."""
+    try:
+        folders = sorted(builds(context).iterdir(), reverse=True)
+    except OSError:
         return
-    for path in sorted(parent.iterdir(), reverse=True):
-        record = Record(path)
-        if not path.is_symlink() and record.result.is_file():
-            try:
-                yield record, json.loads(record.result.read_text(encoding="utf-8"))
-            except ValueError:
-                continue
+    for path in folders:
+        if not path.is_symlink():
+            with suppress(OSError, ValueError):
+                yield read(Record(path))
+
+
+def read(record: Record) -> BuildResult:
+    """How the build of *record* ended.
+
+    Raises:
+        OSError: There is no result, or it cannot be read.
+        ValueError: It is damaged.
+    """
+    # A pipe, or a device, would be waited for.
+    if not record.result.is_file():
+        raise FileNotFoundError(errno.ENOENT, "no such file", str(record.result))
+    ended = result.parse(record.result.read_bytes())
+    return ended.model_copy(update={"id": record.id, "record": str(record.path)})
 
 
 def _sweep(parent: Path) -> None:
@@ -137,6 +208,9 @@ def _sweep(parent: Path) -> None:
         if path.is_symlink() or (path / "result.json").exists() or len(parts) < 3:
             continue
         # On a shared folder the process may be another machine's: a day is a build's end.
-        old = time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+        try:
+            old = time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+        except OSError:
+            continue
         if old and parts[1].isdecimal() and not Path(f"/proc/{parts[1]}").exists():
             shutil.rmtree(path, ignore_errors=True)

@@ -248,9 +248,15 @@ class Solve:
         own = [step for step in errors if not is_cancelled(step.error)]
         return next(iter(own or errors), None)
 
-    def counts(self) -> dict[str, int]:
-        """Instructions ``run`` and ``cached``, and the RUN instructions among the former."""
+    def counts(self, target: str = "") -> dict[str, int]:
+        """Instructions ``run`` and ``cached``, and the RUN instructions among the former.
+
+        Args:
+            target: Only those that this target reaches; without it, all.
+        """
         done = [step for step in self.steps.values() if step.name.is_instruction and step.ended]
+        if target:
+            done = [step for step in done if target in self.images(step.digest)]
         ran = [step for step in done if not step.cached]
         return {
             "run": len(ran),

@@ -189,7 +189,7 @@ def build(
         _dry_run(decided, texts, format)
         return
     from dynbuild import proc
-    from dynbuild.build import drive, prepare
+    from dynbuild.build import drive, failure, prepare
     from dynbuild.build.bases import check_bases
     from dynbuild.cli import signals
     from dynbuild.report import progress
@@ -215,7 +215,7 @@ def build(
                 f" on the {engine.kind} engine {engine.version}"
             )
         with progress.Progress(console.say, console.err_look(), console.verbosity()) as shown:
-            outcome = drive.build(
+            result = drive.build(
                 decided.plan,
                 texts,
                 engine=engine,
@@ -224,13 +224,15 @@ def build(
                 listen=shown,
                 cancellation=cancellation,
             )
-    for warning in (*outcome.warnings, *lost):
+    for warning in (*result.warnings, *lost):
         console.warn(warning)
     if format == "json":
-        console.out_json(progress.document(outcome))
-        return
-    for line in progress.summary(outcome, console.out_look()):
-        console.out(line)
+        console.out_json(result.document())
+    if result.failure is not None:
+        raise failure.to_error(result.failure, Path(result.record, "log"))
+    if format == "table":
+        for line in progress.summary(result, console.out_look()):
+            console.out(line)
 
 
 _HOUR = 3600.0
@@ -287,11 +289,9 @@ def _expected(plan: Any) -> float:
     """Seconds that the build may take: somewhat more than the last one of its image did."""
     from dynbuild.build import record
 
-    for _, result in record.finished(Path(plan.context)):
-        if result.get("status") == "done" and any(
-            image.get("name") == plan.images[0].name for image in result.get("images", ())
-        ):
-            return max(_HOUR, _SLOWER * float(result.get("seconds", 0)))
+    for result in record.finished(Path(plan.context)):
+        if result.status == "done" and result.made(plan.images[0].name):
+            return max(_HOUR, _SLOWER * result.seconds)
     return _HOUR
 
 

@@ -491,19 +491,19 @@ def _image(wanted: _Wanted, tree: Path) -> str:
     """The newest image built from this tree that fits, else the conventional name."""
     from dynbuild.build import record
 
-    for built, result in record.finished(tree):
-        if result.get("status") != "done":
+    for result in record.finished(tree):
+        if result.status != "done":
             continue
-        for image in result.get("images", ()):
-            tags = [tag for tag in image["tags"] if tag.startswith(f"{wanted.repository}:")]
-            # Only an image that was loaded has a size: a pushed one is elsewhere.
+        for image in result.images:
+            tags = [tag for tag in image.tags if tag.startswith(f"{wanted.repository}:")]
+            # A pushed image is elsewhere.
             if (
                 tags
-                and image.get("size") is not None
-                and image["name"].startswith(f"{wanted.framework}-{wanted.target}-")
+                and image.output == "load"
+                and image.id.startswith(f"{wanted.framework}-{wanted.target}-")
             ):
-                console.say(f"image {tags[0]}: the newest build from {tree} ({built.id})")
-                return str(tags[0])
+                console.say(f"image {tags[0]}: the newest build from {tree} ({result.id})")
+                return tags[0]
     return wanted.conventional
 
 

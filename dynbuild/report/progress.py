@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from dynbuild import units
-from dynbuild.build.drive import Outcome
 from dynbuild.build.events import Event, LogLine, Message, StepEnded, StepStarted, Warned
+from dynbuild.build.result import BuildResult, CacheFigures, StageFigures
 from dynbuild.build.solve import is_cancelled
 from dynbuild.build.steps import StepName
 from dynbuild.report.look import Look
@@ -104,57 +103,40 @@ def _end(ended: StepEnded) -> tuple[str, str]:
     return ("cached", "dim") if ended.cached else (f"{ended.seconds:.1f}s", "")
 
 
-def summary(outcome: Outcome, look: Look) -> Iterator[str]:
+def summary(result: BuildResult, look: Look) -> Iterator[str]:
     """The lines that say what was built."""
-    counts = outcome.counts
-    for image in outcome.images:
-        yield f"{'image':<8}{image.name}"
+    for image in result.images:
+        yield f"{'image':<8}{image.id}"
         for index, tag in enumerate(image.tags):
             yield f"{'tags' if index == 0 else '':<8}{tag}"
         if image.digest:
             yield f"{'digest':<8}{image.digest}"
         if image.size is not None:
             yield f"{'size':<8}{units.format_size(image.size)}"
-    yield f"{'time':<8}{units.format_time(outcome.seconds)}"
-    yield f"{'steps':<8}{counts['run']} run, {counts['cached']} cached"
-    if outcome.compile_cache:
-        yield from _compile_cache(outcome.compile_cache, look)
-    yield f"{'record':<8}{outcome.record.path}"
+    yield f"{'time':<8}{units.format_time(result.seconds)}"
+    yield f"{'steps':<8}{result.steps.run} run, {result.steps.cached} cached"
+    if result.compile_cache:
+        yield from _compile_cache(result.compile_cache, look)
+    yield f"{'record':<8}{result.record}"
 
 
-def _compile_cache(figures: Mapping[str, Any], look: Look) -> Iterator[str]:
+def _compile_cache(figures: CacheFigures, look: Look) -> Iterator[str]:
     """The compile cache stage by stage, and in total."""
     yield ""
     rows = [
         (name, *_figures(stats))
-        for name, stats in (*figures["stages"].items(), ("total", figures["total"]))
+        for name, stats in (*figures.stages.items(), ("total", figures.total))
     ]
     head = ("compile cache", "requests", "hits", "misses", "errors", "hit rate", "saved")
     yield from look.table(head, rows)
     yield ""
 
 
-def _figures(stats: Mapping[str, Any]) -> tuple[str, ...]:
-    rate, saved = stats["hit_rate"], stats["seconds_saved"]
+def _figures(stats: StageFigures) -> tuple[str, ...]:
+    rate, saved = stats.hit_rate, stats.seconds_saved
     return (
-        *(str(stats[name]) for name in ("requests", "hits", "misses")),
-        str(stats["errors"] + stats["write_errors"]),
+        *(str(count) for count in (stats.requests, stats.hits, stats.misses)),
+        str(stats.errors + stats.write_errors),
         "-" if rate is None else f"{100 * rate:.1f} %",
         "-" if saved is None else units.format_time(saved),
     )
-
-
-def document(outcome: Outcome) -> dict[str, Any]:
-    """The same for programs."""
-    return {
-        "schema": 1,
-        "record": str(outcome.record.path),
-        "seconds": round(outcome.seconds, 3),
-        "steps": dict(outcome.counts),
-        **({"compile_cache": outcome.compile_cache} if outcome.compile_cache else {}),
-        "images": [
-            {"name": i.name, "tags": list(i.tags), "digest": i.digest, "size": i.size}
-            for i in outcome.images
-        ],
-        "warnings": list(outcome.warnings),
-    }

@@ -6,6 +6,7 @@ import pytest
 from dynbuild.build import compile_figures
 from dynbuild.build.compile_figures import Figures
 from dynbuild.build.events import LogLine, StepEnded, StepStarted
+from dynbuild.build.result import CacheFigures, StageFigures
 from dynbuild.build.steps import StepName
 from dynbuild.sccache.cache import CompileCache
 
@@ -158,19 +159,19 @@ def test_a_cache_that_is_only_read_is_not_warned_of_for_writing():
 
 
 def test_a_hit_rate_far_below_the_last_one():
-    before = {"total": {"hit_rate": 0.98}}
+    before = CacheFigures(kind="s3", total=StageFigures(hit_rate=0.98))
     bad = gathered(*printed(UCX, "ucx", stats(20, 80)))
     (warning,) = told(bad, before)
     assert "had 20% hits, the build before 98%" in warning
     assert told(gathered(*printed(UCX, "ucx", stats(80, 20))), before) == []
     assert told(gathered(*printed(UCX, "ucx", stats(0, 5))), before) == []
-    assert told(bad, {"total": {"hit_rate": None}}) == []
-    assert told(bad, {}) == []
+    assert told(bad, CacheFigures(kind="s3", total=StageFigures(hit_rate=None))) == []
+    assert told(bad, CacheFigures(kind="s3")) == []
 
 
 def test_the_document_is_plain_json():
     figures = gathered(*printed(UCX, "ucx", stats(3, 1)))
-    document = compile_figures.document(figures, CACHE)
+    document = compile_figures.document(figures, CACHE).model_dump(mode="json")
     assert json.loads(json.dumps(document)) == document
     assert document["bucket"] == "cache"
     assert document["stages"]["ucx"]["hit_rate"] == 0.75
@@ -182,8 +183,8 @@ def test_the_document_is_plain_json():
 def test_without_a_miss_the_last_build_says_what_a_compilation_takes():
     cold = compile_figures.document(gathered(*printed(UCX, "ucx", stats(0, 4))), CACHE)
     warm = compile_figures.document(gathered(*printed(UCX, "ucx", stats(4, 0))), CACHE, cold)
-    assert cold["stages"]["ucx"]["seconds_per_compile"] == 2.0
-    assert warm["stages"]["ucx"]["seconds_saved"] == 8.0
-    assert warm["total"]["seconds_per_compile"] == 2.0
+    assert cold.stages["ucx"].seconds_per_compile == 2.0
+    assert warm.stages["ucx"].seconds_saved == 8.0
+    assert warm.total.seconds_per_compile == 2.0
     alone = compile_figures.document(gathered(*printed(UCX, "ucx", stats(4, 0))), CACHE)
-    assert alone["total"]["seconds_saved"] is None
+    assert alone.total.seconds_saved is None

@@ -3,14 +3,20 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from dynbuild.build import record
-from dynbuild.build.record import Record
+from dynbuild.build.record import Journal, Record
+from dynbuild.build.result import BuildResult
 from dynbuild.errors import NotReady
 
 ID = "20260102T030405-7-none-runtime-cpu"
+
+
+def ended(status="done"):
+    return BuildResult(id="any", status=status)
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def test_a_file_is_whole(tmp_path):
 def test_the_latest_record_is_the_one_finished_last(tmp_path):
     for number in ("1", "2"):
         made = record.create(tmp_path, f"{number}-{os.getpid()}-x")
-        made.finish({"status": "done"})
+        made.finish(ended())
     latest = record.builds(tmp_path) / "latest"
     assert latest.is_symlink()
     assert latest.resolve() == made.path
@@ -72,16 +78,65 @@ def test_the_latest_record_is_the_one_finished_last(tmp_path):
 
 def test_finished_records_come_newest_first(tmp_path):
     for number, status in (("1", "done"), ("3", "failed"), ("2", "done")):
-        record.create(tmp_path, f"{number}-{os.getpid()}-x").finish({"status": status})
+        record.create(tmp_path, f"{number}-{os.getpid()}-x").finish(ended(status))
     record.create(tmp_path, f"4-{os.getpid()}-x")
-    found = [(made.id[0], result["status"]) for made, result in record.finished(tmp_path)]
+    found = [(result.id[0], result.status) for result in record.finished(tmp_path)]
     assert found == [("3", "failed"), ("2", "done"), ("1", "done")]
 
 
-def test_a_damaged_result_is_passed_over(tmp_path):
+def test_a_result_knows_its_record(tmp_path):
+    made = record.create(tmp_path, ID)
+    made.finish(ended())
+    (result,) = record.finished(tmp_path)
+    assert (result.id, result.record) == (ID, str(made.path))
+    assert record.read(made) == result
+
+
+ODD = [
+    b"", b"\xff{", b"{", b"null", b"3", b"[]", b'"x"', b"{}", b"[" * 3000, b'{"a":' * 3000,
+    b'{"schema": 1, "id": "x", "status": 3}', b'{"schema": 9, "id": "x", "status": "done"}',
+    b'{"schema": 2, "id": "x", "status": "done", "images": {"a": 1}}',
+    b'{"schema": 2, "id": "x", "status": "done", "seconds": ' + b"9" * 5000 + b".5e999}",
+    b'{"schema": 2, "id": "x", "status": "done", "steps": {"run": ' + b"9" * 5000 + b"}}",
+    b'{"schema": 2, "id": "x", "status": "done", "seconds": NaN}',
+    '{"schema": 2, "id": "x", "status": "done"}'.encode("utf-16"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
+def test_a_damaged_result_is_passed_over_and_told_of_where_it_is_asked_for(tmp_path, text):
     made = record.create(tmp_path, f"1-{os.getpid()}-x")
-    made.result.write_bytes(b"\xff{")
+    made.result.write_bytes(text)
     assert list(record.finished(tmp_path)) == []
+    with pytest.raises(ValueError, match=r"."):
+        record.read(made)
+
+
+def test_a_result_that_is_no_file_is_passed_over(tmp_path):
+    for number, make in enumerate((Path.mkdir, os.mkfifo)):
+        make(record.create(tmp_path, f"{number}-{os.getpid()}-x").result)
+    (record.builds(tmp_path) / "notes").touch()
+    assert list(record.finished(tmp_path)) == []
+    with pytest.raises(OSError, match="no such file"):
+        record.read(record.create(tmp_path, ID))
+
+
+def test_a_journal_grows_and_a_failure_ends_it_alone(tmp_path):
+    path = tmp_path / "log"
+    with Journal(path) as journal:
+        journal.write("one \u2713\n")
+        journal.write("")
+        assert path.read_text() == "one \u2713\n", "what is told is on the disk"
+        journal.write("two\n")
+    assert journal.error is None
+    assert path.read_text() == "one \u2713\ntwo\n"
+    with Journal(tmp_path / "no" / "log") as journal:
+        journal.write("lost")
+    assert isinstance(journal.error, FileNotFoundError)
+    with Journal(Path("/dev/full")) as journal:
+        journal.write("lost")
+        journal.write("lost too")
+    assert journal.error.strerror == "No space left on device"
 
 
 def test_no_records(tmp_path):
@@ -102,7 +157,7 @@ def test_what_a_killed_build_left_is_removed(tmp_path, dead_pid):
 
 def test_what_is_somebodys_is_kept(tmp_path, dead_pid):
     done = record.create(tmp_path, f"1-{dead_pid}-x")
-    done.finish({"status": "failed"})
+    done.finish(ended("failed"))
     running = record.create(tmp_path, f"2-{os.getpid()}-x").path
     other = record.builds(tmp_path) / "notes"
     other.mkdir()

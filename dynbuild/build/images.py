@@ -1,0 +1,107 @@
+"""What became of each image of a build: status, digest, size, steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dynbuild import proc
+from dynbuild.build.metadata import Metadata
+from dynbuild.build.result import Failure, ImageResult, Steps
+from dynbuild.build.solve import Solve
+from dynbuild.engine.model import Engine
+from dynbuild.plan.document import ImagePlan, Plan
+from dynbuild.render import bake
+
+
+def results(
+    plan: Plan,
+    solve: Solve,
+    metadata: Metadata,
+    why: Failure | None,
+    *,
+    engine: Engine,
+    env: Mapping[str, str],
+    seconds: float,
+) -> tuple[tuple[ImageResult, ...], tuple[str, ...]]:
+    """The result of each image of *plan* that has a name, and what was not to be learned.
+
+    Args:
+        plan: What was built.
+        solve: Its steps.
+        metadata: What bake wrote down.
+        why: Why it failed; ``None`` if it did not.
+        engine: Where it was built.
+        env: The caller's environment.
+        seconds: How long it took.
+    """
+    named = [image for image in plan.images if image.tags]
+    if why is not None:
+        failed = _failed(solve, why)
+        return tuple(_unmade(image, solve, why, failed, seconds) for image in named), ()
+    stored = _stored([image for image in named if image.output == "load"], engine, env)
+    done = []
+    for image in named:
+        target = bake.target_name(image)
+        own, size = stored.get(image.name, ("", None))
+        done.append(
+            ImageResult(
+                id=image.name,
+                status="done",
+                output=image.output,
+                tags=image.tags if image.output != "none" else (),
+                digest=metadata.digest(target) or own,
+                size=size,
+                seconds=seconds,
+                steps=Steps(**solve.counts(target)),
+            )
+        )
+    unknown = metadata.damaged or not metadata.targets
+    said = ("the file of the build's digests (metadata.json) cannot be read",) if unknown else ()
+    return tuple(done), said
+
+
+def _failed(solve: Solve, why: Failure) -> frozenset[str]:
+    """The targets that the step which failed belongs to; all where no step is known."""
+    step = solve.failed() if why.step else None
+    return (solve.images(step.digest) if step else frozenset()) or frozenset(solve.targets)
+
+
+def _unmade(
+    image: ImagePlan, solve: Solve, why: Failure, failed: frozenset[str], seconds: float
+) -> ImageResult:
+    target = bake.target_name(image)
+    own = why.kind != "cancelled" and target in failed
+    return ImageResult(
+        id=image.name,
+        status="failed" if own else "cancelled",
+        output=image.output,
+        seconds=seconds,
+        steps=Steps(**solve.counts(target)),
+        failure=why if own else None,
+    )
+
+
+def _stored(
+    images: Sequence[ImagePlan], engine: Engine, env: Mapping[str, str]
+) -> dict[str, tuple[str, int | None]]:
+    """Digest and size of each image as the engine has it, all by one process."""
+    if not images:
+        return {}
+    argv = [engine.docker, "image", "inspect", "--format", "{{.Id}} {{.Size}}"]
+    said = proc.run(
+        [*argv, *(image.tags[0] for image in images)], env=engine.env(env), check=False
+    ).stdout.splitlines()
+    if len(said) != len(images):
+        # One is gone again; of several, that leaves open which line is whose.
+        return _one_by_one(images, engine, env) if len(images) > 1 else {}
+    found = {}
+    for image, line in zip(images, said, strict=True):
+        digest, _, size = line.partition(" ")
+        found[image.name] = (digest, int(size) if size.isascii() and size.isdecimal() else None)
+    return found
+
+
+def _one_by_one(
+    images: Sequence[ImagePlan], engine: Engine, env: Mapping[str, str]
+) -> dict[str, tuple[str, int | None]]:
+    return {name: one for image in images for name, one in _stored([image], engine, env).items()}

@@ -1,0 +1,75 @@
+"""What bake writes down of a build (``metadata.json``): digests, and what went into it.
+
+Read as far as it can be: a good build is not lost with a file that is cut off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dynbuild.build.result import Material
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The answers of bake by target.
+
+    Attributes:
+        targets: What it says of each target.
+        damaged: Whether there is a file that cannot be read as a whole.
+    """
+
+    targets: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    damaged: bool = False
+
+    @classmethod
+    def read(cls, path: Path) -> Metadata:
+        """The metadata in *path*; empty where there is no such file."""
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return cls()
+        except OSError:
+            return cls(damaged=True)
+        return cls.parse(text)
+
+    @classmethod
+    def parse(cls, text: bytes) -> Metadata:
+        """The metadata that *text* holds."""
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            return cls(damaged=True)
+        targets = {name: said for name, said in document.items() if isinstance(said, dict)}
+        return cls(targets)
+
+    def digest(self, target: str) -> str:
+        """Digest of what the target was exported as; empty where it is not known."""
+        digest = self.targets.get(target, {}).get("containerimage.digest")
+        return digest if isinstance(digest, str) else ""
+
+    def materials(self) -> tuple[Material, ...]:
+        """What went into the targets from elsewhere, each once."""
+        every = (one for target in self.targets.values() for one in _materials(target))
+        return tuple(dict.fromkeys(every))
+
+
+def _materials(target: Mapping[str, object]) -> Iterator[Material]:
+    """From the provenance of a target; one of several platforms has one for each."""
+    for key, provenance in target.items():
+        if not key.startswith("buildx.build.provenance") or not isinstance(provenance, dict):
+            continue
+        # The second version of SLSA's format calls them dependencies, deeper inside.
+        inner = provenance.get("buildDefinition")
+        deeper = inner.get("resolvedDependencies") if isinstance(inner, dict) else None
+        listed = provenance.get("materials") or deeper
+        for one in listed if isinstance(listed, list) else ():
+            uri, digests = (one.get("uri"), one.get("digest")) if isinstance(one, dict) else (0, 0)
+            if isinstance(uri, str) and isinstance(digests, dict):
+                for algorithm, value in digests.items():
+                    yield Material(uri=uri, digest=f"{algorithm}:{value}")

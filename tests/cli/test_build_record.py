@@ -1,0 +1,224 @@
+"""What ``dynbuild build`` says and leaves behind, whatever becomes of its record.
+
+The docker client is a script: no engine, and a build ends as the test says.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from dynbuild.build import record
+from tests import fake_docker
+from tests.support import DEMO, call
+
+METADATA = {
+    "none-runtime-cpu--index": {
+        "buildx.build.provenance": {
+            "materials": [{"uri": "pkg:docker/debian@trixie", "digest": {"sha256": "43c7"}}]
+        },
+        "buildx.build.ref": "default/default/508pxv",
+        "containerimage.descriptor": {"mediaType": "m", "digest": "sha256:aa", "size": 690},
+        "containerimage.digest": "sha256:aa",
+    }
+}
+TEXT = json.dumps(METADATA, indent=2).encode()
+TREE = 64 * 1024
+"""Bytes that a whole record of these builds fits into, with room to spare."""
+
+
+@pytest.fixture
+def docker(tmp_path):
+    docker = fake_docker.make(tmp_path / "bin")
+    docker.says(metadata=TEXT)
+    return docker
+
+
+@pytest.fixture
+def tree(tmp_path):
+    path = tmp_path / "tree"
+    path.mkdir()
+    return path
+
+
+def build(docker, tree, *words):
+    path = f"{docker.path}{os.pathsep}{os.environ['PATH']}"
+    flags = ("--config", DEMO / "dynbuild.toml", "--context", tree)
+    return call("build", *flags, *words, env={"PATH": path})
+
+
+def sealed(tree):
+    """The results of the tree's records."""
+    return list(record.finished(tree))
+
+
+def one_sentence(done):
+    assert "Traceback" not in done.err
+    assert done.err.count("error: ") == 1
+
+
+def test_a_good_build(docker, tree):
+    done = build(docker, tree, "--format", "json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    (result,) = sealed(tree)
+    assert result.document() == said
+    (image,) = said["images"]
+    assert (said["schema"], said["status"], image["status"]) == (2, "done", "done")
+    assert (image["digest"], image["size"], image["output"]) == ("sha256:aa", 123456789, "load")
+    assert said["materials"] == [{"uri": "pkg:docker/debian@trixie", "digest": "sha256:43c7"}]
+    assert said["steps"] == image["steps"] == {"run": 1, "cached": 0, "run_instructions": 1}
+    assert said["failure"] is None
+    assert not list((tree / ".dynbuild").rglob(".*.part"))
+
+
+def test_no_more_processes_than_a_build_needs(docker, tree):
+    build(docker, tree)
+    assert [" ".join(line.split()[:2]) for line in docker.asked] == [
+        "info --format", "image inspect", "buildx bake", "image inspect",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", range(0, len(TEXT), 50))
+def test_metadata_that_is_cut_off_loses_no_build(docker, tree, cut):
+    docker.says(metadata=TEXT[:cut])
+    done = build(docker, tree, "--format", "json")
+    assert done.code == 0, done.err
+    (image,) = json.loads(done.out)["images"]
+    assert (image["status"], image["digest"]) == ("done", "sha256:aa"), "the engine knows it, too"
+    assert "metadata.json) cannot be read" in done.err
+    assert sealed(tree)[0].status == "done"
+
+
+def test_a_failed_build_says_what_failed_in_json_as_well(docker, tree):
+    error = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
+    docker.says(progress=fake_docker.progress(error, "cc: no such file\nmake: stop\n"), status="1")
+    done = build(docker, tree, "--format", "json")
+    assert done.code == 1
+    one_sentence(done)
+    assert "error: the step failed: [ucx 2/2] RUN make" in done.err
+    assert "make: stop" in done.err
+    said = json.loads(done.out)
+    assert (said["status"], said["failure"]["kind"]) == ("failed", "user")
+    assert said["failure"]["step"] == "[ucx 2/2] RUN make"
+    assert said["failure"]["message"].endswith("exit code: 2")
+    assert said["failure"]["lines"] == ["cc: no such file", "make: stop"]
+    (image,) = said["images"]
+    assert (image["id"], image["status"]) == ("none-runtime-cpu+index", "failed")
+    assert (image["failure"], image["tags"]) == (said["failure"], [])
+    assert [one.document() for one in sealed(tree)] == [said]
+
+
+def test_a_failed_build_prints_nothing_for_people_on_stdout(docker, tree):
+    docker.says(progress=fake_docker.progress("exit code: 2"), status="1")
+    done = build(docker, tree)
+    assert (done.code, done.out) == (1, "")
+
+
+def test_a_build_that_the_builder_refuses(docker, tree):
+    docker.says(progress="Dockerfile:2\nERROR: failed to solve: dockerfile parse error\n")
+    docker.says(status="1")
+    done = build(docker, tree, "--format", "json")
+    assert done.code == 1
+    assert "the build could not be carried out" in done.err
+    assert "dockerfile parse error" in done.err
+    assert json.loads(done.out)["failure"]["message"] == (
+        "ERROR: failed to solve: dockerfile parse error"
+    )
+
+
+@contextlib.contextmanager
+def small_disk(path, size):
+    path.mkdir(parents=True)
+    options = f"size={size},nr_inodes=64"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+full_disks = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk of its own")
+
+
+@full_disks
+@pytest.mark.parametrize("size", range(0, TREE, 4096))
+@pytest.mark.parametrize("error", ["", "exit code: 2"], ids=["good", "failed"])
+def test_a_full_disk_below_the_record(docker, tree, size, error):
+    """Whatever still fits on it: exit 3 before the solve, or the solve's own end."""
+    # A step that prints a lot, so that the disk is full in the middle of it, too.
+    text = "".join(f"line {number} of what is printed\n" for number in range(600))
+    docker.says(progress=fake_docker.progress(error, text), status="1" if error else "0")
+    # Size 0 would be no limit.
+    with small_disk(tree / ".dynbuild", size or 1):
+        done = build(docker, tree, "--format", "json")
+        assert "Traceback" not in done.err
+        if any("bake" in line for line in docker.asked):
+            assert done.code == (1 if error else 0), done.err
+            said = json.loads(done.out)
+            assert said["status"] == ("failed" if error else "done")
+            assert said["images"][0]["digest"] == ("" if error else "sha256:aa")
+            whole = sealed(tree) and not any("is not whole" in line for line in said["warnings"])
+            assert whole or "No space left on device" in said["warnings"][-1]
+        else:
+            assert (done.code, done.out) == (3, "")
+            one_sentence(done)
+            assert "cannot be written" in done.err
+            assert "No space left on device" in done.err
+            assert done.hint.startswith("make room on that disk")
+            builds = record.builds(tree)
+            assert not builds.exists() or list(builds.iterdir()) == []
+
+
+@full_disks
+def test_a_disk_that_is_full_is_both_met_before_and_in_the_solve(docker, tree):
+    """The sizes above begin below what is written before the solve, and end above it all."""
+    with small_disk(tree / ".dynbuild", 4096):
+        assert build(docker, tree).code == 3
+    assert not any("bake" in line for line in docker.asked)
+    other = tree.parent / "other"
+    other.mkdir()
+    with small_disk(other / ".dynbuild", TREE):
+        done = build(docker, other)
+        assert done.code == 0
+        assert "is not whole" not in done.err
+
+
+def test_a_record_folder_that_is_a_file(docker, tree):
+    (tree / ".dynbuild").touch()
+    done = build(docker, tree)
+    assert done.code == 3
+    one_sentence(done)
+    assert "the build record cannot be written below" in done.err
+
+
+def test_a_signal_ends_the_build_and_closes_its_record(docker, tree):
+    begin = fake_docker.progress().splitlines()[1]
+    program = docker.path / "docker"
+    program.write_text(
+        program.read_text().replace(
+            'cat "$here/progress"', f"echo '{begin}'; touch \"$here/begun\"; exec sleep 3600"
+        )
+    )
+
+    def interrupt():
+        while not (docker.path / "begun").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    done = build(docker, tree, "--format", "json")
+    thread.join()
+    assert done.code == 130
+    one_sentence(done)
+    assert "interrupted; the build is cancelled" in done.err
+    (result,) = sealed(tree)
+    assert (result.status, result.failure.kind) == ("interrupted", "cancelled")
+    assert [image.status for image in result.images] == ["cancelled"]
+    assert json.loads(done.out) == result.document()

@@ -1,0 +1,94 @@
+"""A docker client that needs no engine: it says what a test has written down for it.
+
+It is a shell script, so that a hundred builds take no longer than a hundred shells.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+INFO = {
+    "ServerVersion": "28.5.2",
+    "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+    "ClientInfo": {"Plugins": [{"Name": "buildx", "Version": "v0.29.1"}]},
+}
+SCRIPT = """\
+#!/bin/sh
+here="$(dirname "$0")"
+echo "$*" >> "$here/asked"
+case "$1 $2" in
+"info "*) cat "$here/info" ;;
+"image inspect")
+    for last; do :; done
+    case "$*" in *"{{json"*) file=base ;; *) file=image ;; esac
+    [ -e "$here/$file" ] || { echo "Error: No such image: $last" >&2; exit 1; }
+    cat "$here/$file" ;;
+"buildx inspect") cat "$here/builder" ;;
+"buildx bake")
+    while [ $# -gt 0 ]; do
+        [ "$1" != --metadata-file ] || metadata="$2"
+        shift
+    done
+    cat "$here/progress"
+    if [ -e "$here/metadata" ]; then
+        # As buildx does it: a draft beside it, then the name.
+        draft="$(dirname "$metadata")/.tmp-metadata.json4085952815"
+        if ! cat "$here/metadata" 2>/dev/null > "$draft"; then
+            rm -f "$draft"
+            echo "ERROR: write $draft: no space left on device"
+            exit 102
+        fi
+        mv "$draft" "$metadata"
+    fi
+    exit "$(cat "$here/status")" ;;
+*) echo "not in this play: $*" >&2; exit 99 ;;
+esac
+"""
+
+
+@dataclass(frozen=True)
+class FakeDocker:
+    """The client in the folder *path*, and what it says."""
+
+    path: Path
+
+    def says(self, **texts: str | bytes) -> None:
+        """Write down answers: progress, status, metadata, image, base, info, builder."""
+        for name, text in texts.items():
+            data = text if isinstance(text, bytes) else text.encode()
+            (self.path / name).write_bytes(data)
+
+    @property
+    def asked(self) -> list[str]:
+        """The command lines so far."""
+        file = self.path / "asked"
+        return file.read_text().splitlines() if file.exists() else []
+
+
+def make(path: Path) -> FakeDocker:
+    """A client whose every build goes well, in the folder *path*."""
+    path.mkdir()
+    program = path / "docker"
+    program.write_text(SCRIPT)
+    program.chmod(0o755)
+    docker = FakeDocker(path)
+    docker.says(info=json.dumps(INFO), progress=progress(), status="0", image="sha256:aa 123456789")
+    return docker
+
+
+def progress(error: str = "", printed: str = "") -> str:
+    """The progress of a build of one step, which fails where there is an *error*."""
+    import base64
+
+    times = {"started": "2126-01-02T03:04:05Z", "completed": "2026-01-02T03:04:07Z"}
+    step = {"digest": "sha256:1", "name": "[ucx 2/2] RUN make"}
+    data = base64.b64encode(printed.encode()).decode()
+    lines: list[object] = [
+        {"vertexes": [step]},
+        {"vertexes": [step | {"started": times["started"]}]},
+        {"logs": [{"vertex": "sha256:1", "stream": 1, "data": data}]},
+        {"vertexes": [step | times | ({"error": error} if error else {})]},
+    ]
+    return "".join(f"{json.dumps(line)}\n" for line in lines)

@@ -31,7 +31,7 @@ def _decide(asked: Asked) -> _Decided:
     """Gather the facts, which is where files and git are read, and make the plan."""
     from dynbuild.build import facts, git, inputs
     from dynbuild.plan import make, secrets, version
-    from dynbuild.render import bake
+    from dynbuild.render import bake, site
     from dynbuild.settings import load
 
     context = asked.context
@@ -52,7 +52,8 @@ def _decide(asked: Asked) -> _Decided:
         machine=machine,
     )
     inputs.check(made)
-    values = secrets.secret_values(config, machine) | bake.environment(made)
+    script = site.script(config, templates)
+    values = secrets.secret_values(config, machine, script) | bake.environment(made)
     return _Decided(made, templates, values)
 
 

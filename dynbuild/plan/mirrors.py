@@ -2,13 +2,14 @@
 
 What the plan names itself (images, sources, tools, arguments) is rewritten here.  What build
 steps find out by themselves, such as the package sources of a base image, follows a script
-that each of them gets as a secret: it is in no layer and in no cache key.
+(``dynbuild.render.site``) that each of them gets as a secret: it is in no layer and no cache
+key.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dynbuild import names
@@ -22,9 +23,6 @@ LOCAL = "dynbuild/"
 
 SCRIPT = "site"
 """Id of the secret with the script."""
-
-FOLDER = "/run/site"
-"""Where a step's script writes; a temporary file system of that step."""
 
 Table = Mapping[str, Setting]
 """What replaces a prefix, with its origin, by the prefix."""
@@ -195,67 +193,19 @@ def wanted(catalog: Catalog) -> bool:
     return listed or any("://" in key for key in catalog.mirrors)
 
 
-def script(config: Settings) -> str:
-    """The shell script that leads what a step calls to the mirrors; empty if none is wanted.
-
-    It puts programs of its own in front of apt-get, dnf, cargo, curl and wget, which call
-    the real ones with other addresses, and gives git its own configuration.  All it writes
-    is in ``FOLDER``.
+def check_site(config: Settings) -> None:
+    """Refuse addresses of ``[site]`` that are none.
 
     Raises:
-        RequestError: A setting is no address.
+        RequestError: One of them.
     """
-    if not wanted(config.catalog):
-        return ""
-    site = config.catalog.site
     for field in _LISTS:
-        value = getattr(site, field)
+        value = getattr(config.catalog.site, field)
         origin = config.origin("site", field)
         if value and "://" not in value:
             raise RequestError(f"site.{field} is no address: '{value}'", origin=str(origin))
         if value:
             _check(value, f"site.{field}", origin)
-    urls = {key: str(entry.value) for key, entry in table(config).items() if "://" in key}
-    parts = [_HEAD.format(folder=FOLDER)]
-    parts += [_file("urls.sed", _sed(urls)), *_shims(("curl", "wget"), _FETCH)] if urls else []
-    if urls:
-        git = "".join(
-            f'[url "{value}{_end(key)}"]\n\tinsteadOf = {key}{_end(key)}\n'
-            for key, value in urls.items()
-        )
-        parts += [_file("gitconfig", git), _GIT.format(folder=FOLDER)]
-    # What is at the site already stays as it is.
-    kept = urls | {value: value for value in (*urls.values(), *_own(config)) if value}
-    for field, name, before in (("apt_mirror", "apt", ""), ("dnf_mirror", "dnf", _REPOS)):
-        mirror = getattr(site, field).rstrip("/")
-        if mirror or urls:
-            text = _sed(kept | ({mirror: mirror} if mirror else {}), mirror)
-            parts.append(_file(f"{name}.sed", (before if mirror else "") + text))
-            programs = ("apt-get", "apt") if name == "apt" else ("dnf",)
-            parts += _shims(programs, _APT if name == "apt" else _DNF)
-    cargo = "[net]\ngit-fetch-with-cli = true\n" if urls else ""
-    if site.crates_index:
-        cargo += '[source.crates-io]\nreplace-with = "site"\n'
-        cargo += f'[source.site]\nregistry = "{site.crates_index}"\n'
-    if cargo:
-        parts += [_file("cargo.toml", cargo), *_shims(("cargo",), _CARGO)]
-    # The shell has looked for the programs already, and remembers where they were.
-    return "".join((*parts, "hash -r\n"))
-
-
-def _end(key: str) -> str:
-    """What makes a prefix end at a boundary, for git."""
-    return "" if key.endswith(".git") else "/"
-
-
-def _own(config: Settings) -> Iterator[str]:
-    """Addresses in arguments that somebody set."""
-    for layer in config.layers:
-        for path, setting in layer.items():
-            if path[0] not in ("args", "frameworks") or path[-1] in PASSED_THROUGH:
-                continue
-            if setting.origin.layer != "catalog" and "://" in str(setting.value):
-                yield str(setting.value).rstrip("/")
 
 
 def _check(text: str, what: str, origin: Origin) -> None:
@@ -277,103 +227,3 @@ def _replaced(text: str, mirrors: Table, boundary: str) -> tuple[str, str]:
 def _origin(prefix: str, mirrors: Table) -> Origin:
     origin = mirrors[prefix].origin
     return Origin(origin.layer, f"{origin.source} (mirror of {prefix})")
-
-
-def _sed(pairs: Mapping[str, str], rest: str = "") -> str:
-    """A sed program: each prefix by what replaces it, every other host by *rest*.
-
-    Two passes, so that a replacement is never itself replaced.
-    """
-    ordered = sorted(pairs.items(), key=lambda pair: len(pair[0]), reverse=True)
-    lines = []
-    for number, (key, _) in enumerate(ordered):
-        pattern = re.sub(r"([][\\.*^$+?(){}|])", r"\\\1", key)
-        lines.append(rf"s#{pattern}([^A-Za-z0-9.:_-]|$)#<site:{number}>\1#g")
-    if rest:
-        lines.append(rf"s#(https?|ftp)://[^/[:space:]]+#{rest}#g")
-    lines += [f"s#<site:{number}>#{value}#g" for number, (_, value) in enumerate(ordered)]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _file(name: str, text: str) -> str:
-    """Shell that writes a file; *text* stays as it is."""
-    return f"cat > {FOLDER}/{name} <<'END_OF_FILE'\n{text}END_OF_FILE\n"
-
-
-def _shims(programs: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Shell that puts *text* in front of those *programs*."""
-    body = _REAL.format(folder=FOLDER) + text.replace("@/", f"{FOLDER}/")
-    shim = _file("shim", body)
-    names_of = " ".join(programs)
-    install = (
-        f"for program in {names_of}; do ! command -v $program >/dev/null || "
-        f"install -m 755 {FOLDER}/shim {FOLDER}/bin/$program; done\n"
-    )
-    return (shim, install)
-
-
-_HEAD = """\
-# Addresses of this site, for one build step; written by dynbuild.
-mkdir -p {folder}/bin
-case ":$PATH:" in *:{folder}/bin:*) ;; *) export PATH="{folder}/bin:$PATH";; esac
-"""
-
-_GIT = """\
-if [ -e /run/secrets/ca_bundle ]; then
-    printf '[http]\\n\\tsslCAInfo = /run/secrets/ca_bundle\\n' >> {folder}/gitconfig
-fi
-export GIT_CONFIG_GLOBAL={folder}/gitconfig
-"""
-
-# A program's own name, and where the real one is.
-_REAL = """\
-#!/bin/sh
-name="${{0##*/}}"
-others="$(printf %s ":$PATH:" | sed -e 's#:{folder}/bin:#:#' -e 's#^:##' -e 's#:$##')"
-real="$(PATH="$others" command -v "$name")"
-"""
-
-# The lists are read anew each time: a package or an earlier command may have brought one.
-_APT = """\
-rm -rf @/apt && mkdir -p @/apt
-for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.*; do
-    test ! -f "$list" || sed -E -f @/apt.sed "$list" > "@/apt/${list##*/}"
-done
-printf 'Dir::Etc::SourceList "/dev/null";\\nDir::Etc::SourceParts "@/apt";\\n' > @/apt.conf
-if [ -e /run/secrets/ca_bundle ]; then
-    echo 'Acquire::https::CaInfo "/run/secrets/ca_bundle";' >> @/apt.conf
-fi
-APT_CONFIG=@/apt.conf exec "$real" "$@"
-"""
-
-_REPOS = r"""/^(mirrorlist|metalink)[[:space:]]*=/d
-s/^#[[:space:]]*baseurl[[:space:]]*=/baseurl=/
-"""
-
-# config-manager edits the lists themselves and goes to no network.
-_DNF = """\
-case " $* " in *" config-manager "*) exec "$real" "$@";; esac
-rm -rf @/dnf && mkdir -p @/dnf
-for list in /etc/yum.repos.d/*.repo; do
-    test ! -f "$list" || sed -E -f @/dnf.sed "$list" > "@/dnf/${list##*/}"
-done
-set -- --setopt=reposdir=@/dnf "$@"
-test ! -e /run/secrets/ca_bundle || set -- --setopt=sslcacert=/run/secrets/ca_bundle "$@"
-exec "$real" "$@"
-"""
-
-_CARGO = """\
-toolchain=
-case "$1" in +*) toolchain="$1"; shift;; esac
-exec "$real" ${toolchain:+"$toolchain"} --config @/cargo.toml "$@"
-"""
-
-_FETCH = """\
-left=$#
-while [ "$left" -gt 0 ]; do
-    set -- "$@" "$(printf '%s\\n' "$1" | sed -E -f @/urls.sed)"
-    shift
-    left=$((left - 1))
-done
-exec "$real" "$@"
-"""

@@ -31,11 +31,17 @@ def secret_sources(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
     return tuple(found)
 
 
-def secret_values(config: Settings, machine: Machine) -> dict[str, str]:
-    """The values of the secrets that BuildKit reads from variables, by variable."""
+def secret_values(config: Settings, machine: Machine, site: str) -> dict[str, str]:
+    """The values of the secrets that BuildKit reads from variables, by variable.
+
+    Args:
+        config: The settings.
+        machine: The caller.
+        site: The mirrors' script (``dynbuild.render.site``).
+    """
     catalog = config.catalog
     values = {
-        "DYNBUILD_SECRET_SITE": mirrors.script(config),
+        "DYNBUILD_SECRET_SITE": site,
         "DYNBUILD_SECRET_CA_BUNDLE_PATH": "/run/secrets/ca_bundle",
         "DYNBUILD_SECRET_INDEX_URL": catalog.site.index_url or machine.index_url,
     }

@@ -721,7 +721,7 @@ def test_secrets_have_ids_and_no_values():
     made = make_plan(**NONE_CPU, machine=machine)
     assert made.images[0].secrets == ("ca_bundle", "ca_bundle_path", "index_url")
     assert "hunter2" not in json.dumps(made.document())
-    values = secrets.secret_values(load(**NONE_CPU), machine)
+    values = secrets.secret_values(load(**NONE_CPU), machine, "")
     assert values["DYNBUILD_SECRET_INDEX_URL"] == index
 
 
@@ -730,7 +730,7 @@ def test_the_site_wins_over_the_machine(overlay):
     machine = Machine(uid=1, gid=1, ca_bundle="/machine.pem", index_url="https://m.example.com/")
     bundle, *_ = make_image(path, **NONE_CPU, machine=machine).secret_sources
     assert (bundle.id, bundle.src) == ("ca_bundle", "/site.pem")
-    values = secrets.secret_values(load(path), machine)
+    values = secrets.secret_values(load(path), machine, "")
     assert values["DYNBUILD_SECRET_INDEX_URL"] == "https://site.example.com/"
 
 

@@ -51,7 +51,7 @@ def _rendered(
     config = load.load(templates=templates, overlays=(), env={}, flags=flags)
     made = make.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)
     for image in made.images:
-        yield ROOT / "dockerfiles" / image.dockerfile, render(image, templates)
+        yield ROOT / "dockerfiles" / image.plan.dockerfile, render(image, templates)
 
 
 def main() -> int:

@@ -10,11 +10,11 @@ import functools
 from dataclasses import dataclass
 
 from dynbuild.plan import arguments
-from dynbuild.plan.document import ImagePlan
+from dynbuild.plan.job import ImageJob
 from dynbuild.plan.matrix import EFA_TARGETS
 from dynbuild.render.dockerfile import render
 from dynbuild.settings import lines
-from tests.support import CATALOG, TEMPLATES, load, make_plan
+from tests.support import CATALOG, TEMPLATES, load, make_job
 
 LINES = (CATALOG["request"]["release_line"], *lines.known(TEMPLATES))
 AWS = "-aws"
@@ -92,14 +92,16 @@ def cells():
 
 
 @functools.cache
-def rendered(cell: Cell) -> tuple[ImagePlan, str]:
+def rendered(cell: Cell) -> tuple[ImageJob, str]:
     """The image of *cell*, and its Dockerfile."""
-    (image,) = (image for image in make_plan(**cell.asked).images if image.target == cell.target)
+    (image,) = (
+        image for image in make_job(**cell.asked).images if image.plan.target == cell.target
+    )
     return image, render(image, TEMPLATES)
 
 
 @functools.cache
-def dockerfiles() -> dict[str, tuple[ImagePlan, str]]:
+def dockerfiles() -> dict[str, tuple[ImageJob, str]]:
     """Each distinct Dockerfile once, by the name of the first cell that has it."""
     found = {}
     for cell in cells():

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -83,7 +83,7 @@ def load(*overlays, env=None, templates=TEMPLATES, **asked):
     )
 
 
-def make_plan(
+def make_job(
     *overlays,
     env=None,
     templates=TEMPLATES,
@@ -92,15 +92,35 @@ def make_plan(
     context=WORKSPACE,
     **asked,
 ):
-    """The plan of a request, such as ``make_plan(framework="none", target="runtime")``."""
+    """The job of a request, such as ``make_job(framework="none", target="runtime")``."""
     config = load(*overlays, env=env, templates=templates, **asked)
     return make.make_plan(config, version=version, context=Path(context), machine=machine)
 
 
+def make_plan(*overlays, **asked):
+    """The plan of ``make_job``."""
+    return make_job(*overlays, **asked).plan
+
+
+def make_image_job(*overlays, **asked):
+    """The one image of ``make_job``."""
+    (image,) = make_job(*overlays, **asked).images
+    return image
+
+
 def make_image(*overlays, **asked):
     """The one image of ``make_plan``."""
-    (image,) = make_plan(*overlays, **asked).images
-    return image
+    return make_image_job(*overlays, **asked).plan
+
+
+def with_args(job, args):
+    """*job* with those values of arguments, whatever the plan would say of them."""
+    images = tuple(
+        replace(image, plan=image.plan.model_copy(update={"build_args": dict(args)}))
+        for image in job.images
+    )
+    plan = job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+    return replace(job, plan=plan, images=images)
 
 
 def refusal(*overlays, **asked):

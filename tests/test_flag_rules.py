@@ -18,7 +18,16 @@ from unittest import mock
 import pytest
 
 from tests.render.test_dockerfile import read, text_of
-from tests.support import TEMPLATES, WORKSPACE, call, git, make_image, make_plan, repository
+from tests.support import (
+    TEMPLATES,
+    WORKSPACE,
+    call,
+    git,
+    make_image,
+    make_job,
+    make_plan,
+    repository,
+)
 from tests.support import source_tree as write_source_tree
 
 DL = "nvcr.io/nvidia/cuda-dl-base"
@@ -911,7 +920,7 @@ def test_the_efa_image_can_be_pushed_like_its_base():
 
 
 def test_efa_on_local_dev_comes_before_the_user():
-    made = make_plan(framework="none", target="local-dev", make_efa=True)
+    made = make_job(framework="none", target="local-dev", make_efa=True)
     *_, last = made.images
     from dynbuild.render.dockerfile import render
 
@@ -930,7 +939,7 @@ def test_only_the_images_that_are_asked_for_are_tagged_and_put_out():
 
 
 def test_the_efa_installer_is_pinned():
-    image = make_plan(framework="none", target="runtime", make_efa=True).images[-1]
+    image = make_job(framework="none", target="runtime", make_efa=True).images[-1]
     from dynbuild.render.dockerfile import render
 
     assert re.search(r"ADD --checksum=sha256:[0-9a-f]{64} .*efa", render(image, TEMPLATES))

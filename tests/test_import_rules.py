@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "build": ("settings", "sccache", "plan", "render", "engine"),
     "run": ("settings", "engine"),
     "doctor": ("settings", "sccache", "plan", "engine", "build", "run"),
-    "report": ("plan", "build"),
+    "report": ("settings", "plan", "build"),
     "cli": (
         "settings", "sccache", "plan", "render", "engine", "build", "run", "doctor", "report",
     ),
@@ -39,7 +39,8 @@ PURE = (
     *("names", "image_id", "masking", "units", "findings", "errors"),
     *("settings.layers", "settings.models", "settings.option", "settings.request_options"),
     *("settings.run_options", "sccache.cache", "sccache.stats"),
-    *("plan.arguments", "plan.build_cache", "plan.document", "plan.make", "plan.matrix"),
+    *("plan.arguments", "plan.build_cache", "plan.document", "plan.job"),
+    *("plan.make", "plan.matrix"),
     *("plan.machine", "plan.mirrors", "plan.recipe", "plan.remote", "plan.secrets"),
     *(
         "plan.stages",

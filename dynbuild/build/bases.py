@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dynbuild import proc
 from dynbuild.engine.model import Engine
 from dynbuild.errors import RequestError
-from dynbuild.plan.document import ImagePlan, Plan
+from dynbuild.plan.document import ImagePlan, PlanDocument
 
 # The arguments that name an image to build on (its tag is in …_TAG), and the stage it becomes.
 _BASES = {
@@ -20,7 +20,7 @@ _BASES = {
 }
 
 
-def check_bases(engine: Engine, env: Mapping[str, str], plan: Plan) -> None:
+def check_bases(engine: Engine, env: Mapping[str, str], plan: PlanDocument) -> None:
     """Raise if an image of the engine that *plan* builds on is for another platform.
 
     BuildKit takes an image that the engine has before it asks a registry, and one that is

@@ -19,12 +19,12 @@ from dynbuild.build.record import Journal, Record
 from dynbuild.build.result import BuildResult, CacheFigures, Failure, Steps
 from dynbuild.build.solve import Solve
 from dynbuild.engine.model import Engine
-from dynbuild.plan.document import Plan
+from dynbuild.plan.job import Job
 from dynbuild.render import bake
 
 
 def build(
-    plan: Plan,
+    job: Job,
     dockerfiles: Mapping[str, str],
     *,
     engine: Engine,
@@ -33,10 +33,10 @@ def build(
     listen: Callable[[Event], None],
     cancellation: proc.Cancellation,
 ) -> BuildResult:
-    """Build *plan*; how it ended is the result, whatever happens in the solve.
+    """Build *job*; how it ended is the result, whatever happens in the solve.
 
     Args:
-        plan: What to build.
+        job: What to build.
         dockerfiles: Text of the Dockerfile of each image, by image name.
         engine: Where to build.
         env: The caller's environment.
@@ -47,10 +47,11 @@ def build(
     Raises:
         NotReady: The record cannot be begun, or there is no docker client.
     """
+    plan = job.plan
     network = bake.network_of(plan, engine.network)
     now = record.create(Path(plan.context), record.new_id(plan.images[0].name))
     try:
-        _write_inputs(now, plan, dockerfiles, network)
+        _write_inputs(now, job, dockerfiles, network)
     except OSError as error:
         # Nothing was built: a folder that says so is of no use to anybody.
         shutil.rmtree(now.path, ignore_errors=True)
@@ -58,8 +59,8 @@ def build(
     _, *words = bake.argv(
         plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
-    solve = Solve(datetime.now(UTC), [bake.target_name(image) for image in plan.images])
-    going = _Going(plan, now, solve)
+    solve = Solve(datetime.now(UTC), [image.id.bake_target for image in plan.images])
+    going = _Going(job, now, solve)
     begun = time.monotonic()
 
     def finish(why: Failure | None) -> BuildResult:
@@ -86,7 +87,7 @@ class _Going:
     """A build while it goes: what is gathered of it.
 
     Attributes:
-        plan: What is built.
+        job: What is built.
         record: Its record.
         solve: Its steps.
         figures: What its steps told of the compile cache.
@@ -94,7 +95,7 @@ class _Going:
         lost: Why the record is not whole; ``None`` while it is.
     """
 
-    plan: Plan
+    job: Job
     record: Record
     solve: Solve
     figures: Figures = field(default_factory=Figures)
@@ -120,7 +121,7 @@ class _Going:
         self, engine: Engine, env: Mapping[str, str], why: Failure | None, *, seconds: float
     ) -> BuildResult:
         """Put the result together and close the record with it."""
-        plan, now = self.plan, self.record
+        plan, now = self.job.plan, self.record
         metadata = Metadata.read(now.metadata)
         done, warnings = images.results(
             plan, self.solve, metadata, why, engine=engine, env=env, seconds=seconds
@@ -148,10 +149,10 @@ class _Going:
         return ended.model_copy(update={"warnings": (*ended.warnings, said)})
 
     def _compile_cache(self) -> CacheFigures | None:
-        cache = self.plan.compile_cache
+        cache = self.job.compile_cache
         if not cache:
             return None
-        before = _figures_before(Path(self.plan.context), self.plan.images[0].name)
+        before = _figures_before(Path(self.job.plan.context), self.job.images[0].name)
         self.warnings += compile_figures.warnings(self.figures, cache, before)
         return compile_figures.document(self.figures, cache, before)
 
@@ -187,9 +188,9 @@ def _figures_before(context: Path, image: str) -> CacheFigures | None:
     return None
 
 
-def _write_inputs(now: Record, plan: Plan, dockerfiles: Mapping[str, str], network: str) -> None:
-    context = Path(plan.context)
-    only = len(plan.images) == 1
+def _write_inputs(now: Record, job: Job, dockerfiles: Mapping[str, str], network: str) -> None:
+    context = Path(job.plan.context)
+    only = len(job.images) == 1
     paths = {name: now.dockerfile(name, only=only) for name in dockerfiles}
     # BuildKit prefers the ignore file beside the Dockerfile: the tree's own rules hold,
     # and dynbuild's records never travel to the builder.
@@ -198,6 +199,6 @@ def _write_inputs(now: Record, plan: Plan, dockerfiles: Mapping[str, str], netwo
     for name, path in paths.items():
         now.write(path, dockerfiles[name])
         now.write(path.with_name(f"{path.name}.dockerignore"), f"{ignore}\n{record.STATE}/\n")
-    now.write_json(now.path / "plan.json", plan.document())
+    now.write_json(now.path / "plan.json", job.plan.document())
     texts = {name: str(path) for name, path in paths.items()}
-    now.write_json(now.bake, bake.definition(plan, texts, network=network))
+    now.write_json(now.bake, bake.definition(job, texts, network=network))

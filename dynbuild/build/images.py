@@ -9,12 +9,11 @@ from dynbuild.build.metadata import Metadata
 from dynbuild.build.result import Failure, ImageResult, Steps
 from dynbuild.build.solve import Solve
 from dynbuild.engine.model import Engine
-from dynbuild.plan.document import ImagePlan, Plan
-from dynbuild.render import bake
+from dynbuild.plan.document import ImagePlan, PlanDocument
 
 
 def results(
-    plan: Plan,
+    plan: PlanDocument,
     solve: Solve,
     metadata: Metadata,
     why: Failure | None,
@@ -41,7 +40,7 @@ def results(
     stored = _stored([image for image in named if image.output == "load"], engine, env)
     done = []
     for image in named:
-        target = bake.target_name(image)
+        target = image.id.bake_target
         own, size = stored.get(image.name, ("", None))
         done.append(
             ImageResult(
@@ -69,7 +68,7 @@ def _failed(solve: Solve, why: Failure) -> frozenset[str]:
 def _unmade(
     image: ImagePlan, solve: Solve, why: Failure, failed: frozenset[str], seconds: float
 ) -> ImageResult:
-    target = bake.target_name(image)
+    target = image.id.bake_target
     own = why.kind != "cancelled" and target in failed
     return ImageResult(
         id=image.name,

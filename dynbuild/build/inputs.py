@@ -7,7 +7,8 @@ from pathlib import Path
 from dynbuild import names
 from dynbuild.errors import RequestError
 from dynbuild.plan import trtllm
-from dynbuild.plan.document import LINK, ImagePlan, Plan, Preparation
+from dynbuild.plan.document import LINK, ImagePlan, Preparation
+from dynbuild.plan.job import Job
 from dynbuild.plan.make import EPP_FOLDER
 
 SOURCE_TREE = (
@@ -36,22 +37,24 @@ def check_context(context: Path) -> None:
         )
 
 
-def check(plan: Plan) -> None:
-    """Raise if an input of *plan* is missing.
+def check(job: Job) -> None:
+    """Raise if an input of *job* is missing.
 
     Raises:
         RequestError: The context, a named context, or a file of the source tree.
     """
+    plan = job.plan
     context = Path(plan.context)
     check_context(context)
     for step in plan.before:
         _check_command(step, context)
-    for image in plan.images:
-        if image.recipe.from_source:
+    for one in job.images:
+        image = one.plan
+        if one.recipe.from_source:
             _check_tree(image, context)
-        if image.recipe.local_wheel and not plan.before and trtllm.CONTEXT in image.contexts:
+        if one.recipe.local_wheel and not plan.before and trtllm.CONTEXT in image.contexts:
             _check_wheel(image)
-        for secret in image.secret_sources:
+        for secret in one.secrets:
             if secret.src and not Path(secret.src).is_file():
                 raise RequestError(
                     f"the file of the secret '{secret.id}' is not there: {secret.src}",

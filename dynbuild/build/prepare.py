@@ -13,11 +13,12 @@ from dynbuild import proc
 from dynbuild.engine.model import Engine
 from dynbuild.errors import BuildFailed, ToolFailed
 from dynbuild.plan import trtllm
-from dynbuild.plan.document import Plan, Preparation
+from dynbuild.plan.document import Preparation
+from dynbuild.plan.job import Job
 
 
 def run(
-    plan: Plan,
+    job: Job,
     *,
     engine: Engine,
     env: Mapping[str, str],
@@ -25,10 +26,10 @@ def run(
     listen: Callable[[str], None],
     cancellation: proc.Cancellation,
 ) -> None:
-    """Run what *plan* needs before its solve; a wheel that is there already is kept.
+    """Run what *job* needs before its solve; a wheel that is there already is kept.
 
     Args:
-        plan: What will be built.
+        job: What will be built.
         engine: Where the commands find Docker.
         env: The caller's environment.
         say: Told what is done.
@@ -40,8 +41,8 @@ def run(
         BuildFailed: A command failed, or did not make what it should.
         NotReady: A program that is needed is not installed.
     """
-    for step in plan.before:
-        if _is_there(step, plan):
+    for step in job.plan.before:
+        if _is_there(step, job):
             say(f"{step.what}: {step.makes} is there already")
             continue
         say(f"{step.what}: building {step.makes}")
@@ -49,7 +50,7 @@ def run(
             proc.stream(
                 step.argv,
                 env=engine.env(env),
-                cwd=Path(plan.context),
+                cwd=Path(job.plan.context),
                 listen=listen,
                 cancellation=cancellation,
             )
@@ -59,25 +60,25 @@ def run(
                 details=error.details,
                 hint="its build is the source tree's own; run the command there to see more",
             ) from error
-        if not _was_made(step, plan, engine, env):
+        if not _was_made(step, job, engine, env):
             raise BuildFailed(
                 f"{step.what}: the command ended well, but made no {step.makes}",
                 hint=f"the source tree's {step.argv[0]} names what it makes otherwise",
             )
 
 
-def _is_there(step: Preparation, plan: Plan) -> bool:
+def _is_there(step: Preparation, job: Job) -> bool:
     # An image is cheap to ask make for again, and make knows what changed.
-    return step.what == "trtllm_wheel" and _wheel(step, plan) is not None
+    return step.what == "trtllm_wheel" and _wheel(step, job) is not None
 
 
-def _was_made(step: Preparation, plan: Plan, engine: Engine, env: Mapping[str, str]) -> bool:
+def _was_made(step: Preparation, job: Job, engine: Engine, env: Mapping[str, str]) -> bool:
     if step.what == "trtllm_wheel":
-        return _wheel(step, plan) is not None
+        return _wheel(step, job) is not None
     asked = [engine.docker, "image", "inspect", "--format", "{{.Id}}", step.makes]
     return proc.run(asked, env=engine.env(env), check=False).returncode == 0
 
 
-def _wheel(step: Preparation, plan: Plan) -> Path | None:
-    version = plan.images[0].build_args["PYTHON_VERSION"]
-    return trtllm.built_wheel(step.intent, python_version=version)
+def _wheel(step: Preparation, job: Job) -> Path | None:
+    wheel = job.wheels[step.makes]
+    return trtllm.built_wheel(wheel.intent, python_version=wheel.python_version)

@@ -8,7 +8,7 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,14 +17,22 @@ from dynbuild.cli.request import Asked, with_request
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings.layers import Origin, Setting
 
+if TYPE_CHECKING:
+    from dynbuild.plan.document import PlanDocument
+    from dynbuild.plan.job import Job
+
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """A plan with what is needed to carry it out."""
+    """A job with what is needed to carry it out."""
 
-    plan: Any
+    job: Job
     templates: Path
     secrets: dict[str, str]
+
+    @property
+    def plan(self) -> PlanDocument:
+        return self.job.plan
 
 
 def _decide(asked: Asked) -> _Decided:
@@ -60,7 +68,7 @@ def _decide(asked: Asked) -> _Decided:
 def _dockerfiles(decided: _Decided) -> dict[str, str]:
     from dynbuild.render.dockerfile import render
 
-    return {image.name: render(image, decided.templates) for image in decided.plan.images}
+    return {image.name: render(image, decided.templates) for image in decided.job.images}
 
 
 @with_request
@@ -109,7 +117,7 @@ def _offline(decided: _Decided, format: str) -> None:
     from dynbuild.report import plan_table
 
     plan = decided.plan
-    found = remote.of_plan(plan, _dockerfiles(decided))
+    found = remote.of_job(decided.job, _dockerfiles(decided))
     if format == "json":
         console.out_json(plan.model_copy(update={"remote": found}).document())
     else:
@@ -203,7 +211,7 @@ def build(
     cancellation = proc.Cancellation()
     with signals.cancelling(cancellation):
         prepare.run(
-            decided.plan,
+            decided.job,
             engine=engine,
             env=os.environ,
             say=console.say,
@@ -217,7 +225,7 @@ def build(
             )
         with progress.Progress(console.say, console.err_look(), console.verbosity()) as shown:
             result = drive.build(
-                decided.plan,
+                decided.job,
                 texts,
                 engine=engine,
                 env=os.environ,
@@ -252,7 +260,7 @@ def _with_compile_cache(
     Raises:
         NotReady: The cache cannot be used.
     """
-    cache = decided.plan.compile_cache
+    cache = decided.job.compile_cache
     if cache is None or cache.kind == "local":
         return decided, texts, ()
     from datetime import UTC, datetime
@@ -286,7 +294,7 @@ def _with_compile_cache(
     return decided, _dockerfiles(decided), (lost,)
 
 
-def _expected(plan: Any) -> float:
+def _expected(plan: PlanDocument) -> float:
     """Seconds that the build may take: somewhat more than the last one of its image did."""
     from dynbuild.build import record
 
@@ -305,12 +313,12 @@ def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
     paths = {name: str(now.dockerfile(name, only=len(texts) == 1)) for name in texts}
     network, where = _where()
     network = bake.network_of(plan, network)
-    definition = bake.definition(plan, paths, network=network)
+    definition = bake.definition(decided.job, paths, network=network)
     argv = bake.argv(
         plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
     # A secret's variable is named, its value is not shown.
-    named = [secret.env for image in plan.images for secret in image.secret_sources if secret.env]
+    named = [secret.env for image in decided.job.images for secret in image.secrets if secret.env]
     env = where | bake.ENVIRONMENT | dict.fromkeys((*decided.secrets, *named), "...")
     before = [step.argv for step in plan.before]
     if format == "json":

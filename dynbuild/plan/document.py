@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dynbuild.image_id import ImageId
+from dynbuild.settings.layers import Origin
 
 LINK = "target:"
 """Before the name of an image of the same plan, in place of a build context's folder."""
@@ -17,14 +18,6 @@ VOLATILE = frozenset({"DYNAMO_COMMIT_SHA", "USER_UID", "USER_GID"})
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Secret(_Model):
-    """A BuildKit secret: its id, and the file or variable that holds it."""
-
-    id: str
-    src: str = ""
-    env: str = ""
 
 
 class PlannedVersion(_Model):
@@ -64,7 +57,8 @@ class ImagePlan(_Model):
     dockerfile: str = Field(description="file name of the rendered Dockerfile")
     tags: tuple[str, ...]
     build_args: dict[str, str] = Field(description="value of every global ARG")
-    origins: dict[str, str] = Field(description="where each of build_args came from")
+    origins: dict[str, str] = Field(description="where each of build_args came from, to read")
+    set_by: dict[str, Origin] = Field(description="the same in parts")
     passed_args: tuple[str, ...] = Field(
         description="arguments that BuildKit knows by itself, such as proxies; names only"
     )
@@ -76,12 +70,12 @@ class ImagePlan(_Model):
     output: Literal["load", "push", "none"]
     no_cache: bool
     depends_on: tuple[str, ...] = Field(description="names of images this one is built on")
-    recipe: Any = Field(exclude=True, description="facts for the templates (internal)")
-    reach: Any = Field(exclude=True, description="mirrors.Reach (internal)")
-    secret_sources: tuple[Secret, ...] = Field(exclude=True)
-    passed: dict[str, str] = Field(
-        exclude=True, description="values of passed_args; a proxy's address may hold a password"
-    )
+
+    @model_validator(mode="after")
+    def _one_origin_each(self) -> ImagePlan:
+        if self.origins != {arg: str(origin) for arg, origin in self.set_by.items()}:
+            raise ValueError("origins and set_by say different things")
+        return self
 
     @property
     def id(self) -> ImageId:
@@ -96,11 +90,10 @@ class Preparation(_Model):
     what: Literal["epp", "trtllm_wheel"]
     argv: tuple[str, ...]
     makes: str = Field(description="image reference or folder")
-    intent: Any = Field(exclude=True, default=None, description="the wheel's (internal)")
 
 
-class Plan(_Model):
-    """Everything that one command will build."""
+class PlanDocument(_Model):
+    """Everything that one command will build; what it prints can be read again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -118,7 +111,6 @@ class Plan(_Model):
     remote: tuple[Place, ...] | None = Field(
         default=None, description="every remote place, with --offline"
     )
-    compile_cache: Any = Field(exclude=True, default=None, description="internal")
 
     def document(self) -> dict[str, Any]:
         """The plan as the JSON object of the interface."""
@@ -127,7 +119,7 @@ class Plan(_Model):
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of ``Plan.document()``."""
-    document = Plan.model_json_schema(mode="serialization", by_alias=True)
+    """JSON Schema of ``PlanDocument.document()``."""
+    document = PlanDocument.model_json_schema(mode="serialization", by_alias=True)
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return document

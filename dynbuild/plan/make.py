@@ -12,7 +12,8 @@ from pathlib import Path
 
 from dynbuild.errors import RequestError
 from dynbuild.plan import arguments, build_cache, matrix, mirrors, stages, tags, trtllm
-from dynbuild.plan.document import LINK, ImagePlan, Plan, PlannedVersion, Preparation, Secret
+from dynbuild.plan.document import LINK, ImagePlan, PlanDocument, PlannedVersion, Preparation
+from dynbuild.plan.job import ImageJob, Job, Secret, Wheel
 from dynbuild.plan.machine import Machine
 from dynbuild.plan.matrix import Choice
 from dynbuild.plan.recipe import Recipe
@@ -25,7 +26,7 @@ from dynbuild.settings.load import OVERLAY_NAME, Settings
 from dynbuild.settings.models import PASSED_THROUGH
 
 
-def make_plan(config: Settings, *, version: Version, context: Path, machine: Machine) -> Plan:
+def make_plan(config: Settings, *, version: Version, context: Path, machine: Machine) -> Job:
     """Decide on the requested image, and on those that it is built on or that come with it.
 
     Raises:
@@ -47,14 +48,14 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
         warnings += _check_downloads(config, image.recipe, values)
     if cache and cache.read_only and cache.kind == "s3":
         warnings += arguments.unheeded_read_only(values)
-    used = {arg for image in images for arg in image.build_args}
+    used = {arg for image in images for arg in image.plan.build_args}
     warnings += arguments.unused(values, used)
     if values["USER_UID"].origin == Origin("machine", "the caller is root") and "USER_UID" in used:
         kept = arguments.IMAGE_UID
         warnings.append(f"the caller is root, so dynamo keeps the uid {kept}; --uid gives another")
     if version.dirty:
         warnings.append("the source tree has uncommitted changes; the image is labelled dirty")
-    return Plan(
+    plan = PlanDocument(
         version=PlannedVersion(
             tag=version.tag,
             python=version.python,
@@ -65,13 +66,17 @@ def make_plan(config: Settings, *, version: Version, context: Path, machine: Mac
         context=str(context),
         network=config.catalog.request.network,
         before=before,
-        images=tuple(images),
-        compile_cache=cache,
+        images=tuple(image.plan for image in images),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+    wheels = {}
+    if wheel and wheel.command:
+        python = str(values["PYTHON_VERSION"].value)
+        wheels[wheel.output] = Wheel(intent=wheel, python_version=python)
+    return Job(plan=plan, images=tuple(images), wheels=wheels)
 
 
-def _image(config: Settings, choice: Choice, decided: _Decided) -> ImagePlan:
+def _image(config: Settings, choice: Choice, decided: _Decided) -> ImageJob:
     catalog, values, wheel = config.catalog, decided.values, decided.wheel
     recipe = _recipe(config, choice, values)
     _check_tools(config, recipe)
@@ -96,7 +101,7 @@ def _image(config: Settings, choice: Choice, decided: _Decided) -> ImagePlan:
     name = str(choice.id)
     read, written = _build_cache(config, choice, decided)
     build_args = {arg: values[arg] for arg in stages.args(chain)}
-    return ImagePlan(
+    plan = ImagePlan(
         name=name,
         framework=choice.framework,
         target=choice.target,
@@ -110,8 +115,8 @@ def _image(config: Settings, choice: Choice, decided: _Decided) -> ImagePlan:
         tags=tags.of(config, choice, decided.version) if choice.wanted else (),
         build_args={arg: setting.value for arg, setting in build_args.items()},
         origins={arg: str(setting.origin) for arg, setting in build_args.items()},
+        set_by={arg: setting.origin for arg, setting in build_args.items()},
         passed_args=tuple(arg for arg in values if arg in PASSED_THROUGH),
-        passed={arg: values[arg].value for arg in values if arg in PASSED_THROUGH},
         labels=_labels(decided.version, choice, commit=values["DYNAMO_COMMIT_SHA"].value),
         secrets=tuple(secret.id for secret in secrets),
         contexts=contexts,
@@ -120,9 +125,14 @@ def _image(config: Settings, choice: Choice, decided: _Decided) -> ImagePlan:
         output=catalog.request.output if choice.wanted else "none",
         no_cache=catalog.request.no_cache,
         depends_on=below,
+    )
+    return ImageJob(
+        plan=plan,
         recipe=recipe,
         reach=mirrors.reach(config),
-        secret_sources=secrets,
+        secrets=secrets,
+        passed={arg: values[arg].value for arg in values if arg in PASSED_THROUGH},
+        compile_cache=decided.cache,
     )
 
 
@@ -202,7 +212,7 @@ def _epp(
 def _wheel_command(intent: Intent) -> tuple[Preparation, ...]:
     if not intent.command:
         return ()
-    made = Preparation(what="trtllm_wheel", argv=intent.command, makes=intent.output, intent=intent)
+    made = Preparation(what="trtllm_wheel", argv=intent.command, makes=intent.output)
     return (made,)
 
 

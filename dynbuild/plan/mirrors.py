@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dynbuild import names
 from dynbuild.errors import RequestError
@@ -49,7 +49,7 @@ class Reach:
     table: Table
     addresses: Mapping[str, Origin]
     release_image: Origin
-    site: Mapping[str, tuple[str, str]]
+    site: Mapping[str, tuple[str, Origin]]
 
 
 def table(config: Settings) -> Table:
@@ -175,7 +175,7 @@ def reach(config: Settings) -> Reach:
             add(getattr(source, key), ("sources", name, key))
     addresses.pop("", None)
     site = {
-        field: (public(value), str(config.origin("site", field)))
+        field: (public(value), config.origin("site", field))
         for field, value in config.catalog.site
         if isinstance(value, str) and value
     }
@@ -226,4 +226,4 @@ def _replaced(text: str, mirrors: Table, boundary: str) -> tuple[str, str]:
 
 def _origin(prefix: str, mirrors: Table) -> Origin:
     origin = mirrors[prefix].origin
-    return Origin(origin.layer, f"{origin.source} (mirror of {prefix})")
+    return replace(origin, mirror=prefix)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from dynbuild import names
 from dynbuild.plan import mirrors
-from dynbuild.plan.document import LINK, ImagePlan, Place, Plan
-from dynbuild.plan.mirrors import Reach
+from dynbuild.plan.document import LINK, ImagePlan, Place
+from dynbuild.plan.job import ImageJob, Job
 from dynbuild.settings.layers import Origin
 
 SUBPROJECTS = ("abseil-cpp", "asio", "prometheus-cpp", "taskflow")
@@ -65,32 +65,32 @@ class _Stage:
     steps: list[str] = field(default_factory=list)
 
 
-def of_plan(plan: Plan, dockerfiles: Mapping[str, str]) -> tuple[Place, ...]:
-    """The places of every image of *plan*, and of the commands that run before the solve.
+def of_job(job: Job, dockerfiles: Mapping[str, str]) -> tuple[Place, ...]:
+    """The places of every image of *job*, and of the commands that run before the solve.
 
     Args:
-        plan: What would be built.
+        job: What would be built.
         dockerfiles: The rendered Dockerfile of each image, by the image's name.
     """
     before = [
         Place(image="", stage="", kind="command", address=" ".join(step.argv), covered_by="")
-        for step in plan.before
+        for step in job.plan.before
     ]
     after = [
         place.model_copy(update={"image": image.name})
-        for image in plan.images
+        for image in job.images
         for place in places(image, dockerfiles[image.name])
     ]
     return (*before, *after)
 
 
-def places(image: ImagePlan, dockerfile: str) -> tuple[Place, ...]:
+def places(image: ImageJob, dockerfile: str) -> tuple[Place, ...]:
     """The places that the build of *image* contacts, each once a stage, in the file's order."""
     found = [place for step in steps(image, dockerfile) for place in step.places]
     return (*dict.fromkeys((*found, *_around(image))),)
 
 
-def steps(image: ImagePlan, dockerfile: str) -> tuple[Step, ...]:
+def steps(image: ImageJob, dockerfile: str) -> tuple[Step, ...]:
     """Every instruction that the build of *image* carries out, with its places."""
     stages = {stage.name: stage for stage in _parse(dockerfile)}
     look = _Look(image, stages)
@@ -116,8 +116,9 @@ def _key(place: Place) -> str:
     return f'[mirrors] "{host[0] if host else place.address}"'
 
 
-def _around(image: ImagePlan) -> Iterator[Place]:
+def _around(job: ImageJob) -> Iterator[Place]:
     """What the request itself names: caches and the registry that is pushed to."""
+    image = job.plan
     for kind, addresses in (("cache", (*image.cache_from, *image.cache_to)), ("push", image.tags)):
         if kind == "cache" or image.output == "push":
             for address in addresses:
@@ -128,13 +129,12 @@ def _around(image: ImagePlan) -> Iterator[Place]:
 class _Look:
     """One image's Dockerfile, looked at with the image's values."""
 
-    image: ImagePlan
+    job: ImageJob
     stages: Mapping[str, _Stage]
 
     @property
-    def reach(self) -> Reach:
-        found: Reach = self.image.reach
-        return found
+    def image(self) -> ImagePlan:
+        return self.job.plan
 
     @property
     def reached(self) -> frozenset[str]:
@@ -204,7 +204,7 @@ class _Look:
         if text.startswith(mirrors.LOCAL):
             covered = "machine, made by engine base"
         else:
-            covered = self.origin(names.split_reference(stage.base)[0])
+            covered = _said(self.origin(names.split_reference(stage.base)[0]))
         yield Place(stage=stage.name, kind="image", address=text, covered_by=covered)
 
     def context_of(self, reference: str) -> str:
@@ -222,13 +222,14 @@ class _Look:
                     continue
                 plain = word.partition("#")[0]
                 git = plain != word or plain.endswith(".git")
-                covered = self.origin(plain)
+                origin = self.origin(plain)
+                covered = _said(origin)
                 kind = "git" if git else "download"
                 yield Place(stage=stage.name, kind=kind, address=address, covered_by=covered)
                 if git and (other := SUBMODULES.get(stage.name.removesuffix("_src"))):
                     # BuildKit's git follows no mirror; a repository given by name is the
                     # site's, and so are its submodules.
-                    own = "" if "(mirror of " in covered else covered
+                    own = "" if origin.mirror else covered
                     yield Place(stage=stage.name, kind="submodules", address=other, covered_by=own)
 
     def run(self, stage: _Stage, text: str) -> Iterator[Place]:
@@ -239,7 +240,7 @@ class _Look:
             value = self.image.build_args.get(arg, "")
             if "://" in value:
                 found, covered = self.redirected(value)
-                own = self.origin(f"${{{arg}}}")
+                own = _said(self.origin(f"${{{arg}}}"))
                 yield place("download", value if own else found, own or covered)
         for script, addresses in SCRIPTS.items():
             if re.search(rf"\b(?:bash|sh) \S*{re.escape(script)}", text):
@@ -264,7 +265,9 @@ class _Look:
             args = self.image.build_args
             bucket = f"bucket {args.get('SCCACHE_BUCKET', '')}"
             endpoint = args.get("SCCACHE_ENDPOINT", "")
-            yield place("compile cache", endpoint or bucket, self.origin("${SCCACHE_BUCKET}"))
+            yield place(
+                "compile cache", endpoint or bucket, _said(self.origin("${SCCACHE_BUCKET}"))
+            )
 
     def apt(self, stage: _Stage) -> tuple[str, str]:
         root = self.root(stage)
@@ -274,7 +277,8 @@ class _Look:
 
     def site(self, field: str, default: str) -> tuple[str, str]:
         """A setting of ``[site]`` and its origin, else *default* and none."""
-        return self.reach.site.get(field, (default, ""))
+        value, origin = self.job.reach.site.get(field, (default, _PUBLIC))
+        return value, _said(origin)
 
     def root(self, stage: _Stage) -> str:
         """The image that a chain of stages starts from."""
@@ -286,25 +290,28 @@ class _Look:
 
     def redirected(self, address: str) -> tuple[str, str]:
         """Where the script of a step leads *address*, and who says so."""
-        found, prefix = mirrors.address(address, self.reach.table)
+        table = self.job.reach.table
+        found, prefix = mirrors.address(address, table)
         if not prefix:
             return address, ""
-        return found, f"{self.reach.table[prefix].origin} (mirror of {prefix})"
+        return found, str(replace(table[prefix].origin, mirror=prefix))
 
-    def origin(self, text: str) -> str:
-        """Who named the address *text*, as the Dockerfile has it; empty for the catalog."""
+    def origin(self, text: str) -> Origin:
+        """Who named the address *text*, as the Dockerfile has it."""
         arg = re.match(r"\$\{(\w+)\}", text)
         if arg is None:
-            return _said(self.reach.addresses.get(text, Origin("catalog", "")))
+            return self.job.reach.addresses.get(text, _PUBLIC)
         if arg[1] in mirrors.KEPT and self.redirected(self.image.build_args[arg[1]])[1]:
-            return ""
-        said = self.image.origins.get(arg[1], "catalog")
-        if said.startswith("derived"):
-            return _said(self.reach.release_image)
-        return "" if said.startswith("catalog") else said
+            return _PUBLIC
+        origin = self.image.set_by.get(arg[1], _PUBLIC)
+        return self.job.reach.release_image if origin.layer == "derived" else origin
+
+
+_PUBLIC = Origin("catalog", "")
 
 
 def _said(origin: Origin) -> str:
+    """Who covers a place; nobody, where it is the catalog's public one."""
     return "" if origin.layer == "catalog" else str(origin)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynbuild.plan import mirrors
-from dynbuild.plan.document import Secret
+from dynbuild.plan.job import Secret
 from dynbuild.plan.machine import Machine
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Catalog

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from dynbuild.image_id import ImageId
-from dynbuild.plan.document import LINK, ImagePlan, Plan
+from dynbuild.plan.document import LINK, PlanDocument
+from dynbuild.plan.job import ImageJob, Job
 
 # The definition is dynbuild's own: it reads the files that the plan names, wherever they
 # are, without bake asking about each folder outside of the current one.
@@ -17,29 +19,29 @@ _OUTPUT = {"load": "type=docker", "push": "type=registry", "none": "type=cacheon
 
 
 def definition(
-    plan: Plan, dockerfiles: Mapping[str, str], *, network: str = "bridge"
+    job: Job, dockerfiles: Mapping[str, str], *, network: str = "bridge"
 ) -> dict[str, Any]:
     """The JSON definition for ``docker buildx bake``.
 
     Args:
-        plan: What to build.
+        job: What to build.
         dockerfiles: Path of the rendered Dockerfile of each image, by image name.
         network: ``host`` where the engine has no network of its own for build steps.
     """
     more = {"network": "host"} if network == "host" else {}
     bare: dict[str, Any] = {
-        "group": {"default": {"targets": [target_name(image) for image in plan.images]}},
+        "group": {"default": {"targets": [image.id.bake_target for image in job.images]}},
         "target": {
-            target_name(image): _target(image, plan.context, dockerfiles[image.name]) | more
-            for image in plan.images
+            image.id.bake_target: _target(image, job.plan.context, dockerfiles[image.name]) | more
+            for image in job.images
         },
     }
     literal: dict[str, Any] = _literal(bare)
-    for image in plan.images:
+    for image in job.plan.images:
         for name in image.passed_args:
             # By reference: the file stays in the record, and a proxy may hold a password.
             literal.setdefault("variable", {})[variable(name)] = {"default": ""}
-            literal["target"][target_name(image)]["args"][name] = f"${{{variable(name)}}}"
+            literal["target"][image.id.bake_target]["args"][name] = f"${{{variable(name)}}}"
     return literal
 
 
@@ -48,9 +50,9 @@ def variable(arg: str) -> str:
     return f"DYNBUILD_SECRET_ARG_{arg}"
 
 
-def environment(plan: Plan) -> dict[str, str]:
+def environment(job: Job) -> dict[str, str]:
     """Variables with the values of passed-on arguments."""
-    return {variable(name): value for image in plan.images for name, value in image.passed.items()}
+    return {variable(name): value for image in job.images for name, value in image.passed.items()}
 
 
 def _literal(value: Any) -> Any:
@@ -64,11 +66,6 @@ def _literal(value: Any) -> Any:
     return value
 
 
-def target_name(image: ImagePlan) -> str:
-    """The name of *image* in the definition."""
-    return image.id.bake_target
-
-
 def _context(where: str) -> str:
     """A build context; one that is another image of the plan has that image's target name."""
     if where.startswith(LINK):
@@ -76,19 +73,19 @@ def _context(where: str) -> str:
     return where
 
 
-def targets(plan: Plan, *, network: str = "bridge") -> tuple[str, ...]:
+def targets(plan: PlanDocument, *, network: str = "bridge") -> tuple[str, ...]:
     """The last words of the command: what to build, and what that is allowed to use."""
-    names = tuple(target_name(image) for image in plan.images)
+    names = tuple(image.id.bake_target for image in plan.images)
     return ("--allow=network.host", *names) if network == "host" else names
 
 
-def network_of(plan: Plan, engine: str) -> str:
+def network_of(plan: PlanDocument, engine: str) -> str:
     """The network of build steps: the one that is asked for, else what the *engine* has."""
     return "host" if plan.network == "host" else engine
 
 
 def argv(
-    plan: Plan, *, bake_file: str, metadata_file: str, network: str = "bridge"
+    plan: PlanDocument, *, bake_file: str, metadata_file: str, network: str = "bridge"
 ) -> tuple[str, ...]:
     """The command that ``dynbuild build`` runs, word by word."""
     return (
@@ -105,7 +102,8 @@ def argv(
     )
 
 
-def _target(image: ImagePlan, context: str, dockerfile: str) -> dict[str, Any]:
+def _target(job: ImageJob, context: str, dockerfile: str) -> dict[str, Any]:
+    image = job.plan
     target: dict[str, Any] = {
         "context": context,
         "dockerfile": dockerfile,
@@ -126,8 +124,7 @@ def _target(image: ImagePlan, context: str, dockerfile: str) -> dict[str, Any]:
     optional = {
         "contexts": {name: _context(where) for name, where in image.contexts.items()},
         "secret": [
-            {key: value for key, value in secret.model_dump().items() if value}
-            for secret in image.secret_sources
+            {key: value for key, value in asdict(secret).items() if value} for secret in job.secrets
         ],
         "cache-from": list(image.cache_from),
         "cache-to": list(image.cache_to),

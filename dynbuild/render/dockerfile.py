@@ -19,6 +19,7 @@ from dynbuild import __version__
 from dynbuild.errors import TemplateError
 from dynbuild.plan import stages
 from dynbuild.plan.document import VOLATILE, ImagePlan
+from dynbuild.plan.job import ImageJob
 from dynbuild.plan.stages import Stage
 
 SUFFIX = ".Dockerfile.j2"
@@ -37,7 +38,7 @@ _AUTOMATIC = frozenset(
 _WIDTH = 88
 
 
-def render(image: ImagePlan, templates: Path) -> str:
+def render(image: ImageJob, templates: Path) -> str:
     """The Dockerfile of *image*.
 
     Raises:
@@ -47,7 +48,7 @@ def render(image: ImagePlan, templates: Path) -> str:
     _check_templates(chain, image, templates)
     environment = _environment(templates, site=image.recipe.site)
     texts = [_stage(stage, image, environment) for stage in chain]
-    parts = [_header(image, chain), _arguments(image), *texts]
+    parts = [_header(image, chain), _arguments(image.plan), *texts]
     return "\n".join(_tidy(part) for part in parts)
 
 
@@ -71,7 +72,7 @@ def _environment(templates: Path, *, site: bool) -> jinja2.Environment:
     return environment
 
 
-def _check_templates(chain: Iterable[Stage], image: ImagePlan, templates: Path) -> None:
+def _check_templates(chain: Iterable[Stage], image: ImageJob, templates: Path) -> None:
     for stage in chain:
         if not (templates / f"{stage.template}{SUFFIX}").is_file():
             raise TemplateError(
@@ -81,7 +82,7 @@ def _check_templates(chain: Iterable[Stage], image: ImagePlan, templates: Path) 
             )
 
 
-def _stage(stage: Stage, image: ImagePlan, environment: jinja2.Environment) -> str:
+def _stage(stage: Stage, image: ImageJob, environment: jinja2.Environment) -> str:
     recipe = image.recipe
     try:
         text = environment.get_template(f"{stage.template}{SUFFIX}").render(
@@ -121,8 +122,8 @@ def _banner(title: str) -> str:
     return f"# ==== {title} ".ljust(_WIDTH, "=")
 
 
-def _header(image: ImagePlan, chain: Iterable[Stage]) -> str:
-    recipe = image.recipe
+def _header(job: ImageJob, chain: Iterable[Stage]) -> str:
+    recipe, image = job.recipe, job.plan
     made = [
         "dynbuild render",
         f"--framework {image.framework}",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from dynbuild.plan.document import ImagePlan, Place, Plan
+from dynbuild.plan.document import ImagePlan, Place, PlanDocument
 from dynbuild.report.look import Look
+from dynbuild.settings.layers import Origin
 
 
-def lines(plan: Plan, look: Look) -> Iterator[str]:
+def lines(plan: PlanDocument, look: Look) -> Iterator[str]:
     """The lines of the table for *plan*."""
     version = plan.version
     yield _field("version", f"{version.tag}  ({version.origin})")
@@ -38,12 +39,13 @@ def _image(image: ImagePlan, look: Look) -> Iterator[str]:
         yield _field("contexts" if index == 0 else "", f"{name} = {path}")
     yield ""
     rows_of_args = [
-        (name, value or "(empty)", _short(image.origins[name]))
+        (name, value or "(empty)", _short(image.set_by[name]))
         for name, value in image.build_args.items()
     ]
-    for row, line in enumerate(look.table(("argument", "value", "from"), rows_of_args)):
-        origin = "" if row < 2 else image.origins[rows_of_args[row - 2][0]]
-        changed = origin.startswith(("overlay", "environment", "flag"))
+    head, rule, *lines = look.table(("argument", "value", "from"), rows_of_args)
+    yield from (head, rule)
+    for origin, line in zip(image.set_by.values(), lines, strict=True):
+        changed = origin.layer in ("overlay", "environment", "flag")
         yield look.style(line, "cyan") if changed else line
 
 
@@ -57,8 +59,7 @@ def remote_lines(places: Iterable[Place], look: Look) -> Iterator[str]:
             yield ""
         yield look.style(image or "before the build", "bold")
         rows = [
-            (f"  {place.kind}", place.address, _short(place.covered_by) or "NOT COVERED")
-            for place in found
+            (f"  {place.kind}", place.address, place.covered_by or "NOT COVERED") for place in found
         ]
         head, rule, *lines = look.table(("  kind", "address", "covered by"), rows)
         yield from (head, rule)
@@ -74,5 +75,8 @@ def _field(title: str, value: str) -> str:
     return f"{title:<11}{value}"
 
 
-def _short(origin: str) -> str:
-    return origin.removeprefix("catalog templates/")
+def _short(origin: Origin) -> str:
+    """An origin for the table: most are lines of the catalog, which need no more words."""
+    if origin.layer != "catalog":
+        return str(origin)
+    return origin.location.removeprefix("templates/")

@@ -11,14 +11,14 @@ from typing import Any
 from dynbuild import names
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings import layers, paths, request_options
-from dynbuild.settings.layers import Layer, Origin, Setting
+from dynbuild.settings.layers import Layer, LayerName, Origin, Setting
 
 PACKAGED = Path(__file__).parent.parent / "_templates"
 CHECKOUT = Path(__file__).parent.parent.parent / "templates"
 """Where dynbuild's own templates are: in a wheel, and in a checkout."""
 
 
-def read(path: Path, layer: str) -> Layer:
+def read(path: Path, layer: LayerName) -> Layer:
     """The values of a file of settings; *layer* is what their origins say they are of.
 
     Raises:
@@ -43,8 +43,7 @@ def read(path: Path, layer: str) -> Layer:
     name = f"templates/{path.relative_to(own)}" if own else str(path)
     found: dict[layers.KeyPath, Setting] = {}
     for leaf, value in layers.flatten(tree):
-        line = _line_of(leaf, lines)
-        origin = Origin(layer, f"{name}:{line}" if line else name)
+        origin = Origin(layer, name, _line_of(leaf, lines))
         found[leaf] = Setting(_beside(path, leaf, value, origin), origin)
     return found
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 KeyPath = tuple[str, ...]
+
+LayerName = Literal["catalog", "overlay", "environment", "flag", "git", "machine", "derived"]
+"""Who can set a value: a person in one of ``ORDER``, or what is not written by anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +22,25 @@ class Origin:
     """Where a value came from.
 
     Attributes:
-        layer: ``catalog``, ``overlay``, ``environment``, ``flag``, ``git``, ``machine``
-            or ``derived``.
-        source: The file and line, the variable, the flag, or the rule.
+        layer: Who set it.
+        source: The file, the variable, the flag, or the rule.
+        line: In that file, where it is known.
+        mirror: The prefix of an address that an entry of ``[mirrors]`` took the place of.
     """
 
-    layer: str
+    layer: LayerName
     source: str
+    line: int | None = None
+    mirror: str = ""
 
     def __str__(self) -> str:
-        return f"{self.layer} {self.source}" if self.source else self.layer
+        mirror = f"(mirror of {self.mirror})" if self.mirror else ""
+        return " ".join(part for part in (self.layer, self.location, mirror) if part)
+
+    @property
+    def location(self) -> str:
+        """The source, with the line in it."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
 ORDER = ("catalog", "overlay", "environment", "flag")

@@ -4,7 +4,7 @@ import pytest
 
 from dynbuild.build import inputs
 from dynbuild.errors import RequestError
-from tests.support import NONE_CPU, WORKSPACE, make_plan, source_tree
+from tests.support import NONE_CPU, WORKSPACE, make_job, source_tree
 
 
 @pytest.fixture
@@ -14,16 +14,16 @@ def tree(tmp_path):
 
 def refused(**asked):
     with pytest.raises(RequestError) as caught:
-        inputs.check(make_plan(**NONE_CPU, **asked))
+        inputs.check(make_job(**NONE_CPU, **asked))
     return caught.value
 
 
 def test_a_source_tree(tree):
-    inputs.check(make_plan(**NONE_CPU, context=tree))
+    inputs.check(make_job(**NONE_CPU, context=tree))
 
 
 def test_the_example_workspace_is_one():
-    inputs.check(make_plan(**NONE_CPU, context=WORKSPACE))
+    inputs.check(make_job(**NONE_CPU, context=WORKSPACE))
 
 
 def test_a_context_that_is_not_there(tmp_path):
@@ -56,7 +56,7 @@ def test_a_folder_that_is_no_tree_at_all(tmp_path):
 
 
 def test_published_wheels_need_no_tree(tmp_path):
-    inputs.check(make_plan(**NONE_CPU, context=tmp_path, dynamo_wheels="index"))
+    inputs.check(make_job(**NONE_CPU, context=tmp_path, dynamo_wheels="index"))
 
 
 def test_a_source_path_that_is_not_there(tree):
@@ -80,11 +80,11 @@ def test_a_source_path_that_is_a_file(tree):
     ],
 )
 def test_a_remote_context_is_not_looked_for(tree, where):
-    inputs.check(make_plan(**NONE_CPU, context=tree, contexts={"ucx_src": where}))
+    inputs.check(make_job(**NONE_CPU, context=tree, contexts={"ucx_src": where}))
 
 
 def test_a_bundle_of_certificates_that_is_not_there(tree, tmp_path):
     overlay = tmp_path / "a.toml"
     overlay.write_text('[site]\nca_bundle = "/nowhere/ca.pem"\n')
     with pytest.raises(RequestError):
-        inputs.check(make_plan(overlay, **NONE_CPU, context=tree))
+        inputs.check(make_job(overlay, **NONE_CPU, context=tree))

@@ -21,7 +21,7 @@ from dynbuild import proc
 from dynbuild.plan.matrix import EFA_TARGETS
 from dynbuild.render.dockerfile import render
 from tests import matrix
-from tests.support import DEMO, ROOT, TEMPLATES, make_image
+from tests.support import DEMO, ROOT, TEMPLATES, make_image_job
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 # One command for many files; with some hundreds of targets at once buildx loses track of them.
@@ -139,7 +139,7 @@ def _stages(text):
 def _everything():
     """Every distinct Dockerfile by a name, those of the examples too."""
     texts = {name: text for name, (_, text) in matrix.dockerfiles().items()}
-    return texts | {"demo": render(make_image(DEMO / "dynbuild.toml"), TEMPLATES)}
+    return texts | {"demo": render(make_image_job(DEMO / "dynbuild.toml"), TEMPLATES)}
 
 
 def test_the_cells_are_those_of_the_catalog_and_its_lines(capsys):

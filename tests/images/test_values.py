@@ -15,7 +15,7 @@ from dynbuild.render import bake
 from dynbuild.render.dockerfile import quote
 from tests.render.test_bake import evaluate
 from tests.render.test_properties import CHANGED, HOSTILE
-from tests.support import make_plan
+from tests.support import make_job, with_args
 
 # What a name in the environment of a step cannot hold is no hostile value but an impossible one.
 VALUES = {f"VALUE_{number}": text for number, text in enumerate(HOSTILE)}
@@ -33,14 +33,13 @@ def run(engine):
 
 
 def test_bake_reads_every_value_as_it_is(run, tmp_path):
-    made = make_plan(framework="none", target="runtime", device="cpu", context=tmp_path)
+    made = make_job(framework="none", target="runtime", device="cpu", context=tmp_path)
     (image,) = made.images
-    changed = image.model_copy(update={"build_args": VALUES})
-    plan = made.model_copy(update={"images": (changed,)})
+    job = with_args(made, VALUES)
     file = tmp_path / "bake.json"
-    definition = bake.definition(plan, {image.name: str(tmp_path / "Dockerfile")})
+    definition = bake.definition(job, {image.name: str(tmp_path / "Dockerfile")})
     file.write_text(json.dumps(definition), encoding="utf-8")
-    name = bake.target_name(image)
+    name = image.id.bake_target
     said = json.loads(run("buildx", "bake", "--file", file, "--print", name))
     # What bake prints is a definition again, so that it writes HCL's signs as it reads them.
     printed = said["target"][name]["args"]
@@ -75,16 +74,14 @@ def test_a_step_sees_every_value_as_it_is(way, run, engine, base_image, tmp_path
     lines += ["FROM scratch AS runtime", "COPY --from=written /written/ /", ""]
     dockerfile = tmp_path / "Dockerfile"
     dockerfile.write_text("\n".join(lines), encoding="utf-8")
-    made = make_plan(framework="none", target="runtime", device="cpu", context=tmp_path)
+    made = make_job(framework="none", target="runtime", device="cpu", context=tmp_path)
     (image,) = made.images
-    args = VALUES if way == "definition" else {}
-    changed = image.model_copy(update={"build_args": args})
-    plan = made.model_copy(update={"images": (changed,)})
-    definition = bake.definition(plan, {image.name: str(dockerfile)}, network=engine.network)
-    target = definition["target"][bake.target_name(image)]
+    job = with_args(made, VALUES if way == "definition" else {})
+    definition = bake.definition(job, {image.name: str(dockerfile)}, network=engine.network)
+    target = definition["target"][image.id.bake_target]
     target |= {"output": [f"type=local,dest={out}"], "tags": []}
     file = tmp_path / "bake.json"
     file.write_text(json.dumps(definition), encoding="utf-8")
-    words = bake.targets(plan, network=engine.network)
+    words = bake.targets(job.plan, network=engine.network)
     run("buildx", "bake", "--progress", "quiet", "--file", file, *words)
     assert _read_back(out) == VALUES

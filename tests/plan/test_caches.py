@@ -3,39 +3,39 @@
 import pytest
 
 from dynbuild.render.dockerfile import render
-from tests.support import NONE_RUNTIME, TEMPLATES, load, make_image, make_plan, refusal
+from tests.support import NONE_RUNTIME, TEMPLATES, load, make_image_job, make_plan, refusal
 
 S3 = {"SCCACHE_BUCKET": "ai-cache", "SCCACHE_REGION": "eu-central-1"}
 AWS = ["aws-key-id", "aws-secret-id", "aws-session-token"]
 
 
 def cached(args=None, **asked):
-    return make_image(**NONE_RUNTIME, use_sccache="s3", args={**S3, **(args or {})}, **asked)
+    return make_image_job(**NONE_RUNTIME, use_sccache="s3", args={**S3, **(args or {})}, **asked)
 
 
 def test_without_it_nothing_of_it_is_there():
-    image = make_image(**NONE_RUNTIME)
-    assert not any("SCCACHE" in arg for arg in image.build_args)
-    assert not set(AWS) & set(image.secrets)
+    image = make_image_job(**NONE_RUNTIME)
+    assert not any("SCCACHE" in arg for arg in image.plan.build_args)
+    assert not set(AWS) & set(image.plan.secrets)
     assert "sccache" not in render(image, TEMPLATES)
 
 
 def test_in_s3():
     image = cached()
-    assert image.build_args["USE_SCCACHE"] == "true"
-    assert image.build_args["SCCACHE_BUCKET"] == "ai-cache"
-    assert image.build_args["SCCACHE_REGION"] == "eu-central-1"
-    assert image.build_args["SCCACHE_ENDPOINT"] == ""
-    assert image.build_args["SCCACHE_S3_USE_SSL"] == ""
-    assert [name for name in image.secrets if name.startswith("aws-")] == AWS
-    assert image.origins["USE_SCCACHE"] == "flag --use-sccache"
+    assert image.plan.build_args["USE_SCCACHE"] == "true"
+    assert image.plan.build_args["SCCACHE_BUCKET"] == "ai-cache"
+    assert image.plan.build_args["SCCACHE_REGION"] == "eu-central-1"
+    assert image.plan.build_args["SCCACHE_ENDPOINT"] == ""
+    assert image.plan.build_args["SCCACHE_S3_USE_SSL"] == ""
+    assert [name for name in image.plan.secrets if name.startswith("aws-")] == AWS
+    assert image.plan.origins["USE_SCCACHE"] == "flag --use-sccache"
 
 
 def test_on_the_engine_itself():
-    image = make_image(**NONE_RUNTIME, use_sccache="local")
-    assert image.build_args["USE_SCCACHE"] == "true"
-    assert "SCCACHE_BUCKET" not in image.build_args
-    assert not set(AWS) & set(image.secrets)
+    image = make_image_job(**NONE_RUNTIME, use_sccache="local")
+    assert image.plan.build_args["USE_SCCACHE"] == "true"
+    assert "SCCACHE_BUCKET" not in image.plan.build_args
+    assert not set(AWS) & set(image.plan.secrets)
     assert "type=cache,id=sccache-${TARGETARCH}" in render(image, TEMPLATES)
 
 
@@ -50,13 +50,13 @@ def test_on_the_engine_itself():
 )
 def test_an_endpoint_is_told_apart_as_sccache_wants_it(given, endpoint, ssl):
     image = cached(given)
-    assert image.build_args["SCCACHE_ENDPOINT"] == endpoint
-    assert image.build_args["SCCACHE_S3_USE_SSL"] == ssl
+    assert image.plan.build_args["SCCACHE_ENDPOINT"] == endpoint
+    assert image.plan.build_args["SCCACHE_S3_USE_SSL"] == ssl
 
 
 def test_slashes_around_a_prefix_do_not_matter():
     image = cached({"SCCACHE_PREFIX": "/team/x/"})
-    assert image.build_args["SCCACHE_PREFIX"] == "team/x"
+    assert image.plan.build_args["SCCACHE_PREFIX"] == "team/x"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_every_stage_that_compiles_has_it():
 
 
 def test_vllm_compiles_its_kernels_through_it():
-    image = make_image(framework="vllm", target="runtime", use_sccache="s3", args=S3)
+    image = make_image_job(framework="vllm", target="runtime", use_sccache="s3", args=S3)
     text = render(image, TEMPLATES)
     assert "SCCACHE_SECTION=deepgemm" in text
     assert "SCCACHE_SECTION=ep_kernels" in text

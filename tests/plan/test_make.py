@@ -21,6 +21,7 @@ from tests.support import (
     VERSION,
     load,
     make_image,
+    make_image_job,
     make_plan,
     refusal,
 )
@@ -60,14 +61,15 @@ def test_every_cell_plans_on_every_platform(cell):
     for platforms in PLATFORM_SETS:
         if not set(platforms) <= set(there):
             continue
-        image = make_image(**asked(*cell, platform=platforms))
+        job = make_image_job(**asked(*cell, platform=platforms))
+        image = job.plan
         assert image.id == ImageId(framework, target, device, cuda)
         assert image.name == str(image.id)
         assert (image.framework, image.target, image.stage) == (framework, target, target)
         assert (image.device, image.cuda_version) == (device, cuda or None)
         assert image.platforms == tuple(platforms)
         assert image.dockerfile == f"{image.name}.Dockerfile"
-        assert set(image.build_args) == set(stages.args(stages.chain(image.recipe)))
+        assert set(image.build_args) == set(stages.args(stages.chain(job.recipe)))
         assert set(image.origins) == set(image.build_args)
         assert all(image.origins.values())
 
@@ -493,10 +495,12 @@ def test_a_value_under_the_four_layers(overlay):
         ((path,), env, {"ENABLE_KVBM": "false"}, "false", "flag --build-arg ENABLE_KVBM"),
     ]
     for overlays, variables, args, text, origin in stack:
-        image = make_image(*overlays, framework="vllm", target="runtime", env=variables, args=args)
+        asked = {"framework": "vllm", "target": "runtime", "env": variables, "args": args}
+        job = make_image_job(*overlays, **asked)
+        image = job.plan
         assert image.build_args["ENABLE_KVBM"] == text
         assert image.origins["ENABLE_KVBM"].startswith(origin)
-        assert image.recipe.kvbm is (text == "true")
+        assert job.recipe.kvbm is (text == "true")
 
 
 def test_a_base_image_given_by_hand_holds_on_every_cuda_version():
@@ -602,9 +606,10 @@ def test_an_unknown_argument_gets_the_nearest_name():
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "no_proxy", "SOURCE_DATE_EPOCH"])
 def test_an_argument_that_buildkit_knows_itself(name):
-    image = make_image(**NONE_RUNTIME, args={name: "1"})
+    job = make_image_job(**NONE_RUNTIME, args={name: "1"})
+    image = job.plan
     assert image.passed_args == (name,)
-    assert image.passed == {name: "1"}
+    assert job.passed == {name: "1"}
     # It is no ARG of the Dockerfile, and a proxy's address may hold a password.
     assert name not in image.build_args
     assert "passed" not in image.model_dump()
@@ -728,15 +733,15 @@ def test_secrets_have_ids_and_no_values():
 def test_the_site_wins_over_the_machine(overlay):
     path = overlay('[site]\nca_bundle = "/site.pem"\nindex_url = "https://site.example.com/"\n')
     machine = Machine(uid=1, gid=1, ca_bundle="/machine.pem", index_url="https://m.example.com/")
-    bundle, *_ = make_image(path, **NONE_CPU, machine=machine).secret_sources
+    bundle, *_ = make_image_job(path, **NONE_CPU, machine=machine).secrets
     assert (bundle.id, bundle.src) == ("ca_bundle", "/site.pem")
     values = secrets.secret_values(load(path), machine, "")
     assert values["DYNBUILD_SECRET_INDEX_URL"] == "https://site.example.com/"
 
 
 def test_no_secrets_on_a_plain_machine():
-    image = make_image(**NONE_CPU)
-    assert (image.secrets, image.secret_sources) == ((), ())
+    job = make_image_job(**NONE_CPU)
+    assert (job.plan.secrets, job.secrets) == ((), ())
 
 
 def test_cache_flags_pass():

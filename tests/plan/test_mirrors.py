@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from dynbuild.plan import mirrors
 from dynbuild.settings.layers import Origin, Setting
-from tests.support import CATALOG, make_image, make_plan, refusal
+from tests.support import CATALOG, make_image, make_image_job, make_plan, refusal
 
 NONE_CPU = {"framework": "none", "target": "runtime", "device": "cpu"}
 HERE = Origin("overlay", "site.toml:1")
@@ -94,7 +94,7 @@ def test_arguments_name_the_mirror_in_their_origin(site):
 
 
 def test_tools_and_sources_follow_and_keep_their_checksums(site):
-    recipe = make_image(site, **NONE_CPU).recipe
+    recipe = make_image_job(site, **NONE_CPU).recipe
     assert recipe.tools["uv"].image == "registry.example.com/ghcr/astral-sh/uv"
     url = recipe.tools["etcd"].url["arm64"]
     assert url.startswith("https://git.example.com/etcd-io/etcd/")
@@ -149,7 +149,7 @@ def test_package_sources_that_stay_in_an_image_are_left_to_the_script(site):
 
 def test_a_proxy_is_no_address_to_replace(overlay):
     path = overlay('[mirrors]\n"http://proxy.example.com" = "http://other.example.com"\n')
-    image = make_image(path, **NONE_CPU, args={"HTTP_PROXY": "http://proxy.example.com"})
+    image = make_image_job(path, **NONE_CPU, args={"HTTP_PROXY": "http://proxy.example.com"})
     assert image.passed["HTTP_PROXY"] == "http://proxy.example.com"
 
 

@@ -10,7 +10,7 @@ from dynbuild.plan.machine import Machine
 from dynbuild.render.dockerfile import render
 from dynbuild.settings import lines
 from dynbuild.settings.layers import Origin
-from tests.support import CATALOG, DEMO, ROOT, TEMPLATES, load, make_plan
+from tests.support import CATALOG, DEMO, ROOT, TEMPLATES, load, make_job
 
 AIRGAP = ROOT / "examples" / "airgap" / "dynbuild.toml"
 
@@ -44,13 +44,13 @@ each_cell = pytest.mark.parametrize("cell", CELLS, ids=_name)
 
 
 def steps_of(*overlays, **asked):
-    made = make_plan(*overlays, **asked)
+    made = make_job(*overlays, **asked)
     return [step for image in made.images for step in remote.steps(image, render(image, TEMPLATES))]
 
 
 def places_of(*overlays, **asked):
-    made = make_plan(*overlays, **asked)
-    return remote.of_plan(made, {image.name: render(image, TEMPLATES) for image in made.images})
+    made = make_job(*overlays, **asked)
+    return remote.of_job(made, {image.name: render(image, TEMPLATES) for image in made.images})
 
 
 @each_cell
@@ -119,7 +119,7 @@ def test_without_one_key_exactly_what_it_covers_is_left(table, key, tmp_path):
     """In each cell that the key matters to; there is one for every key."""
     tree = tomllib.loads(AIRGAP.read_text())
     path = (table, key) if table != "sources" else (table, key, "url")
-    line = load(AIRGAP).origin(*path).source
+    line = load(AIRGAP).origin(*path).location
     del tree[table][key]
     overlay = tmp_path / "dynbuild.toml"
     overlay.write_text(_toml(tree))

@@ -3,7 +3,7 @@ import pytest
 from dynbuild.errors import RequestError
 from dynbuild.plan import stages
 from tests.plan.test_recipe import recipe
-from tests.support import CATALOG, NONE_CPU, NONE_RUNTIME, TEMPLATES, make_image, make_plan
+from tests.support import CATALOG, NONE_CPU, NONE_RUNTIME, TEMPLATES, make_image_job, make_job
 
 CELLS = [
     {"framework": framework, "target": target, "device": device}
@@ -19,7 +19,7 @@ def cell_id(cell):
 
 @pytest.fixture(params=CELLS, ids=cell_id)
 def chain(request):
-    return stages.chain(make_image(**request.param).recipe)
+    return stages.chain(make_image_job(**request.param).recipe)
 
 
 def names(chain):
@@ -51,7 +51,7 @@ def test_every_argument_of_a_stage_is_one_of_the_catalog(chain):
 
 @pytest.mark.parametrize("cell", CELLS, ids=cell_id)
 def test_the_target_is_the_last_stage(cell):
-    assert names(stages.chain(make_image(**cell).recipe))[-1] == cell["target"]
+    assert names(stages.chain(make_image_job(**cell).recipe))[-1] == cell["target"]
 
 
 def test_arguments_come_once_in_the_order_of_their_first_use():
@@ -82,7 +82,7 @@ def test_components_are_stages_side_by_side():
 
 
 def test_a_cpu_image_has_no_gpu_stage():
-    found = names(stages.chain(make_image(**NONE_CPU).recipe))
+    found = names(stages.chain(make_image_job(**NONE_CPU).recipe))
     assert not {"gdrcopy", "libfabric", "aws_sdk_cpp", "gms_wheel"} & set(found)
 
 
@@ -124,7 +124,7 @@ def test_a_stage_that_does_not_exist():
 
 def test_every_stage_of_none_has_a_template():
     for cell in (NONE_RUNTIME, NONE_CPU, {**NONE_RUNTIME, "target": "wheel_builder"}):
-        for stage in stages.chain(make_image(**cell).recipe):
+        for stage in stages.chain(make_image_job(**cell).recipe):
             assert (TEMPLATES / f"{stage.template}.Dockerfile.j2").is_file()
 
 
@@ -137,12 +137,12 @@ def test_every_template_is_used_by_a_stage():
         switches["ENABLE_MEDIA_FFMPEG"] = "true"
         for wheels in ("source", "index"):
             args = switches if wheels == "source" else {"ENABLE_GPU_MEMORY_SERVICE": "false"}
-            image = make_image(**cell, args=args, dynamo_wheels=wheels)
+            image = make_image_job(**cell, args=args, dynamo_wheels=wheels)
             used |= {stage.template for stage in stages.chain(image.recipe)}
     wheel = {"HAS_TRTLLM_CONTEXT": "1"}
     site = {"env": {"DYNBUILD_MESON_PACKAGES": "/x"}, "use_sccache": "local"}
     for more in ({"make_efa": True}, {"args": wheel}, site):
-        made = make_plan(framework="trtllm", target="runtime", **more)
+        made = make_job(framework="trtllm", target="runtime", **more)
         for image in made.images:
             used |= {stage.template for stage in stages.chain(image.recipe)}
     there = {path.name.removesuffix(".Dockerfile.j2") for path in TEMPLATES.glob("*.Dockerfile.j2")}

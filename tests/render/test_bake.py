@@ -4,29 +4,29 @@ import pytest
 
 from dynbuild.plan.machine import Machine
 from dynbuild.render import bake
-from tests.support import NONE_CPU, NONE_RUNTIME, make_plan
+from tests.support import NONE_CPU, NONE_RUNTIME, make_job
 
 
 def target(made):
     """The one target of the definition of a plan."""
     (image,) = made.images
     document = bake.definition(made, {image.name: "/record/Dockerfile"})
-    return document["target"][bake.target_name(image)]
+    return document["target"][image.id.bake_target]
 
 
 def test_a_definition():
-    made = make_plan(**NONE_RUNTIME, contexts={"ucx_src": "/src/ucx"})
+    made = make_job(**NONE_RUNTIME, contexts={"ucx_src": "/src/ucx"})
     (image,) = made.images
     document = bake.definition(made, {image.name: "/record/Dockerfile"})
     assert document["group"] == {"default": {"targets": ["none-runtime-cuda12_8"]}}
     assert list(document["target"]) == ["none-runtime-cuda12_8"]
     assert target(made) == {
-        "context": made.context,
+        "context": made.plan.context,
         "dockerfile": "/record/Dockerfile",
         "target": "runtime",
-        "args": image.build_args,
-        "tags": list(image.tags),
-        "labels": image.labels,
+        "args": image.plan.build_args,
+        "tags": list(image.plan.tags),
+        "labels": image.plan.labels,
         "platforms": ["linux/amd64"],
         "output": ["type=docker"],
         "attest": ["type=provenance,disabled=true"],
@@ -35,7 +35,7 @@ def test_a_definition():
 
 
 def test_a_definition_is_json():
-    made = make_plan(**NONE_CPU)
+    made = make_job(**NONE_CPU)
     document = bake.definition(made, {made.images[0].name: "/x"})
     assert json.loads(json.dumps(document)) == document
 
@@ -50,15 +50,15 @@ def test_a_definition_is_json():
     ],
 )
 def test_a_target_is_named_after_the_id(asked, name):
-    made = make_plan(**asked)
-    assert bake.target_name(made.images[0]) == name
+    made = make_job(**asked)
+    assert made.images[0].id.bake_target == name
     document = bake.definition(made, {made.images[0].name: "/x"})
     assert list(document["target"]) == document["group"]["default"]["targets"] == [name]
 
 
 def test_an_image_is_linked_by_the_name_of_its_target():
     asked = {**NONE_CPU, "dynamo_wheels": "index", "make_efa": True}
-    made = make_plan(**asked)
+    made = make_job(**asked)
     document = bake.definition(made, {image.name: "/x" for image in made.images})
     aws = document["target"]["none-runtime-aws-cpu--index"]
     assert aws["contexts"] == {"runtime": "target:none-runtime-cpu--index"}
@@ -73,19 +73,19 @@ def test_an_image_is_linked_by_the_name_of_its_target():
     ],
 )
 def test_outputs(output, spec, attest):
-    found = target(make_plan(**NONE_CPU, output=output, repository="localhost:5000/dynamo"))
+    found = target(make_job(**NONE_CPU, output=output, repository="localhost:5000/dynamo"))
     assert (found["output"], found["attest"]) == ([spec], [attest])
 
 
 def test_what_is_not_asked_for_is_not_there():
     assert not {"contexts", "secret", "cache-from", "cache-to", "no-cache"} & set(
-        target(make_plan(**NONE_CPU))
+        target(make_job(**NONE_CPU))
     )
 
 
 def test_cache_and_platforms():
     found = target(
-        make_plan(
+        make_job(
             **NONE_CPU,
             no_cache=True,
             cache_from=["type=registry,ref=a", "type=local,src=b"],
@@ -101,7 +101,7 @@ def test_cache_and_platforms():
 
 def secrets(bundle, index=""):
     machine = Machine(uid=1, gid=1, ca_bundle=bundle, index_url=index)
-    return target(make_plan(**NONE_CPU, machine=machine))["secret"]
+    return target(make_job(**NONE_CPU, machine=machine))["secret"]
 
 
 def test_secrets_are_files_and_variables_and_never_values():
@@ -129,7 +129,7 @@ def evaluate(text):
 
 @pytest.mark.parametrize("text", HCL)
 def test_a_value_is_not_evaluated_by_bake(text):
-    made = make_plan(**NONE_CPU, args={"BUILD_JOBS": text}, context=f"/src/{text}")
+    made = make_job(**NONE_CPU, args={"BUILD_JOBS": text}, context=f"/src/{text}")
     found = target(made)
     assert evaluate(found["args"]["BUILD_JOBS"]) == text
     assert evaluate(found["context"]) == f"/src/{text}"
@@ -137,12 +137,12 @@ def test_a_value_is_not_evaluated_by_bake(text):
 
 @pytest.mark.parametrize("text", ["$HOME", "100%", "a$b{c}", "}"])
 def test_a_value_with_harmless_signs_stays_as_it_is(text):
-    made = make_plan(**NONE_CPU, args={"BUILD_JOBS": text})
+    made = make_job(**NONE_CPU, args={"BUILD_JOBS": text})
     assert target(made)["args"]["BUILD_JOBS"] == text
 
 
 def test_the_command():
-    made = make_plan(**NONE_RUNTIME)
+    made = make_job(**NONE_RUNTIME)
     assert bake.argv(made, bake_file="/r/bake.json", metadata_file="/r/metadata.json") == (
         *("docker", "buildx", "bake", "--progress", "rawjson", "--file", "/r/bake.json"),
         *("--metadata-file", "/r/metadata.json", "none-runtime-cuda12_8"),

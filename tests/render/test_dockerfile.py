@@ -22,7 +22,7 @@ from tests.support import (
     ROOT,
     TEMPLATES,
     load,
-    make_image,
+    make_image_job,
 )
 
 ALL_ON = {
@@ -44,13 +44,14 @@ IMAGES = {
 
 
 def text_of(*overlays, templates=TEMPLATES, **asked):
-    return render(make_image(*overlays, templates=templates, **asked), templates)
+    return render(make_image_job(*overlays, templates=templates, **asked), templates)
 
 
 @functools.cache
 def rendered(name):
     """An image of the table above with its Dockerfile; many tests look at each."""
-    image = make_image(DEMO / "dynbuild.toml") if name == "demo" else make_image(**IMAGES[name])
+    overlays = [DEMO / "dynbuild.toml"] if name == "demo" else []
+    image = make_image_job(*overlays, **IMAGES.get(name, {}))
     return image, render(image, TEMPLATES)
 
 
@@ -179,7 +180,7 @@ def test_stages_start_from_earlier_ones(image, text):
         if not from_arguments and not re.search("[/:]", stage.base) and stage.base != "scratch":
             assert set(expand(stage.base)) <= seen
         seen.add(stage.name)
-    assert found[-1].name == image.stage
+    assert found[-1].name == image.plan.stage
 
 
 def test_files_are_copied_from_earlier_stages(image, text):
@@ -234,9 +235,9 @@ def test_an_argument_is_declared_only_where_it_is_used(image, text):
 
 def test_global_arguments_are_those_of_the_plan(image, text):
     arguments, _ = read(text)
-    assert list(arguments) == list(image.build_args)
+    assert list(arguments) == list(image.plan.build_args)
     for name, value in arguments.items():
-        expected = "" if name in VOLATILE else image.build_args[name]
+        expected = "" if name in VOLATILE else image.plan.build_args[name]
         assert unquote(value) == expected
 
 
@@ -247,7 +248,7 @@ def test_the_architecture_is_no_global_argument(text):
 
 def test_the_commit_enters_in_the_last_lines_only(image, text):
     lines = [line for line in text.split("\n") if "DYNAMO_COMMIT_SHA" in line]
-    if "DYNAMO_COMMIT_SHA" not in image.build_args:
+    if "DYNAMO_COMMIT_SHA" not in image.plan.build_args:
         assert lines == []
         return
     last = ["ARG DYNAMO_COMMIT_SHA", "ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}"]
@@ -271,7 +272,11 @@ def test_no_credential_is_an_argument(text):
 def test_the_head_says_how_the_file_is_made(image, text):
     head = text.split("\n\n")[0]
     assert head.startswith(f"# {image.name}: rendered by dynbuild ")
-    for flag in (f"--framework {image.framework}", f"--target {image.target}", "--device"):
+    for flag in (
+        f"--framework {image.plan.framework}",
+        f"--target {image.plan.target}",
+        "--device",
+    ):
         assert flag in head
     assert all(len(line) <= 90 for line in head.split("\n")[1:])
 
@@ -287,8 +292,8 @@ def test_the_head_names_every_stage_in_order(image, text):
 
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_the_committed_dockerfiles(device):
-    image = make_image(**NONE_RUNTIME, device=device)
-    golden = ROOT / "dockerfiles" / image.dockerfile
+    image = make_image_job(**NONE_RUNTIME, device=device)
+    golden = ROOT / "dockerfiles" / image.plan.dockerfile
     assert render(image, TEMPLATES) == golden.read_text(encoding="utf-8"), "run: make generate"
 
 
@@ -300,8 +305,8 @@ def test_the_dockerfile_of_the_demo():
 
 
 def test_what_belongs_to_one_build_is_not_in_the_file():
-    one = make_image(**NONE_CPU, args={"DYNAMO_COMMIT_SHA": "a" * 40}, tag="one:x")
-    other = make_image(**NONE_CPU, args={"DYNAMO_COMMIT_SHA": "b" * 40}, tag="two:y")
+    one = make_image_job(**NONE_CPU, args={"DYNAMO_COMMIT_SHA": "a" * 40}, tag="one:x")
+    other = make_image_job(**NONE_CPU, args={"DYNAMO_COMMIT_SHA": "b" * 40}, tag="two:y")
     assert render(one, TEMPLATES) == render(other, TEMPLATES)
 
 
@@ -323,7 +328,7 @@ config = load.load(templates=templates, overlays=(), env=env, flags={})
 version = Version(tag="v1", python="1", commit="", dirty=False, origin="")
 caller = machine.Machine(uid=1, gid=1)
 made = make.make_plan(config, version=version, context=Path("/x"), machine=caller)
-print(made.model_dump_json(), dockerfile.render(made.images[0], templates))
+print(made.plan.model_dump_json(), dockerfile.render(made.images[0], templates))
 """
 
 
@@ -523,7 +528,7 @@ def test_a_plain_value_needs_no_quotes(value):
 @example("x ")
 @example("a#b \\")
 def test_a_value_reaches_the_rendered_file_whole(value):
-    plain, _ = rendered("cpu")
+    plain = rendered("cpu")[0].plan
     image = plain.model_copy(update={"build_args": {**plain.build_args, "BUILD_JOBS": value}})
     line = re.search(r"^ARG BUILD_JOBS=(.*)$", render_arguments(image), re.MULTILINE)[1]
     assert unquote(line) == value

@@ -28,7 +28,17 @@ from tests import matrix
 from tests.render import test_dockerfile as test_render
 from tests.render.test_bake import evaluate
 from tests.render.test_dockerfile import HEREDOC, instructions, read, unquote
-from tests.support import CATALOG, MACHINE, TEMPLATES, VERSION, WORKSPACE, flags, load, make_plan
+from tests.support import (
+    CATALOG,
+    MACHINE,
+    TEMPLATES,
+    VERSION,
+    WORKSPACE,
+    flags,
+    load,
+    make_job,
+    make_plan,
+)
 
 # ---- every cell of the matrix ------------------------------------------------------------
 
@@ -87,9 +97,9 @@ def test_who_an_image_runs_as():
     wanted |= {"local-dev-aws": "dynamo", "dev": "root", "dev-aws": "root"}
     seen = collections.Counter()
     for name, (image, text) in matrix.dockerfiles().items():
-        if image.target in wanted:
-            seen[image.target] += 1
-            assert last_user(text) == wanted[image.target], name
+        if image.plan.target in wanted:
+            seen[image.plan.target] += 1
+            assert last_user(text) == wanted[image.plan.target], name
     assert set(seen) == set(wanted)
 
 
@@ -150,7 +160,7 @@ def neighbours():
     for cell in matrix.cells():
         if cell.target == "dev" and cell.variant == "default":
             image, _ = matrix.rendered(cell)
-            args = image.build_args
+            args = image.plan.build_args
             base = (cell.line, cell.device, args["BASE_IMAGE"], args["BASE_IMAGE_TAG"])
             by_base[base].append(cell)
     return [
@@ -181,7 +191,7 @@ def test_frameworks_on_one_base_share_their_stages():
         assert differ <= allowed, f"{one}, {other}"
         wanted = {"build_tools", "python_tools", "rust_tools", "ucx", "ai_dynamo_wheel"}
         assert wanted <= both - differ, f"{one}, {other}"
-        if image.device == "cuda":
+        if image.plan.device == "cuda":
             assert {"gdrcopy", "libfabric"} <= both - differ
 
 
@@ -194,7 +204,9 @@ def test_they_share_the_values_of_those_stages_too():
         features = {"ENABLE_MEDIA_NIXL", "ENABLE_MEDIA_FFMPEG"}
         for name in set(mine) & set(theirs) - OWN - ABOVE:
             for arg in set(mine[name].args) - features:
-                assert image.build_args[arg] == twin.build_args[arg], f"{one}, {other}: {arg}"
+                assert image.plan.build_args[arg] == twin.plan.build_args[arg], (
+                    f"{one}, {other}: {arg}"
+                )
 
 
 # ---- requests drawn at random ------------------------------------------------------------
@@ -381,7 +393,9 @@ def test_an_accepted_request_renders_a_valid_dockerfile(drawn):
         hold(image, text, WITH_ANY_VALUE)
         assert shape(text) == shape(render(twin, TEMPLATES))
         for name, value in read(text)[0].items():
-            assert seen_by_buildkit(value) == ("" if name in VOLATILE else image.build_args[name])
+            assert seen_by_buildkit(value) == (
+                "" if name in VOLATILE else image.plan.build_args[name]
+            )
 
 
 def test_most_requests_are_accepted():
@@ -396,7 +410,7 @@ def test_most_requests_are_accepted():
 def plain_shape(cell):
     line, framework, target, device, cuda = cell
     asked = {"release_line": line, "framework": framework, "target": target, "device": device}
-    image = make_plan(**asked, cuda_version=cuda).images[0]
+    image = make_job(**asked, cuda_version=cuda).images[0]
     return asked | {"cuda_version": cuda}, shape(render(image, TEMPLATES))
 
 
@@ -405,7 +419,7 @@ def test_no_value_of_any_argument_breaks_out(cell, data):
     """Every argument of an image at once has a hostile value, and none of them is refused."""
     asked, wanted = plain_shape(cell)
     values = {name: data.draw(VALUE, label=name) for name in FREE}
-    image = make_plan(**asked, args=values).images[0]
+    image = make_job(**asked, args=values).images[0]
     text = render(image, TEMPLATES)
     hold(image, text, WITH_ANY_VALUE)
     assert shape(text) == wanted
@@ -417,7 +431,7 @@ def test_no_value_of_any_argument_breaks_out(cell, data):
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_value_in_every_argument(text):
     asked, wanted = plain_shape(("0.9.0", "vllm", "local-dev", "cuda", "12.9"))
-    image = make_plan(**asked, args=dict.fromkeys(FREE, text)).images[0]
+    image = make_job(**asked, args=dict.fromkeys(FREE, text)).images[0]
     assert shape(render(image, TEMPLATES)) == wanted
 
 
@@ -519,7 +533,7 @@ def test_what_the_catalog_itself_says_is_accepted():
 @example("$$", "%%{")
 def test_values_survive_the_definition(one, other):
     version = Version(tag="v1", python="1", commit=other, dirty=False, origin="")
-    made = make_plan(
+    made = make_job(
         framework="none",
         target="runtime",
         device="cpu",
@@ -531,10 +545,10 @@ def test_values_survive_the_definition(one, other):
     )
     (image,) = made.images
     document = bake.definition(made, {image.name: f"/record/{one}"})
-    target = document["target"][bake.target_name(image)]
-    assert {k: evaluate(v) for k, v in target["args"].items()} == image.build_args
-    assert {k: evaluate(v) for k, v in target["labels"].items()} == image.labels
-    assert evaluate(target["context"]) == made.context
+    target = document["target"][image.id.bake_target]
+    assert {k: evaluate(v) for k, v in target["args"].items()} == image.plan.build_args
+    assert {k: evaluate(v) for k, v in target["labels"].items()} == image.plan.labels
+    assert evaluate(target["context"]) == made.plan.context
     assert evaluate(target["dockerfile"]) == f"/record/{one}"
     assert evaluate(target["contexts"]["ucx_src"]) == f"/trees/{other}"
-    assert [evaluate(text) for text in target["cache-from"]] == list(image.cache_from)
+    assert [evaluate(text) for text in target["cache-from"]] == list(image.plan.cache_from)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dynbuild.errors import RequestError, TemplateError
 from dynbuild.plan import secrets
 from dynbuild.render import site
-from tests.support import MACHINE, TEMPLATES, load, make_image, make_plan
+from tests.support import MACHINE, TEMPLATES, load, make_image, make_image_job, make_plan
 
 NONE_CPU = {"framework": "none", "target": "runtime", "device": "cpu"}
 EVERYTHING = """\
@@ -90,8 +90,8 @@ class TestScript:
     def test_nobody_gets_one_without_asking(self, overlay):
         path = overlay('[mirrors]\n"nvcr.io" = "registry.example.com"\n')
         assert site.script(load(path), TEMPLATES) == ""
-        image = make_image(path, **NONE_CPU)
-        assert "site" not in image.secrets
+        image = make_image_job(path, **NONE_CPU)
+        assert "site" not in image.plan.secrets
         assert not image.recipe.site
 
     def test_it_is_a_secret(self, overlay):

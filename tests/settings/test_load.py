@@ -22,14 +22,14 @@ def test_the_catalog_alone():
     config = load()
     assert config.catalog.request.framework == "vllm"
     assert config.origin("request", "framework").layer == "catalog"
-    assert config.origin("request", "framework").source.startswith("templates/catalog.toml:")
+    assert config.origin("request", "framework").location.startswith("templates/catalog.toml:")
 
 
 def test_the_line_of_a_catalog_value_is_the_right_one():
     lines = (TEMPLATES / "catalog.toml").read_text(encoding="utf-8").splitlines()
     config = load()
     for path, origin in config.origins.items():
-        number = int(origin.source.rpartition(":")[2])
+        number = origin.line
         assert path[-1] in lines[number - 1], f"{path} is said to be on line {number}"
 
 

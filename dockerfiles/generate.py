@@ -1,4 +1,4 @@
-"""Write the generated files of this repository: rendered Dockerfiles, schemas.
+"""Write what is generated here: Dockerfiles, schemas, tables of options in the documentation.
 
 ``--check`` writes nothing and fails, naming the command that mends it, when a committed
 file differs from what would be written.
@@ -15,7 +15,7 @@ from dynbuild.build import result
 from dynbuild.plan import document, make, matrix
 from dynbuild.plan.version import Version
 from dynbuild.render.dockerfile import render
-from dynbuild.settings import load
+from dynbuild.settings import load, option_tables
 from dynbuild.settings.layers import Origin, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +39,9 @@ def files() -> Iterator[tuple[Path, str]]:
     for name, schema in (("plan", document.schema()), ("result", result.schema())):
         text = json.dumps(schema, indent=2, sort_keys=True) + "\n"
         yield ROOT / "docs" / f"{name}.schema.json", text
+    values = catalog.model_dump()
+    for page in (ROOT / "docs" / "build.md", ROOT / "docs" / "launcher.md"):
+        yield page, option_tables.filled(page.read_text(encoding="utf-8"), values)
 
 
 def _rendered(

@@ -167,7 +167,8 @@ def _dry(words):
 def test_example_runs(example, tree):
     home = str(tree.parent)
     words = [
-        re.sub(r"^~(?=/|$)", home, word.replace("$target", "runtime")) for word in example.words
+        re.sub(r"^~(?=/|$)", home, word.replace("$target", "runtime").replace("$PWD", str(tree)))
+        for word in example.words
     ]
     for flag in ("--output", "-o"):
         if flag in words:
@@ -254,7 +255,7 @@ def test_option_of_a_profile_is_documented_and_a_flag(field):
 
 def test_findings_of_the_preflight_are_documented():
     text = (ROOT / "docs" / "launcher.md").read_text(encoding="utf-8")
-    code = Path(preflight.__file__).read_text(encoding="utf-8")
+    code = "".join(path.read_text("utf-8") for path in Path(preflight.__file__).parent.glob("*.py"))
     known = set(re.findall(r'Finding\(\s*"([a-z-]+)"', code))
     assert "gpu-runtime" in known
     table = text.partition("## Preflight")[2].partition("\n## ")[0]
@@ -270,7 +271,8 @@ def test_formats_of_exports_are_documented():
 def test_modules_are_in_the_table_of_the_architecture():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([\w/.]+)`", "".join(re.findall(r"^\| .*$", text, re.MULTILINE))))
-    package = Path(preflight.__file__).parent
+    named |= {name.removeprefix("run/") for name in named}
+    package = Path(preflight.__file__).parent.parent
     modules = {path.stem for path in package.glob("[a-z]*.py")}
     modules |= {f"{path.parent.name}/" for path in package.glob("[a-z]*/__init__.py")}
     assert modules <= named
@@ -282,6 +284,8 @@ class TestPage:
         known = {"HOME", "LOG", "TEMPLATES"}
         known |= {f.upper() for f in (*models.Request.model_fields, *models.Site.model_fields)}
         known |= {f"ARG_{name}" for name in CATALOG["args"]} | {"NAME", "ARG_NAME", ""}
+        known |= {f"RUN_{f.upper()}" for f in (*models.RunProfile.model_fields, "profile", "name")}
+        known.add("RUN_")
         for name in re.findall(r"\bDYNBUILD_(\w*)", page.read_text(encoding="utf-8")):
             assert name in known
 

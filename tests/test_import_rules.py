@@ -60,8 +60,11 @@ PURE = (
         "build.vertex",
     ),
     *("build.result", "build.failure"),
-    *("run.launch", "run.preflight", "run.numa", "run.export.__init__", "run.export.common"),
-    *("run.export.compose", "run.export.k8s", "run.export.devcontainer", "run.export.systemd"),
+    *("run.facts", "run.gpus", "run.image", "run.launch", "run.limits", "run.mounts", "run.numa"),
+    *("run.ports", "run.request", "run.preflight.__init__", "run.preflight.files"),
+    *("run.preflight.gpu", "run.preflight.limit", "run.preflight.network"),
+    *("run.export.__init__", "run.export.common", "run.export.compose", "run.export.k8s"),
+    *("run.export.devcontainer", "run.export.systemd"),
 )
 """Modules that do no input or output."""
 

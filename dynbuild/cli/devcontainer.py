@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING
 
 from dynbuild import masking
 from dynbuild.cli import console, run
+from dynbuild.cli.parameters import Given, with_options
+from dynbuild.cli.request import context_of
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.run.launch import RunRequest
+from dynbuild.settings import paths, run_options
+from dynbuild.settings.option import Option, by_name
 
 if TYPE_CHECKING:
+    from dynbuild.run.image import ImageKind
+    from dynbuild.run.options import RunOptions
+    from dynbuild.run.request import RunRequest
     from dynbuild.settings.load import Settings
 
-_IMAGE = "Image"
-_CONTAINER = "Container"
-_OUTPUT = "Output"
-
 _TARGET = "local-dev"
+_WORKSPACE = "/workspace"
 _FOR_RUN = ("user", "name", "entrypoint", "workdir", "numa")
 """Options of ``[run]`` and its profiles that have no meaning here: the image has its user,
 the tool starts the container, and the folder is where the tree is mounted."""
@@ -31,92 +33,36 @@ _SHOWN = 20
 
 _REFERENCE = re.compile(r'^.\s*"\w+": "\$\{localEnv:\w+\}",?$')
 
+_OUTPUT = "Output"
+_OF_RUN = by_name(run_options.RUN)
+_SHARED = ("env", "volume", "hf_home", "gpus", "runtime", "network", "port", "shm_size")
 
-def _option(*spelling: str, help: str, panel: str, metavar: str) -> Any:
-    return typer.Option(
-        *spelling, help=help, rich_help_panel=panel, metavar=metavar, show_default=False
-    )
+OPTIONS = (
+    *(_OF_RUN[name] for name in ("framework", "repository", "image", "profile", "config")),
+    *(dataclasses.replace(_OF_RUN[name], panel=run_options.CONTAINER) for name in _SHARED),
+    dataclasses.replace(
+        run_options.CONTEXT, help="The tree that is opened (default .).", panel=_OUTPUT
+    ),
+    Option(
+        name="output",
+        flags=("-o", "--output"),
+        help="Another file; - prints it.",
+        panel=_OUTPUT,
+        metavar="PATH",
+        source="file",
+    ),
+    Option(
+        name="force",
+        kind="switch",
+        switches=(("--force", True),),
+        help="Write over a file that differs.",
+        panel=_OUTPUT,
+    ),
+)
 
 
-def devcontainer(
-    *,
-    framework: Annotated[
-        str | None, _option("--framework", help="Names the image.", panel=_IMAGE, metavar="NAME")
-    ] = None,
-    repository: Annotated[
-        str | None, _option("--repository", help="Names the image.", panel=_IMAGE, metavar="NAME")
-    ] = None,
-    image: Annotated[
-        str | None, _option("--image", help="The image itself.", panel=_IMAGE, metavar="REF")
-    ] = None,
-    profile: Annotated[
-        str | None,
-        _option("--profile", help="Named options of run.", panel=_IMAGE, metavar="NAME"),
-    ] = None,
-    config: Annotated[
-        list[Path] | None,
-        _option("--config", help="Settings file; repeatable.", panel=_IMAGE, metavar="FILE"),
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        _option(
-            "-e",
-            "--env",
-            help="NAME=VALUE, or NAME of the host; repeatable.",
-            panel=_CONTAINER,
-            metavar="VAR",
-        ),
-    ] = None,
-    volume: Annotated[
-        list[str] | None,
-        _option(
-            "-v",
-            "--volume",
-            help="SOURCE:TARGET[:ro]; repeatable.",
-            panel=_CONTAINER,
-            metavar="MOUNT",
-        ),
-    ] = None,
-    hf_home: Annotated[
-        str | None,
-        _option(
-            "--hf-home", "--hf-cache", help="Hugging Face cache.", panel=_CONTAINER, metavar="DIR"
-        ),
-    ] = None,
-    gpus: Annotated[
-        str | None, _option("--gpus", help="GPUs, or none.", panel=_CONTAINER, metavar="SPEC")
-    ] = None,
-    runtime: Annotated[
-        str | None,
-        _option("--runtime", help="Container runtime, or none.", panel=_CONTAINER, metavar="NAME"),
-    ] = None,
-    network: Annotated[
-        str | None,
-        _option("--network", help="host, bridge, a name.", panel=_CONTAINER, metavar="MODE"),
-    ] = None,
-    port: Annotated[
-        list[str] | None,
-        _option(
-            "-p", "--port", help="HOST:CONTAINER; repeatable.", panel=_CONTAINER, metavar="PORTS"
-        ),
-    ] = None,
-    shm_size: Annotated[
-        str | None,
-        _option("--shm-size", help="Size of /dev/shm.", panel=_CONTAINER, metavar="SIZE"),
-    ] = None,
-    context: Annotated[
-        Path,
-        typer.Option("--context", help="The tree that is opened.", rich_help_panel=_OUTPUT),
-    ] = Path(),
-    output: Annotated[
-        str | None,
-        _option("-o", "--output", help="Another file; - prints it.", panel=_OUTPUT, metavar="PATH"),
-    ] = None,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Write over a file that differs.", rich_help_panel=_OUTPUT),
-    ] = False,
-) -> None:
+@with_options(OPTIONS)
+def devcontainer(given: Given) -> None:
     """Write .devcontainer/FRAMEWORK/devcontainer.json.
 
     [bold]Examples[/bold]
@@ -125,102 +71,74 @@ def devcontainer(
 
       dynbuild devcontainer --framework none --gpus none -e HF_TOKEN --output -
     """
-    given = {key: value for key, value in locals().items() if value is not None}
+    from dynbuild.run import options
     from dynbuild.run.export import devcontainer as exported
+    from dynbuild.run.image import check_framework, kind_of
 
-    tree = context.expanduser().resolve()
-    settings = run.load_settings(tree, config or [])
-    options = run.options_of(settings, profile, given)
-    chosen = _framework(settings, framework)
-    if image is None and profile is not None:
-        image = settings.catalog.run.profiles[profile].model_dump()["image"]
-    request = _request(options, _image(settings, chosen, repository, image))
-    _say_what_is_odd(request, options)
+    tree = context_of(given)
+    settings = run.load_settings(tree, given)
+    resolved = options.resolve(settings)
+    kind = kind_of(settings, target=_TARGET)
+    # The framework names a folder too, so it has to be one that there is.
+    check_framework(kind, settings, target=_TARGET)
+    request = _request(resolved, _image(settings, kind, resolved, given))
+    _say_what_is_odd(request, resolved)
     has_script = (tree / exported.POST_CREATE).is_file()
     if not has_script:
         console.say(f"{tree} has no {exported.POST_CREATE}: nothing is run in a new container")
     text = exported.render(
-        request, framework=chosen, post_create=has_script, made_by="dynbuild devcontainer"
+        request, framework=kind.framework, post_create=has_script, made_by="dynbuild devcontainer"
     )
     try:
         data = text.encode()
     except UnicodeEncodeError:
         raise RequestError("the request holds bytes that are no UTF-8 text") from None
+    output = given.text("output")
     if output == "-":
         console.out(text.rstrip("\n"))
         return
-    own = tree / ".devcontainer" / chosen / "devcontainer.json"
-    _write(own if output is None else Path(output).expanduser(), data, force=force)
+    own = tree / ".devcontainer" / kind.framework / "devcontainer.json"
+    path = own if output is None else paths.expanded(output, origin="flag --output")
+    _write(path, data, force=given.switch("force"))
 
 
-def _framework(settings: Settings, given: str | None) -> str:
-    """The framework, which names a folder too, so it is one that there is."""
+def _image(settings: Settings, kind: ImageKind, resolved: RunOptions, given: Given) -> str:
+    """The image of the flag or the profile, else the name that every build of local-dev gets.
+
+    One of ``[run]`` itself is for runs.
+    """
     from dynbuild import names
 
-    chosen = (given or settings.catalog.request.framework).lower()
-    known = settings.catalog.frameworks
-    with_target = [name for name, entry in known.items() if _TARGET in entry.targets]
-    if chosen not in with_target:
-        raise RequestError(
-            f"there is no framework '{chosen}'"
-            if chosen not in known
-            else f"{chosen} has no target {_TARGET}",
-            origin="flag --framework" if given else str(settings.origin("request", "framework")),
-            hint=names.did_you_mean(chosen, with_target),
-        )
-    return chosen
+    if (flag := given.text("image")) is not None:
+        return flag
+    if "image" in resolved.profile:
+        return str(resolved.profile["image"].value)
+    names.check_repository(kind.repository, origin=str(settings.origin("request", "repository")))
+    return kind.conventional_name
 
 
-def _image(settings: Settings, framework: str, repository: str | None, image: str | None) -> str:
-    """The image asked for, else the name that every build of local-dev gets."""
-    from dynbuild import names
-    from dynbuild.run import launch
-
-    if image is not None:
-        return names.check_image(image, origin="flag --image")
-    origin = settings.origin("request", "repository")
-    chosen = repository or settings.catalog.request.repository
-    names.check_repository(chosen, origin="flag --repository" if repository else str(origin))
-    return launch.default_image(chosen, framework, _TARGET)
-
-
-def _request(options: dict[str, Any], image: str) -> RunRequest:
+def _request(resolved: RunOptions, image: str) -> RunRequest:
     """The options that fit; no token of the host comes with the workspace."""
-    hf_home = options.get("hf_home") or "none"
-    return RunRequest(
-        image=image,
-        gpus=options["gpus"],
-        runtime=options["runtime"],
-        network=options["network"],
-        shm_size=options["shm_size"],
-        rm=False,
-        privileged=options.get("privileged", False),
-        env=tuple(options.get("env", ())),
-        volumes=tuple(options.get("volume", ())),
-        ports=tuple(options.get("port", ())),
-        hf_home=None if hf_home.lower() == "none" else str(Path(hf_home).expanduser().absolute()),
-        nixl_gds=options.get("use_nixl_gds", False),
-        gms=options.get("gms", False),
-        ulimits=tuple(options["ulimit"]),
-        ipc=options["ipc"],
-        cap_add=tuple(options.get("cap_add", ())),
-        memory=options.get("memory", ""),
-        cpus=options.get("cpus", ""),
+    from dynbuild.run import options
+
+    request = options.request(resolved, image=image, hf_home=options.hf_home(resolved, {}, None))
+    return dataclasses.replace(
+        request, rm=False, user=None, name=None, entrypoint=None, workdir=_WORKSPACE
     )
 
 
-def _say_what_is_odd(request: RunRequest, options: dict[str, Any]) -> None:
+def _say_what_is_odd(request: RunRequest, resolved: RunOptions) -> None:
     from dynbuild.run import preflight
     from dynbuild.run.export import common
-    from dynbuild.run.export.devcontainer import WORKSPACE
+    from dynbuild.run.facts import Host
 
-    said = {name: options.get(name) for name in _FOR_RUN}
-    if left := [name for name, value in said.items() if value not in (None, "", WORKSPACE)]:
+    said = {name: resolved.given(name) for name in _FOR_RUN}
+    if left := [name for name, value in said.items() if value not in (None, "", _WORKSPACE)]:
         console.say(f"left out, as a dev container has its own: {', '.join(left)}")
     for note in common.secret_notes(request):
         console.warn(note)
     # Of the machine nothing is asked: the file may be for another one.
-    for finding in preflight.check(request, preflight.Host()):
+    for finding in preflight.check(request, Host()):
         if finding.name != "secret-literal":
             console.warn(f"{finding.message} ({finding.remedy})")
     if request.hf_home and not Path(request.hf_home).is_dir():

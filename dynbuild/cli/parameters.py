@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
@@ -142,8 +143,11 @@ def _parameter(
 def _no_flag(value: str | None, param: typer.CallbackParam) -> str | None:
     """Refuse a flag that was taken for the value of the one before it."""
     if value is not None and value.startswith("--"):
+        # With an equals sign it is meant.
+        if any(word == f"{flag}={value}" for flag in param.opts for word in sys.argv[1:]):
+            return value
         raise RequestError(
-            f"{param.opts[0]} has no value: '{value}' comes after it",
+            f"{param.opts[0]} has no value: {quote(value)} comes after it",
             hint=f"a value that starts with dashes is written {param.opts[0]}={value}"
             if not value.removeprefix("--").replace("-", "").isalpha()
             else None,

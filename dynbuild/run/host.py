@@ -1,4 +1,4 @@
-"""What the machine says that a container is to run on, for ``dynbuild.run.preflight``."""
+"""What the machine says that a container is to run on, for ``dynbuild.run.facts``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from dynbuild import proc
 from dynbuild.engine import limits
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
-from dynbuild.run import launch, numa, preflight
-from dynbuild.run.launch import RunRequest
-from dynbuild.run.preflight import Host, Mount
+from dynbuild.run import facts, numa
+from dynbuild.run.facts import Host, HostMount
+from dynbuild.run.mounts import parse
+from dynbuild.run.request import RunRequest
 
 Ask = Callable[[Sequence[str], Mapping[str, str]], str]
 """Runs a command in an environment; its output, empty where there is none."""
@@ -77,7 +78,7 @@ def read(
     """
     asked = ask or _ask
     path = env.get("PATH", os.defpath)
-    smi = launch.uses_gpus(request) and bool(shutil.which("nvidia-smi", path=path))
+    smi = request.uses_gpus and bool(shutil.which("nvidia-smi", path=path))
     query = ("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader")
     with ThreadPoolExecutor(3) as pool:
         info = pool.submit(
@@ -88,7 +89,7 @@ def read(
     told = _document(info.result())
     known = told.get("ServerVersion") is not None
     runtimes = tuple(sorted(told.get("Runtimes") or ())) if known else None
-    passed = {name: env[name] for name in preflight.LOOKED_AT if name in env}
+    passed = {name: env[name] for name in facts.LOOKED_AT if name in env}
     if not _is_here(engine, env, told):
         memory = told.get("MemTotal") or None
         return Host(memory=memory, runtimes=runtimes, gpu_hook=_cdi(told), passed=passed)
@@ -96,7 +97,7 @@ def read(
     # User namespaces give the numbers of the container another meaning on the host.
     remapped = "name=rootless" in options or "name=userns" in options
     user = None if remapped else identity(request, image_user, env)
-    folder = preflight.disk_cache(request, env)
+    folder = facts.disk_cache(request, env)
     return Host(
         user="the user inside" if user is None else f"uid {user.uid}",
         memory=told.get("MemTotal") or _memory(),
@@ -283,32 +284,25 @@ def may_write(path: Path, user: Identity) -> bool:
     return found.st_mode >> shift & needed == needed
 
 
-def _mounts(request: RunRequest, user: Identity | None) -> tuple[Mount, ...]:
+def _mounts(request: RunRequest, user: Identity | None) -> tuple[HostMount, ...]:
     """The binds that the request names, and the workspace; not what launch adds beside it."""
-    found = []
-    for volume in request.volumes:
-        source, _, rest = volume.partition(":")
-        target, _, options = rest.partition(":")
-        if target and source.startswith(("/", ".")):
-            read_only = "ro" in options.split(",")
-            found.append(_mount(source, target, user, read_only=read_only))
+    found = [
+        _mount(mount.source, mount.target, user, read_only=mount.read_only)
+        for mount in map(parse, request.volumes)
+        if mount.is_path
+    ]
     if request.workspace:
         found.append(_mount(request.workspace, "/workspace", user))
     return tuple(found)
 
 
-def _hf_cache(request: RunRequest, user: Identity | None) -> Mount | None:
-    if not request.hf_home:
-        return None
-    target = next(
-        mount.removeprefix(f"{request.hf_home}:")
-        for mount in launch.mounts(request)
-        if mount.startswith(f"{request.hf_home}:") and mount.endswith("/.cache/huggingface")
-    )
-    return _mount(request.hf_home, target, user)
+def _hf_cache(request: RunRequest, user: Identity | None) -> HostMount | None:
+    return _mount(request.hf_home, request.hf_target, user) if request.hf_home else None
 
 
-def _mount(source: str, target: str, user: Identity | None, *, read_only: bool = False) -> Mount:
+def _mount(
+    source: str, target: str, user: Identity | None, *, read_only: bool = False
+) -> HostMount:
     path = Path(source).absolute()
     try:
         path.stat()
@@ -318,6 +312,6 @@ def _mount(source: str, target: str, user: Identity | None, *, read_only: bool =
         exists, writable = False, None if user is None else user.uid == 0
     except OSError:
         exists, writable = True, None
-    return Mount(
+    return HostMount(
         source=str(path), target=target, read_only=read_only, exists=exists, writable=writable
     )

@@ -6,12 +6,12 @@ and NUMA); the processors of a node are the kernel's own list.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dynbuild.errors import RequestError
+from dynbuild.run.gpus import Gpus, gpu_of, parse
 
 _TITLES = re.compile(r"CPU Affinity|NUMA Affinity|GPU NUMA ID")
 _ROW = re.compile(r"GPU(\d+)\b(.*)")
@@ -50,22 +50,6 @@ class Gpu:
     cpus: str = ""
     nodes: tuple[int, ...] = ()
     memory: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """What a ``--gpus`` value asks for.
-
-    Attributes:
-        count: Number of GPUs, from the first on; -1 for all; ``None`` with *devices*.
-        devices: Indexes and UUIDs, as written.
-        unquoted: Whether a list of devices lacks the quotes that docker needs around it:
-            it takes the second device for a number of GPUs, and refuses to have both.
-    """
-
-    count: int | None = None
-    devices: tuple[str, ...] = ()
-    unquoted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,70 +169,27 @@ def topology(topo: str, query: str) -> tuple[Gpu, ...]:
     )
 
 
-def parse_gpus(spec: str) -> Selection:
-    """What a ``--gpus`` value asks for, by the grammar of docker (docker/cli, GpuOpts).
-
-    Args:
-        spec: ``all``, a number, ``device=0``, ``"device=0,2"`` with its quotes,
-            ``device=GPU-…``, and such with ``driver=`` or ``capabilities=`` after a comma.
-
-    Raises:
-        RequestError: It is none of these.
-    """
-    if spec.lower() == "none":
-        return Selection(count=0)
-    count: int | None = None
-    devices: list[str] = []
-    unquoted = False
-    for field in next(csv.reader([spec]), []):
-        key, equals, value = field.partition("=")
-        if key == "device" and value:
-            devices += value.split(",")
-        elif equals and key in ("driver", "capabilities", "options"):
-            continue
-        elif not equals and devices:
-            devices.append(field)
-            unquoted = True
-        else:
-            count = _count(spec, value if key == "count" else field)
-    if devices:
-        return Selection(devices=tuple(devices), unquoted=unquoted)
-    # Docker's own default for a value that says nothing of a number.
-    return Selection(count=1 if count is None else count)
-
-
-def _count(spec: str, text: str) -> int:
-    if text == "all":
-        return -1
-    if text.isdecimal() or text == "-1":
-        return int(text)
-    raise RequestError(
-        f"--gpus '{spec}' names no GPUs",
-        hint="""all, a number, device=0, '"device=0,2"', device=GPU-UUID, or none""",
-    )
-
-
-def resolve(selection: Selection, gpus: Collection[Gpu]) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
-    """The GPUs that *selection* means, and those it names that the machine has not.
+def resolve(choice: Gpus, gpus: Collection[Gpu]) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
+    """The GPUs that *choice* means, and those it names that the machine has not.
 
     A number of GPUs means the first ones, as it does for the NVIDIA runtime; of a number that
-    is too high the first GPU that is not there is named.  Of ``0:1``, a slice
-    of a GPU, the GPU counts.
+    is too high the first GPU that is not there is named.  Of a slice of a GPU, such as
+    ``0:1``, the GPU counts.
     """
     ordered = sorted(gpus, key=lambda gpu: gpu.index)
-    if selection.count is not None:
-        wanted = len(ordered) if selection.count < 0 else selection.count
+    if not choice.devices:
+        wanted = len(ordered) if choice.count is None else choice.count
         return tuple(ordered[:wanted]), (str(len(ordered)),) * (wanted > len(ordered))
     by_name = {str(gpu.index): gpu for gpu in ordered} | {
         gpu.uuid.lower(): gpu for gpu in ordered if gpu.uuid
     }
     found, missing = [], []
-    for device in selection.devices:
-        gpu = by_name.get(device.strip().partition(":")[0].lower())
-        if gpu is None:
+    for device in choice.devices:
+        name = gpu_of(device).lower()
+        named = ordered if name == "all" else [by_name[name]] if name in by_name else []
+        found += [gpu for gpu in named if gpu not in found]
+        if not named:
             missing.append(device)
-        elif gpu not in found:
-            found.append(gpu)
     return tuple(found), tuple(missing)
 
 
@@ -272,7 +213,7 @@ def place(gpus: str, topology: Collection[Gpu], nodes: Collection[Node], wanted:
     """
     if wanted.lower() in ("", "none"):
         return Placement(reason="no NUMA placement was asked for")
-    chosen, missing = resolve(parse_gpus(gpus), topology)
+    chosen, missing = resolve(parse(gpus), topology)
     if wanted.lower() == "auto":
         near, reason = _nearest(chosen, missing, topology, [n for n in nodes if n.cpus])
     else:

@@ -388,5 +388,7 @@ _CALL = (
 SETTINGS = tuple(option for option in OPTIONS if option.path)
 """Those that ``[run]``, its profiles and variables may set."""
 
-RUN = (FRAMEWORK, TARGET, REPOSITORY, PROFILE, CONFIG, *OPTIONS, *_CALL)
+_IMAGE, *_OTHERS = OPTIONS
+
+RUN = (FRAMEWORK, TARGET, REPOSITORY, _IMAGE, PROFILE, CONFIG, *_OTHERS, *_CALL)
 """The options of ``dynbuild run``, in the order of their help."""

@@ -183,7 +183,10 @@ def test_what_the_settings_say_for_run_alone_is_left_out(tree):
 
 def test_the_request_itself_is_checked(tree):
     assert "-p has no effect with --network host" in write(tree, "-p", "80:80").err
-    assert "'some' names no GPUs" in write(tree, "--gpus", "some", "--force").err
+    listed = write(tree, "--gpus", "device=0,1", "--force").err
+    assert "a list of devices needs quotes of its own" in listed
+    refused_ = refused(tree, "--gpus", "some", "--force").err
+    assert "--gpus 'some' names no GPUs (from flag --gpus)" in refused_
 
 
 # The script of a new container
@@ -279,7 +282,7 @@ def test_a_place_that_cannot_be_written(tree):
         (["--image=--privileged"], "is not an image repository", ""),
         (["--profile", "x"], "there is no profile 'x'", "run.profiles.x"),
         (["--shm-size", "much"], "'much' is no size", ""),
-        (["-v", "a:b:c:d"], "-v a:b:c:d is no SOURCE:TARGET", ""),
+        (["-v", "a:b:c:d"], "-v 'a:b:c:d' is no SOURCE:TARGET", ""),
         (["-v", "/\udcff:/a"], "no UTF-8 text", ""),
         (["extra"], "unexpected extra argument", ""),
     ],

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 
 from dynbuild.engine import packages
 from dynbuild.errors import NotReady, ToolFailed
-from dynbuild.run import launch
 from dynbuild.run.export import common, export
+from dynbuild.run.request import RunRequest
 from tests import support
 from tests.run.export_requests import REQUESTS, requests, variables
 
@@ -150,7 +150,7 @@ def test_compose_reads_everything(compose):
 
 @pytest.mark.parametrize(("gpus", "count"), [("all", -1), ("2", 2)])
 def test_compose_counts_gpus(compose, gpus, count):
-    request = launch.RunRequest(image="x", gpus=gpus)
+    request = RunRequest(image="x", gpus=gpus)
     file = read(compose, export(request, "compose", services=False))
     (device,) = file["services"]["x"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"count": count, "capabilities": ["gpu"]}

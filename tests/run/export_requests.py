@@ -1,10 +1,11 @@
 """Requests that the tests of the export share, and a reader of systemd's units."""
 
+import posixpath
 import re
 
 from hypothesis import strategies as st
 
-from dynbuild.run.launch import RunRequest
+from dynbuild.run.request import RunRequest
 
 TYPICAL = RunRequest(
     image="dynamo:latest-vllm-runtime",
@@ -63,6 +64,7 @@ REQUESTS = {
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 names = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,8}\Z")
 paths = texts.filter(lambda text: ":" not in text).map(lambda text: f"/{text}")
+targets = paths.filter(lambda path: posixpath.normpath(path) not in ("/", "//"))
 
 
 @st.composite
@@ -70,7 +72,7 @@ def requests(draw):
     """Requests with any text where Docker takes any text."""
     set_here = draw(st.dictionaries(names, texts, max_size=4))
     passed = draw(st.lists(names, max_size=2, unique=True))
-    mounts = draw(st.lists(st.tuples(paths, paths, st.sampled_from(("", ":ro"))), max_size=3))
+    mounts = draw(st.lists(st.tuples(paths, targets, st.sampled_from(("", ":ro"))), max_size=3))
     return RunRequest(
         image="x:y",
         command=tuple(draw(st.lists(texts, max_size=4))),
@@ -91,9 +93,7 @@ def requests(draw):
 
 def variables(request):
     """The variables that docker would set, ``None`` for the caller's."""
-    from dynbuild.run import launch
-
-    pairs = (text.partition("=") for text in launch.environment(request))
+    pairs = (text.partition("=") for text in request.all_env)
     return {name: value if equals else None for name, equals, value in pairs}
 
 

@@ -17,7 +17,8 @@ from dynbuild.errors import RequestError
 from dynbuild.run import launch
 from dynbuild.run.export import FORMATS, common, export, k8s, systemd
 from dynbuild.run.export import devcontainer as export_devcontainer
-from dynbuild.run.launch import RunRequest
+from dynbuild.run.gpus import Gpus
+from dynbuild.run.request import RunRequest
 from tests import support
 from tests.run.export_requests import (
     REQUESTS,
@@ -155,15 +156,15 @@ def test_services_where_there_is_one_container_are_refused(format_):
     ("format_", "fields", "said"),
     [
         ("systemd", {"name": "a b"}, "no name for a container"),
-        ("compose", {"volumes": ("a:b:c:d",)}, "-v a:b:c:d is no SOURCE:TARGET"),
-        ("compose", {"volumes": ("/a:b",)}, "-v /a:b is no SOURCE:TARGET"),
+        ("compose", {"volumes": ("a:b:c:d",)}, "-v 'a:b:c:d' is no SOURCE:TARGET"),
+        ("compose", {"volumes": ("/a:b",)}, "-v '/a:b' is no SOURCE:TARGET"),
         ("k8s", {"volumes": ("~/a:/b",)}, "'~/a' is neither a path nor"),
         ("compose", {"volumes": ("/a:/b:no",)}, "no option 'no'"),
-        ("compose", {"ulimits": ("memlock=unlimited",)}, "no NAME=SOFT"),
-        ("compose", {"gpus": "0"}, "no choice of GPUs"),
-        ("k8s", {"gpus": "device=0,1"}, "no choice of GPUs"),
-        ("k8s", {"gpus": "some"}, "no choice of GPUs"),
-        ("k8s", {"gpus": "colour=red"}, "no choice of GPUs"),
+        ("compose", {"ulimits": ("memlock=unlimited",)}, "is no limit, NAME=SOFT"),
+        ("compose", {"gpus": "0"}, "names no GPUs"),
+        ("k8s", {"gpus": "device=0,1"}, "needs quotes of its own"),
+        ("k8s", {"gpus": "some"}, "names no GPUs"),
+        ("k8s", {"gpus": "colour=red"}, "names no GPUs"),
         ("k8s", {"memory": "much"}, "'much' is no size"),
         ("k8s", {"cpus": "1/2"}, "no number of processors"),
         ("k8s", {"ports": ("http",)}, "no HOST:CONTAINER"),
@@ -179,7 +180,7 @@ def test_what_no_engine_takes_is_refused(format_, fields, said):
 def test_no_field_of_the_request_is_forgotten():
     known = """image command gpus runtime network shm_size interactive stdin rm privileged env
         volumes ports workdir user name entrypoint workspace hf_home hf_token nixl_gds gms
-        ulimits ipc cap_add memory cpus cpuset_cpus cpuset_mems"""
+        ulimits ipc cap_add memory cpus cpuset_cpus cpuset_mems passed"""
     # A new one needs a place, or a sentence, in every format; then it may stand here.
     assert {field.name for field in dataclasses.fields(RunRequest)} == set(known.split())
 
@@ -223,18 +224,18 @@ def test_text_shows_what_it_holds(text):
 @pytest.mark.parametrize(
     ("text", "gpus"),
     [
-        ("all", common.Gpus()),
-        ("-1", common.Gpus()),
-        ("3", common.Gpus(count=3)),
-        ("count=all", common.Gpus()),
-        ("device=0", common.Gpus(devices=("0",))),
-        ('"device=0,GPU-1"', common.Gpus(devices=("0", "GPU-1"))),
-        ("driver=nvidia", common.Gpus(count=1, driver="nvidia")),
+        ("all", Gpus()),
+        ("-1", Gpus()),
+        ("3", Gpus(count=3)),
+        ("count=all", Gpus()),
+        ("device=0", Gpus(devices=("0",))),
+        ('"device=0,GPU-1"', Gpus(devices=("0", "GPU-1"))),
+        ("driver=nvidia", Gpus(count=1, driver="nvidia")),
         (
             'all,"capabilities=compute,utility"',
-            common.Gpus(capabilities=("compute", "utility", "gpu")),
+            Gpus(capabilities=("compute", "utility", "gpu")),
         ),
-        ('1,"options=a=b,c=d"', common.Gpus(count=1, options={"a": "b", "c": "d"})),
+        ('1,"options=a=b,c=d"', Gpus(count=1, options={"a": "b", "c": "d"})),
         ("NONE", None),
     ],
 )
@@ -292,7 +293,7 @@ def test_compose_says_what_the_request_says(request):
     assert found.get("cpus", "") == request.cpus
     assert found.get("cpuset", "") == request.cpuset_cpus
     assert found.get("ports", []) == list(request.ports)
-    assert found.get("runtime") == (request.runtime if launch.uses_gpus(request) else None)
+    assert found.get("runtime") == (request.runtime if request.uses_gpus else None)
     pairs = [text.partition("=") for text in found.get("environment", [])]
     passed = {name: value if equals else None for name, equals, value in pairs}
     assert passed == variables(request)

@@ -14,7 +14,7 @@ from dynbuild.engine import limits
 from dynbuild.engine.model import Engine
 from dynbuild.run import host, numa
 from dynbuild.run.host import Identity
-from dynbuild.run.launch import RunRequest
+from dynbuild.run.request import RunRequest
 from tests.support import ROOT
 
 DATA = ROOT / "tests" / "data" / "nvidia-smi"

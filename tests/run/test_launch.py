@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.run import launch
-from dynbuild.run.launch import RunRequest
-from tests import support
+from dynbuild.run.request import RunRequest, is_root
 
 LIMITS = "--shm-size=10G --ulimit memlock=-1 --ulimit stack=67108864 --ulimit nofile=65536:65536"
 
@@ -83,72 +82,15 @@ def test_no_gpu_takes_its_runtime_along(word):
     ],
 )
 def test_who_is_root(user, root):
-    assert launch.is_root(user) is root
+    assert is_root(user) is root
 
 
 @pytest.mark.parametrize("user", ["root", "0", "0:0", "root:root", "1000", "dynamo:0"])
 def test_root_means_the_same_for_the_group_and_the_cache(user):
     words = launch.argv(RunRequest(image="x", user=user, hf_home="/hf"))
-    root = launch.is_root(user)
+    root = is_root(user)
     assert ("--group-add" not in words) is root
     assert ("/hf:/root/.cache/huggingface" in words) is root
-
-
-@pytest.mark.parametrize(
-    ("framework", "target", "image"),
-    [
-        ("vllm", "", "dynamo:latest-vllm"),
-        ("vllm", "dev", "dynamo:latest-vllm"),
-        ("VLLM", "runtime", "dynamo:latest-vllm-runtime"),
-        ("none", "frontend", "dynamo:latest-none-frontend"),
-        ("trtllm", "local-dev", "dynamo:latest-trtllm-local-dev"),
-    ],
-)
-def test_the_conventional_name_of_an_image(framework, target, image):
-    assert launch.default_image("dynamo", framework, target) == image
-
-
-@pytest.mark.parametrize("framework", list(support.CATALOG["frameworks"]))
-def test_run_finds_what_build_tags(framework):
-    for target in support.CATALOG["frameworks"][framework]["targets"]:
-        _, latest = support.make_image(framework=framework, target=target).tags
-        assert launch.default_image("dynamo", framework, target) == latest
-
-
-def test_a_default_for_every_framework_word():
-    assert launch.DEFAULT_FRAMEWORK in support.CATALOG["frameworks"]
-
-
-# ---- limits ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("limits", "hard", "fitted"),
-    [
-        (("memlock=-1",), {}, ("memlock=-1",)),
-        (("memlock=-1",), {"memlock": 8192}, ("memlock=8192",)),
-        (("stack=67108864",), {"stack": 8388608}, ("stack=8388608",)),
-        (("stack=67108864",), {"stack": 67108864}, ("stack=67108864",)),
-        (("nofile=65536:65536",), {"nofile": 4096}, ("nofile=4096:4096",)),
-        (("nofile=1024:65536",), {"nofile": 4096}, ("nofile=1024:4096",)),
-        (("nofile=1024:65536",), {"memlock": 0}, ("nofile=1024:65536",)),
-        ((), {"nofile": 1}, ()),
-    ],
-)
-def test_limits_fit_the_engine(limits, hard, fitted):
-    found, said = launch.fit_ulimits(limits, hard)
-    assert found == fitted
-    assert len(said) == sum(one != other for one, other in zip(limits, fitted, strict=True))
-    for sentence in said:
-        assert str(*hard.values()) in sentence
-
-
-@given(
-    st.dictionaries(st.sampled_from(["memlock", "stack", "nofile", "core"]), st.integers(0, 2**40))
-)
-def test_limits_that_fit_stay_so(hard):
-    once, _ = launch.fit_ulimits(launch.DEFAULT_ULIMITS, hard)
-    assert launch.fit_ulimits(once, hard) == (once, ())
 
 
 # ---- any text ----------------------------------------------------------------------------

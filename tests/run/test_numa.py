@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError
-from dynbuild.run import numa
-from dynbuild.run.numa import Gpu, Node, Selection
+from dynbuild.run import gpus, numa
+from dynbuild.run.numa import Gpu, Node
 from tests.support import ROOT
 
 DATA = ROOT / "tests" / "data" / "nvidia-smi"
@@ -156,39 +156,6 @@ def test_either_answer_alone_names_the_gpus():
 
 
 @pytest.mark.parametrize(
-    ("spec", "selection"),
-    [
-        ("all", Selection(count=-1)),
-        ("2", Selection(count=2)),
-        ("-1", Selection(count=-1)),
-        ("count=3", Selection(count=3)),
-        ("count=all,driver=nvidia", Selection(count=-1)),
-        ("driver=nvidia", Selection(count=1)),
-        ("", Selection(count=1)),
-        ("none", Selection(count=0)),
-        ("NONE", Selection(count=0)),
-        ("device=0", Selection(devices=("0",))),
-        ("device=0,2", Selection(devices=("0", "2"), unquoted=True)),
-        ('"device=0,2"', Selection(devices=("0", "2"))),
-        ('"device=0,2","capabilities=compute,utility"', Selection(devices=("0", "2"))),
-        ("device=1,driver=nvidia", Selection(devices=("1",))),
-        ("device=GPU-a", Selection(devices=("GPU-a",))),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_the_grammar_of_docker(spec, selection):
-    assert numa.parse_gpus(spec) == selection
-
-
-@pytest.mark.parametrize("spec", ["two", "device=", "gpu=0", "count=x", "ALL", "-2"])
-def test_what_names_no_gpus(spec):
-    with pytest.raises(RequestError) as caught:
-        numa.parse_gpus(spec)
-    assert caught.value.message == f"--gpus '{spec}' names no GPUs"
-    assert caught.value.hint.startswith("all, a number, device=0, '\"device=0,2\"'")
-
-
-@pytest.mark.parametrize(
     ("spec", "found", "missing"),
     [
         ("all", range(8), ()),
@@ -202,11 +169,17 @@ def test_what_names_no_gpus(spec):
         ("device=gpu-5C3E3C22-9b2d-4f61-8a7e-3d5f90c2e102", [2], ()),
         ("device=GPU-0", [], ("GPU-0",)),
         ("none", [], ()),
+        ("0", [], ()),
+        ("device=nvidia.com/gpu=3", [3], ()),
+        ("device=nvidia.com/gpu=all", range(8), ()),
+        ("device=nvidia.com/gpu=9", [], ("nvidia.com/gpu=9",)),
+        ("device=nvidia.com/gpu=0:1", [0], ()),
+        ("device=MIG-GPU-5c3e3c22-9b2d-4f61-8a7e-3d5f90c2e102/3/0", [2], ()),
     ],
 )
 def test_which_gpus_are_meant(spec, found, missing):
-    gpus, absent = numa.resolve(numa.parse_gpus(spec), DGX)
-    assert [gpu.index for gpu in gpus] == list(found)
+    chosen, absent = numa.resolve(gpus.parse(spec), DGX)
+    assert [gpu.index for gpu in chosen] == list(found)
     assert absent == missing
 
 

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from dynbuild.run import preflight
-from dynbuild.run.launch import RunRequest
-from dynbuild.run.preflight import Host, Mount
+from dynbuild.run import facts, preflight
+from dynbuild.run.facts import Host, HostMount
+from dynbuild.run.request import RunRequest
 from tests.support import ROOT
 
 DATA = ROOT / "tests" / "data" / "nvidia-smi"
@@ -195,27 +195,6 @@ def test_enough_shared_memory(request_, host):
 
 
 # ---- ports -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("8000:80", ("", range(8000, 8001), range(80, 81), "tcp")),
-        ("80", ("", range(0), range(80, 81), "tcp")),
-        ("127.0.0.1:8000:80", ("127.0.0.1", range(8000, 8001), range(80, 81), "tcp")),
-        ("127.0.0.1::80", ("127.0.0.1", range(0), range(80, 81), "tcp")),
-        ("[::1]:8000:80/udp", ("::1", range(8000, 8001), range(80, 81), "udp")),
-        ("8000-8002:80-82/TCP", ("", range(8000, 8003), range(80, 83), "tcp")),
-        ("a:b", None),
-        ("70000:80", None),
-        ("9-8:80", None),
-        ("0-99999999999:80", None),
-        ("", None),
-    ],
-)
-def test_published_ports(text, parts):
-    port = preflight.parse_port(text)
-    assert (port and (port.address, port.host, port.container, port.protocol)) == parts
 
 
 TAKEN = "another port, or stop what listens: `ss -ltnp` shows it"
@@ -484,7 +463,7 @@ def test_no_secret(entry):
 
 
 def test_a_mount_that_the_user_cannot_write():
-    assert one(mounts=(Mount(source="/data", target="/in", writable=False),)) == (
+    assert one(mounts=(HostMount(source="/data", target="/in", writable=False),)) == (
         "mount-unwritable",
         "uid 1000 cannot write to /data, mounted at /in",
         "a --user that may; or let group 0: chgrp 0 /data && chmod g+rwx /data; or append :ro",
@@ -492,7 +471,7 @@ def test_a_mount_that_the_user_cannot_write():
 
 
 def test_a_workspace_that_the_user_cannot_write():
-    mount = Mount(source="/src", target="/workspace", writable=False)
+    mount = HostMount(source="/src", target="/workspace", writable=False)
     assert one({"workspace": "/src"}, mounts=(mount,)) == (
         "mount-unwritable",
         "uid 1000 cannot write to /src, mounted at /workspace",
@@ -502,8 +481,8 @@ def test_a_workspace_that_the_user_cannot_write():
 
 def test_remedies_quote_paths_for_a_shell():
     mounts = (
-        Mount(source="/my data", target="/in", writable=False),
-        Mount(source="/my dta", target="/in", exists=False),
+        HostMount(source="/my data", target="/in", writable=False),
+        HostMount(source="/my dta", target="/in", exists=False),
     )
     remedies = [finding.remedy for finding in found(mounts=mounts)]
     assert remedies == [
@@ -514,7 +493,7 @@ def test_remedies_quote_paths_for_a_shell():
 
 
 def test_a_mount_that_is_not_there():
-    assert one(mounts=(Mount(source="/dta", target="/in", exists=False, writable=False),)) == (
+    assert one(mounts=(HostMount(source="/dta", target="/in", exists=False, writable=False),)) == (
         "mount-missing",
         "/dta does not exist: docker makes it, empty and root's own",
         "mkdir -p /dta, or correct the path",
@@ -531,14 +510,14 @@ def test_a_mount_that_is_not_there():
     ids=["writable", "read-only", "unknown user"],
 )
 def test_a_mount_that_is_all_right(mount):
-    assert found(mounts=(Mount(source="/data", target="/in", **mount),)) == ()
+    assert found(mounts=(HostMount(source="/data", target="/in", **mount),)) == ()
 
 
 HF_TARGET = "/home/dynamo/.cache/huggingface"
 
 
 def test_a_cache_that_the_user_cannot_write():
-    cache = Mount(source="/hf", target=HF_TARGET, writable=False)
+    cache = HostMount(source="/hf", target=HF_TARGET, writable=False)
     assert one({"hf_home": "/hf"}, hf_cache=cache) == (
         "hf-cache",
         "uid 1000 cannot write to the Hugging Face cache /hf",
@@ -547,7 +526,7 @@ def test_a_cache_that_the_user_cannot_write():
 
 
 def test_a_cache_that_is_not_there():
-    cache = Mount(source="/hf", target=HF_TARGET, exists=False, writable=False)
+    cache = HostMount(source="/hf", target=HF_TARGET, exists=False, writable=False)
     assert one({"hf_home": "/hf"}, hf_cache=cache) == (
         "hf-cache",
         "the Hugging Face cache /hf does not exist",
@@ -557,7 +536,7 @@ def test_a_cache_that_is_not_there():
 
 @pytest.mark.parametrize("writable", [True, None])
 def test_a_cache_that_is_all_right(writable):
-    cache = Mount(source="/hf", target=HF_TARGET, writable=writable)
+    cache = HostMount(source="/hf", target=HF_TARGET, writable=writable)
     assert found({"hf_home": "/hf"}, hf_cache=cache) == ()
 
 
@@ -616,7 +595,7 @@ def test_a_disk_cache_larger_than_the_disk():
         ({"env": ("DYN_KVBM_DISK_CACHE_GB=5",)}, {}, None),
         ({"env": ("DYN_KVBM_DISK_CACHE_GB=5",), "workspace": "/src"}, {}, "/tmp"),
         (
-            {"env": ("DYN_KVBM_DISK_CACHE_DIR=/kv/a/",), "volumes": ("/nvme:/kv:rw", "/b:/")},
+            {"env": ("DYN_KVBM_DISK_CACHE_DIR=/kv/a/",), "volumes": ("/nvme:/kv:rw", "/b:/other")},
             {},
             "/nvme/a",
         ),
@@ -651,7 +630,7 @@ def test_a_disk_cache_larger_than_the_disk():
     ],
 )
 def test_the_folder_under_the_disk_cache(request_, env, folder):
-    assert preflight.disk_cache(RunRequest(image="x:y", **request_), env) == folder
+    assert facts.disk_cache(RunRequest(image="x:y", **request_), env) == folder
 
 
 # ---- limits ------------------------------------------------------------------------------
@@ -684,8 +663,8 @@ def test_everything_at_once_in_a_fixed_order():
         runtimes=("runc",),
         shm_size=1,
         listening=BOTH,
-        mounts=(Mount(source="/data", target="/in", writable=False),),
-        hf_cache=Mount(source="/hf", target=HF_TARGET, writable=False),
+        mounts=(HostMount(source="/data", target="/in", writable=False),),
+        hf_cache=HostMount(source="/hf", target=HF_TARGET, writable=False),
         disk_cache="/tmp",
         disk_direct=False,
         hard_limits={"nofile": 1},

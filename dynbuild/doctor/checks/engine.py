@@ -9,7 +9,8 @@ from dynbuild.doctor.probe import Probe, version_number
 from dynbuild.engine import limits as engine_limits
 from dynbuild.errors import NotReady
 from dynbuild.names import PLATFORMS
-from dynbuild.run import launch
+from dynbuild.run.limits import fit
+from dynbuild.run.request import DEFAULT_ULIMITS
 
 # `docker buildx build --check` came with it.
 _BUILDX = (0, 15)
@@ -90,10 +91,10 @@ def limits(probe: Probe) -> Answer:
     if not probe.local:
         return absent("not known: the engine is on another machine")
     hard = engine_limits.of_engine(engine.host, probe.env)
-    fitted, said = launch.fit_ulimits(launch.DEFAULT_ULIMITS, hard)
+    fitted, said = fit(DEFAULT_ULIMITS, hard)
     if not said:
         return ok("as high as runs ask for")
-    cut = (limit for limit in fitted if limit not in launch.DEFAULT_ULIMITS)
+    cut = (limit for limit in fitted if limit not in DEFAULT_ULIMITS)
     remedy = "runs ask for no more; to have more, start the engine with CAP_SYS_RESOURCE"
     return warning(f"at most {', '.join(cut)}", remedy)
 

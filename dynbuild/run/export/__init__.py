@@ -8,7 +8,7 @@ from __future__ import annotations
 from dynbuild import names
 from dynbuild.errors import RequestError
 from dynbuild.run.export import common, compose, devcontainer, k8s, systemd
-from dynbuild.run.launch import RunRequest
+from dynbuild.run.request import RunRequest
 
 FORMATS = ("compose", "k8s", "devcontainer", "systemd")
 """Docker Compose file, Kubernetes Pod, devcontainer.json, systemd service unit."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from dynbuild.errors import RequestError
-from dynbuild.run import launch
+from dynbuild.run import limits, mounts, ports
 from dynbuild.run.export import common
-from dynbuild.run.export.common import Gpus, Mount, Node
-from dynbuild.run.launch import RunRequest
+from dynbuild.run.export.common import Node
+from dynbuild.run.gpus import Gpus
+from dynbuild.run.mounts import Mount
+from dynbuild.run.request import RunRequest, is_root
 
 _MODES = ("host", "none", "bridge")
-_PROPAGATION = ("shared", "slave", "private", "rshared", "rslave", "rprivate")
-_CONSISTENCY = ("consistent", "cached", "delegated")
-_ULIMIT = re.compile("([a-z]+)=(-?[0-9]+)(?::(-?[0-9]+))?")
 _INFRASTRUCTURE = ("nats", "etcd")
 # The variables by which Dynamo's runtime finds the two; on one host its defaults do.
 _WHERE = {"NATS_SERVER": "nats://nats:4222", "ETCD_ENDPOINTS": "http://etcd:2379"}
@@ -37,8 +35,7 @@ def render(request: RunRequest, *, services: bool) -> str:
         name = f"{name}-main"
     network = _network(request, services=services)
     main = _service(request, network, services=services)
-    mounts = common.mounts(request)
-    named = [mount.source for mount in mounts if mount.source and not mount.is_path]
+    named = [mount.source for mount in common.mounts(request) if mount.source and not mount.is_path]
     file = common.given(
         {
             "services": {name: main, **(_services(request, network) if services else {})},
@@ -56,7 +53,7 @@ def _service(request: RunRequest, network: Mapping[str, Node], *, services: bool
         variables = {**_WHERE, **variables}
     words = [name if value is None else f"{name}={value}" for name, value in variables.items()]
     gpus = common.gpus(request)
-    other_user = request.user is not None and not launch.is_root(request.user)
+    other_user = request.user is not None and not is_root(request.user)
     capabilities = ("IPC_LOCK",) if request.nixl_gds else ()
     return common.given({"image": request.image, "container_name": request.name}) | {
         # An empty list takes the image's entrypoint away; no key keeps it.
@@ -71,7 +68,7 @@ def _service(request: RunRequest, network: Mapping[str, Node], *, services: bool
                 "depends_on": _INFRASTRUCTURE if services else (),
                 "environment": words,
                 "volumes": [_volume(mount) for mount in common.mounts(request)],
-                "ports": tuple(dict.fromkeys(request.ports)),
+                "ports": _ports(request),
                 "working_dir": request.workdir,
                 "user": request.user,
                 "group_add": ("0",) if other_user else (),
@@ -88,8 +85,9 @@ def _service(request: RunRequest, network: Mapping[str, Node], *, services: bool
                 "mem_limit": request.memory,
                 "cpus": request.cpus,
                 "cpuset": request.cpuset_cpus,
-                "runtime": common.runtime(request),
+                "runtime": request.gpu_runtime,
                 "deploy": _deploy(gpus) if gpus else {},
+                **{passed.compose: passed.value for passed in request.passed if passed.compose},
             }
         ),
     }
@@ -130,17 +128,10 @@ def _outer(request: RunRequest) -> dict[str, Node]:
 
 def _volume(mount: Mount) -> Node:
     """The long form: the short one reads ``~`` and relative paths in its own way."""
-    options = mount.options
-    known = {"ro", "rw", "z", "Z", "nocopy", "", *_PROPAGATION, *_CONSISTENCY}
-    if unknown := [option for option in options if option not in known]:
-        raise RequestError(f"-v …:{mount.target}: there is no option '{unknown[0]}'")
-    selinux = next((option for option in options if option in ("z", "Z")), "")
-    propagation = next((option for option in options if option in _PROPAGATION), "")
-    consistency = next((option for option in options if option in _CONSISTENCY), "")
     bind: dict[str, Node] = {
         "create_host_path": True,
-        "selinux": selinux,
-        "propagation": propagation,
+        "selinux": mount.option_of(mounts.SELINUX),
+        "propagation": mount.option_of(mounts.PROPAGATION),
     }
     return common.given(
         {
@@ -148,19 +139,24 @@ def _volume(mount: Mount) -> Node:
             "source": mount.source,
             "target": mount.target,
             "read_only": mount.read_only,
-            "consistency": consistency,
+            "consistency": mount.option_of(mounts.CONSISTENCY),
             "bind": common.given(bind) if mount.is_path else {},
-            "volume": {"nocopy": True} if "nocopy" in options else {},
+            "volume": {"nocopy": True} if "nocopy" in mount.options else {},
         }
     )
 
 
 def _ulimit(text: str) -> tuple[str, Node]:
-    found = _ULIMIT.fullmatch(text)
-    if not found:
-        raise RequestError(f"--ulimit {text} is no NAME=SOFT[:HARD]")
-    name, soft, hard = found.groups()
-    return name, {"soft": int(soft), "hard": int(hard)} if hard else int(soft)
+    limit = limits.parse_ulimit(text)
+    hard = limit.hard
+    return limit.name, limit.soft if hard is None else {"soft": limit.soft, "hard": hard}
+
+
+def _ports(request: RunRequest) -> tuple[str, ...]:
+    """The ports as they are written, which Compose reads as docker does."""
+    for text in request.ports:
+        ports.parse(text)
+    return tuple(dict.fromkeys(request.ports))
 
 
 def _deploy(gpus: Gpus) -> Node:
@@ -183,6 +179,11 @@ def _notes(request: RunRequest, name: str, *, services: bool) -> list[str]:
         notes.append(f"{flag}: input comes with `docker compose run {name}`, not with up.")
     if request.cpuset_mems:
         notes.append(f"--cpuset-mems {request.cpuset_mems}: Compose has no key for it.")
+    notes += [
+        f"{passed.flag}: Compose has no key for it."
+        for passed in request.passed
+        if not passed.compose
+    ]
     if services and request.network in ("bridge", "default"):
         notes.append("--network bridge: a bridge of this file, where services have names.")
     if services:

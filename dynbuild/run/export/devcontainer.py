@@ -7,8 +7,8 @@ import re
 
 from dynbuild.run import launch
 from dynbuild.run.export import common
-from dynbuild.run.export.common import Mount
-from dynbuild.run.launch import CONTAINER_HOME, RunRequest
+from dynbuild.run.mounts import Mount
+from dynbuild.run.request import CONTAINER_HOME, RunRequest
 
 POST_CREATE = ".devcontainer/post-create.sh"
 """The script of the source tree that sets up a new container, below its top."""
@@ -157,7 +157,7 @@ def _notes(request: RunRequest) -> list[str]:
     if request.rm:
         notes.append("--rm: the tool keeps the container and removes it when it is rebuilt.")
     for mount in common.mounts(request):
-        if left := [option for option in mount.options if option not in ("ro", "rw", "")]:
+        if left := [option for option in mount.options if option not in ("ro", "rw")]:
             notes.append(f"-v {mount.source}:{mount.target}: without {','.join(left)}.")
     if any(_SUBSTITUTED.search(word) for word in launch.argv(request)):
         notes.append("A value holds ${…} that the tool replaces; there is no way to escape it.")

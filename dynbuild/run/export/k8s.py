@@ -6,10 +6,11 @@ import posixpath
 import re
 
 from dynbuild import units
-from dynbuild.errors import RequestError
+from dynbuild.run import limits, ports
 from dynbuild.run.export import common
-from dynbuild.run.export.common import Mount, Node
-from dynbuild.run.launch import RunRequest
+from dynbuild.run.export.common import Node
+from dynbuild.run.mounts import Mount
+from dynbuild.run.request import RunRequest
 
 _UID, _GID = 1000, 0
 _KNOWN_IDS = {"root": 0, "dynamo": _UID}
@@ -18,9 +19,6 @@ _KNOWN_IDS = {"root": 0, "dynamo": _UID}
 _SHM = "/dev/shm"  # noqa: S108 - where shared memory is, not a file of ours
 # What every version of the API takes as the name of a variable or the key of a Secret.
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-# github.com/docker/go-units: sizes are binary whatever they are called.
-_CPUS = re.compile(r"[0-9]+(\.[0-9]+)?")
-_PORT = re.compile(r"(?:.*:)?([0-9]+)(?:-([0-9]+))?(?:/(tcp|udp|sctp))?")
 
 
 def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
@@ -31,7 +29,7 @@ def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
     """
     notes: list[str] = []
     name = common.dns_name(request)
-    limits = _limits(request, gpu_type, notes)
+    resources = _limits(request, gpu_type, notes)
     volumes, volume_mounts = _volumes(request, notes)
     capabilities = ("IPC_LOCK",) if request.nixl_gds else ()
     added = [word.removeprefix("CAP_") for word in (*capabilities, *request.cap_add)]
@@ -43,7 +41,7 @@ def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
             "workingDir": request.workdir,
             "env": _env(request, f"{name}-env", notes),
             "ports": _ports(request, name, notes),
-            "resources": {"requests": limits, "limits": limits} if limits else {},
+            "resources": {"requests": resources, "limits": resources} if resources else {},
             "securityContext": common.given(
                 {
                     "privileged": request.privileged,
@@ -64,6 +62,7 @@ def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
             "initContainers": _sidecars() if services else (),
             "containers": (container,),
             "volumes": volumes,
+            **{passed.pod: passed.value for passed in request.passed if passed.pod},
         }
     )
     notes += [*_left_out(request), *common.secret_notes(request)]
@@ -88,9 +87,7 @@ def quantity(size: str) -> str:
 def _limits(request: RunRequest, gpu_type: str, notes: list[str]) -> dict[str, Node]:
     found: dict[str, Node] = {}
     if request.cpus:
-        if not _CPUS.fullmatch(request.cpus):
-            raise RequestError(f"--cpus {request.cpus} is no number of processors")
-        found["cpu"] = request.cpus
+        found["cpu"] = limits.parse_processors(request.cpus)
     if request.memory:
         found["memory"] = quantity(request.memory)
     if not found:
@@ -147,15 +144,10 @@ def _env(request: RunRequest, secret: str, notes: list[str]) -> list[Node]:
 def _ports(request: RunRequest, name: str, notes: list[str]) -> list[Node]:
     found: dict[tuple[int, str], Node] = {}
     for text in request.ports:
-        parsed = _PORT.fullmatch(text)
-        if not parsed:
-            raise RequestError(f"-p {text} is no HOST:CONTAINER")
-        first, last = int(parsed[1]), int(parsed[2] or parsed[1])
-        if not 0 < first <= last < 65536:
-            raise RequestError(f"-p {text}: ports are 1 to 65535")
-        protocol = (parsed[3] or "tcp").upper()
-        for port in range(first, last + 1):
-            found[port, protocol] = {"containerPort": port, "protocol": protocol}
+        port = ports.parse(text)
+        protocol = port.protocol.upper()
+        for number in port.container:
+            found[number, protocol] = {"containerPort": number, "protocol": protocol}
     if found and request.network != "host":
         notes.append(f"-p: no port of the host; `kubectl port-forward pod/{name} HOST:CONTAINER`.")
     return list(found.values())
@@ -187,7 +179,7 @@ def _volumes(request: RunRequest, notes: list[str]) -> tuple[list[Node], list[No
             "readOnly": mount.read_only,
         }
         places.append(common.given(place))
-        if left := [option for option in mount.options if option not in ("ro", "rw", "")]:
+        if left := [option for option in mount.options if option not in ("ro", "rw")]:
             notes.append(f"-v {mount.source}:{mount.target}: without {','.join(left)}.")
     if any("hostPath" in source for source in sources):
         notes.append("-v: a path is one of the node that runs the Pod.")
@@ -265,13 +257,18 @@ def _left_out(request: RunRequest) -> list[str]:
     notes = [
         f"--ulimit {limit}: the node's container runtime sets it." for limit in request.ulimits
     ]
-    runtime = common.runtime(request)
+    runtime = request.gpu_runtime
     if runtime:
         notes.append(
             f"--runtime {runtime}: add runtimeClassName: {runtime} if the cluster has that class."
         )
     if request.rm:
         notes.append("--rm: delete the Pod when it is done.")
+    notes += [
+        f"{passed.flag}: left out; a Pod has no key for it."
+        for passed in request.passed
+        if not passed.pod
+    ]
     for flag, value in (
         ("--cpuset-cpus", request.cpuset_cpus),
         ("--cpuset-mems", request.cpuset_mems),

@@ -7,7 +7,7 @@ import re
 
 from dynbuild.run import launch
 from dynbuild.run.export import common
-from dynbuild.run.launch import RunRequest
+from dynbuild.run.request import RunRequest
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_@+=:,./%$-]+")
 _STOP_STATUS = 143  # of a container that SIGTERM ended

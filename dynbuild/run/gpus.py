@@ -1,0 +1,130 @@
+"""What ``--gpus`` accepts: one grammar, docker's own (docker/cli, ``opts/gpus.go``).  Pure.
+
+One record of CSV with the fields ``count``, ``device``, ``driver``, ``capabilities`` and
+``options``, each once; a field without a key is the count.  A field with commas in it stands
+in double quotes.  And ``none``, in any case, which is the launcher's own word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dynbuild.errors import RequestError, quote
+
+_FIELD = re.compile(r'"((?:[^"]|"")*)"|([^",\r\n]*)')
+_KEYS = ("count", "device", "driver", "capabilities", "options")
+_COUNT = re.compile(r"[0-9]{1,18}")
+_HINT = """all, a number, device=0, '"device=0,2"', device=GPU-UUID, or none"""
+_CDI = re.compile(r"nvidia\.com/gpu=(.+)")
+_OLD_MIG = re.compile(r"MIG-(GPU-[^/]+)/[0-9]+/[0-9]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpus:
+    """The GPUs that a container is to get.
+
+    Attributes:
+        count: How many, from the first on; ``None`` is all of them, unless *devices* names
+            some; 0 is none.
+        devices: Indexes, UUIDs, slices of a GPU and CDI names, as written.
+        driver: Of the devices; empty lets the engine choose.
+        capabilities: What the driver must offer.
+        options: Of the driver.
+        unquoted: Whether a list of devices lacks the quotes that docker needs around it:
+            it takes the second device for a number of GPUs, and refuses to have both.
+    """
+
+    count: int | None = None
+    devices: tuple[str, ...] = ()
+    driver: str = ""
+    capabilities: tuple[str, ...] = ("gpu",)
+    options: Mapping[str, str] = field(default_factory=dict)
+    unquoted: bool = False
+
+
+def is_none(text: str) -> bool:
+    """Whether *text* leaves GPUs out, and their runtime with them."""
+    return text.lower() == "none"
+
+
+def parse(text: str) -> Gpus:
+    """What a ``--gpus`` value asks for.
+
+    A list of devices without its quotes is read as it is meant, and marked.
+
+    Raises:
+        RequestError: It is none that docker takes.
+    """
+    if is_none(text):
+        return Gpus(count=0)
+    said: dict[str, str] = {}
+    loose: list[str] = []
+    for entry in _record(text):
+        name, equals, value = entry.partition("=")
+        key = name if equals else "count"
+        if not equals and "device" in said:
+            loose.append(entry)
+        elif key not in _KEYS or key in said:
+            raise _error(text)
+        else:
+            said[key] = value if equals else name
+    devices = (*_split(said["device"]), *loose) if "device" in said else ()
+    if "device" in said and ("count" in said or not devices or not all(devices)):
+        raise _error(text)
+    asked = _split(said.get("capabilities", ""))
+    pairs = (pair.partition("=") for pair in _split(said.get("options", "")))
+    return Gpus(
+        # Docker's own default for a value that says nothing of a number.
+        count=None if devices else _count(said.get("count", "1"), text),
+        devices=devices,
+        driver=said.get("driver", ""),
+        capabilities=tuple(dict.fromkeys((*asked, "gpu"))),
+        options={name: value for name, _, value in pairs},
+        unquoted=bool(loose),
+    )
+
+
+def gpu_of(device: str) -> str:
+    """The index or UUID of the GPU that *device* is, or is a slice of.
+
+    ``0`` of ``0:1`` and of the CDI name ``nvidia.com/gpu=0``; a slice's own UUID stays.
+    """
+    name = device.strip()
+    if cdi := _CDI.fullmatch(name):
+        name = cdi[1]
+    if slice_ := _OLD_MIG.fullmatch(name):
+        return slice_[1]
+    return name.partition(":")[0]
+
+
+def _record(text: str) -> list[str]:
+    """The fields of one record of CSV; a quote within a bare field is an error, as in Go."""
+    fields: list[str] = []
+    at = 0
+    while at <= len(text):
+        match = _FIELD.match(text, at)
+        assert match is not None
+        at = match.end()
+        if at < len(text) and text[at] != ",":
+            raise _error(text)
+        fields.append(match[2] if match[1] is None else match[1].replace('""', '"'))
+        at += 1
+    return fields if text else []
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
+
+
+def _count(text: str, whole: str) -> int | None:
+    if text in ("all", "-1"):
+        return None
+    if not _COUNT.fullmatch(text):
+        raise _error(whole)
+    return int(text)
+
+
+def _error(text: str) -> RequestError:
+    return RequestError(f"--gpus {quote(text)} names no GPUs", hint=_HINT)

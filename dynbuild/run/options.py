@@ -1,0 +1,256 @@
+"""The options of a run out of all layers: folded, each value with its origin, and checked.
+
+    catalog  <  overlay  <  profile  <  environment  <  flag
+
+Files among themselves replace, as everywhere.  From the profile on an option combines as its
+declaration says (``dynbuild.settings.run_options``).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynbuild import names, units
+from dynbuild.errors import RequestError, quote
+from dynbuild.run import gpus, limits, mounts, ports
+from dynbuild.run.request import Passed, RunRequest
+from dynbuild.settings import layers, paths, problems
+from dynbuild.settings.layers import Layer, Setting
+from dynbuild.settings.load import Settings
+from dynbuild.settings.option import Form, Option
+from dynbuild.settings.problems import Problem
+from dynbuild.settings.run_options import SETTINGS
+
+
+def _variable(text: str) -> None:
+    if not text.partition("=")[0]:
+        raise RequestError("a variable has no name", hint="NAME=VALUE, or NAME for your own value")
+
+
+_GRAMMARS: Mapping[Form, Callable[[str], object]] = {
+    "size": functools.partial(units.parse_size, base=units.BINARY),
+    "number": limits.parse_processors,
+    "gpus": gpus.parse,
+    "port": ports.parse,
+    "mount": mounts.parse,
+    "limit": limits.parse_ulimit,
+    "image": names.check_image,
+    "variable": _variable,
+}
+"""What reads, and so checks, the texts of each form."""
+
+_MAY_BE_EMPTY = ("size", "number")
+"""Forms of which an empty text says that there is no bound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What the layers say of a run.
+
+    Attributes:
+        settings: By option the values that count: one, or an item each of a list.
+        profile: What the profile itself says, by option.
+    """
+
+    settings: Mapping[str, tuple[Setting, ...]]
+    profile: Mapping[str, Setting]
+
+    def given(self, name: str) -> str | None:
+        """The text of an option; ``None`` where no layer has one."""
+        found = self.settings.get(name, ())
+        return str(found[-1].value) if found else None
+
+    def text(self, name: str) -> str:
+        """The text of an option; empty where no layer has one."""
+        return self.given(name) or ""
+
+    def items(self, name: str) -> tuple[str, ...]:
+        """The items of a list, lowest layer first."""
+        return tuple(str(setting.value) for setting in self.settings.get(name, ()))
+
+    def switch(self, name: str) -> bool:
+        """Whether a switch is on."""
+        found = self.settings.get(name, ())
+        return bool(found) and found[-1].value is True
+
+    def origin(self, name: str) -> str | None:
+        """Where the value of an option came from."""
+        found = self.settings.get(name, ())
+        return str(found[-1].origin) if found else None
+
+
+def resolve(settings: Settings, options: Sequence[Option] = SETTINGS) -> RunOptions:
+    """The options as the layers of *settings* make them.
+
+    Raises:
+        RequestError: There is no such profile, or values that docker would refuse: all of
+            them are told at once.
+    """
+    *below, environment, flags = settings.layers
+    files = layers.resolve(below)
+    profile = _profile(settings, files)
+    found: dict[str, tuple[Setting, ...]] = {}
+    wrong: list[Problem] = []
+    for option in options:
+        stack = (
+            files.get(option.path),
+            profile.get(option.name),
+            environment.get(option.path),
+            flags.get(option.path),
+        )
+        kept = []
+        for setting in fold(option, [one for one in stack if one is not None]):
+            try:
+                kept.append(_checked(option, setting))
+            except RequestError as error:
+                wrong.append(
+                    Problem(error.message, error.origin or str(setting.origin), error.hint)
+                )
+        if kept:
+            found[option.name] = tuple(kept)
+    if wrong:
+        raise problems.as_error(wrong)
+    return RunOptions(settings=found, profile=profile)
+
+
+def _profile(settings: Settings, files: Layer) -> dict[str, Setting]:
+    """What the chosen profile says, by the names of the options.
+
+    Raises:
+        RequestError: There is no such profile.
+    """
+    run = settings.catalog.run
+    if run.profile is None:
+        return {}
+    if run.profile not in run.profiles:
+        raise RequestError(
+            f"there is no profile {quote(run.profile)}",
+            origin=str(settings.origin("run", "profile")),
+            hint=names.did_you_mean(run.profile, run.profiles)
+            if run.profiles
+            else f"make one: [run.profiles.{run.profile}] in dynbuild.toml",
+        )
+    own = ("run", "profiles", run.profile)
+    return {path[3]: setting for path, setting in files.items() if path[:3] == own}
+
+
+def fold(option: Option, stack: Sequence[Setting]) -> tuple[Setting, ...]:
+    """The values of *option* that count, of those in *stack*, lowest layer first.
+
+    The items of a list are a setting each, so that every item keeps its origin.
+    """
+    if option.kind != "list":
+        return tuple(stack[-1:])
+    items = [
+        Setting(item, setting.origin)
+        for setting in (stack[-1:] if option.merge == "replace" else stack)
+        for item in setting.value
+    ]
+    if option.merge == "by-key":
+        return tuple({str(item.value).partition("=")[0]: item for item in items}.values())
+    return tuple(items)
+
+
+def _checked(option: Option, setting: Setting) -> Setting:
+    """*setting* if its text is of the form of *option*; ``~`` in a mount is replaced."""
+    text = setting.value
+    if not isinstance(text, str):
+        return setting
+    if option.form == "mount" and text.startswith("~"):
+        source, rest = mounts.source_of(text)
+        text = f"{paths.expanded(source, origin=str(setting.origin))}{rest}"
+    if option.form and (text or option.form not in _MAY_BE_EMPTY):
+        _GRAMMARS[option.form](text)
+    return Setting(text, setting.origin)
+
+
+# ---- the request -------------------------------------------------------------------------
+
+
+def request(
+    options: RunOptions,
+    *,
+    image: str,
+    command: tuple[str, ...] = (),
+    workspace: str | None = None,
+    hf_home: str | None = None,
+    hf_token: bool = False,
+) -> RunRequest:
+    """What to run and how.
+
+    Args:
+        options: What the layers say.
+        image: The image to run.
+        command: The words after the image.
+        workspace: The tree to mount, if one is to be.
+        hf_home: The Hugging Face cache to mount, if one is to be.
+        hf_token: Whether the caller has HF_TOKEN.
+
+    Raises:
+        RequestError: A folder to mount has a colon in its path.
+    """
+    for path, what in ((workspace, "the tree"), (hf_home, "the Hugging Face cache")):
+        if path is not None and ":" in path:
+            raise RequestError(
+                f"{what} {path} cannot be mounted: docker takes no path with a colon in it",
+                hint="a symbolic link without one leads there as well",
+            )
+    return RunRequest(
+        image=image,
+        command=command,
+        gpus=options.text("gpus"),
+        runtime=options.text("runtime"),
+        network=options.text("network"),
+        shm_size=options.text("shm_size"),
+        rm=options.switch("rm"),
+        privileged=options.switch("privileged"),
+        env=options.items("env"),
+        volumes=options.items("volume"),
+        ports=options.items("port"),
+        workdir=options.text("workdir"),
+        user=options.given("user"),
+        name=options.given("name"),
+        entrypoint=options.given("entrypoint"),
+        workspace=workspace,
+        hf_home=hf_home,
+        hf_token=hf_token,
+        nixl_gds=options.switch("use_nixl_gds"),
+        gms=options.switch("gms"),
+        ulimits=options.items("ulimit"),
+        ipc=options.text("ipc"),
+        cap_add=options.items("cap_add"),
+        memory=options.text("memory"),
+        cpus=options.text("cpus"),
+        passed=tuple(_passed(options)),
+    )
+
+
+def _passed(options: RunOptions) -> Iterator[Passed]:
+    """The options that docker takes as they are."""
+    for option in SETTINGS:
+        if not option.docker or option.name not in options.settings:
+            continue
+        value: str | bool | tuple[str, ...] = options.text(option.name)
+        if option.kind == "switch":
+            value = options.switch(option.name)
+        elif option.kind == "list":
+            value = options.items(option.name)
+        yield Passed(flag=option.docker, value=value, compose=option.compose, pod=option.pod)
+
+
+def hf_home(options: RunOptions, env: Mapping[str, str], workspace: str | None) -> str | None:
+    """The Hugging Face cache: flag or settings, then HF_HOME, then a folder of the workspace.
+
+    ``none`` clears it.
+    """
+    chosen, origin = options.text("hf_home"), options.origin("hf_home")
+    if not chosen:
+        chosen, origin = env.get("HF_HOME", ""), "environment HF_HOME"
+    if chosen.lower() == "none":
+        return None
+    if not chosen:
+        return f"{workspace}/container/.cache/huggingface" if workspace else None
+    return str(Path(paths.expanded(chosen, origin=origin)).absolute())

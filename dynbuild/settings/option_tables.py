@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dynbuild.settings import request_options, run_options
+from dynbuild.settings.layers import KeyPath
 from dynbuild.settings.option import Option
 
 Row: TypeAlias = tuple[str, ...]
@@ -26,11 +26,10 @@ def filled(page: str, catalog: Mapping[str, Any]) -> str:
         catalog: The values of the catalog, table by table.
     """
     for name, table in TABLES.items():
-        lines = "\n".join(table(catalog))
-        mark = re.escape(f"<!-- {name} -->")
-        page = re.sub(
-            rf"(?s)(?<={mark}\n).*?(?=<!-- end of {name} -->)", lambda _: f"\n{lines}\n\n", page
-        )
+        start, mark, rest = page.partition(f"<!-- {name} -->\n")
+        _, end, rest = rest.partition(f"<!-- end of {name} -->")
+        if end:
+            page = "\n".join((f"{start}{mark}", *table(catalog), "", f"{end}{rest}"))
     return page
 
 
@@ -45,7 +44,7 @@ def flags_of_build(catalog: Mapping[str, Any]) -> list[str]:
 
 def settings_of_build(catalog: Mapping[str, Any]) -> list[str]:
     """The settings that are no build arguments, with their variables."""
-    rows = {}
+    rows: dict[KeyPath, Row] = {}
     for option in (*request_options.REQUEST, *request_options.SITE):
         if option.path[:1] in (("request",), ("site",)):
             default = option.default or _shown(_at(catalog, option))

@@ -1,6 +1,7 @@
 """Who may import what, and who may touch the outside: docs/architecture.md draws the table."""
 
 import ast
+import fnmatch
 import functools
 from pathlib import Path
 
@@ -37,36 +38,18 @@ MAY_IMPORT = {
 
 PURE = (
     *("names", "image_id", "masking", "units", "findings", "errors"),
-    *("settings.layers", "settings.models", "settings.option", "settings.request_options"),
-    *("settings.run_options", "sccache.cache", "sccache.stats"),
-    *("plan.arguments", "plan.build_cache", "plan.document", "plan.job"),
-    *("plan.make", "plan.matrix"),
-    *("plan.machine", "plan.mirrors", "plan.recipe", "plan.remote", "plan.secrets"),
-    *(
-        "plan.stages",
-        "plan.tags",
-        "render.bake",
-        "build.compile_figures",
-        "report.look",
-        "report.plan_table",
-    ),
-    *(
-        "build.clocks",
-        "build.events",
-        "build.log",
-        "build.rawjson",
-        "build.solve",
-        "build.steps",
-        "build.vertex",
-    ),
-    *("build.result", "build.failure"),
+    *("settings.layers", "settings.models", "settings.*option*"),
+    *("sccache.cache", "sccache.stats", "sccache.s3.messages"),
+    "plan.*",
+    "render.bake",
+    *("build.clocks", "build.compile_figures", "build.events", "build.failure", "build.log"),
+    *("build.rawjson", "build.result", "build.solve", "build.steps", "build.vertex"),
     *("run.facts", "run.gpus", "run.image", "run.launch", "run.limits", "run.mounts", "run.numa"),
-    *("run.ports", "run.request", "run.preflight.__init__", "run.preflight.files"),
-    *("run.preflight.gpu", "run.preflight.limit", "run.preflight.network"),
-    *("run.export.__init__", "run.export.common", "run.export.compose", "run.export.k8s"),
-    *("run.export.devcontainer", "run.export.systemd"),
+    *("run.ports", "run.request", "run.preflight.*", "run.export.*"),
+    "doctor.model",
+    *("report.look", "report.plan_table"),
 )
-"""Modules that do no input or output."""
+"""Patterns of the modules that do no input or output."""
 
 SLOW = ("boto3", "botocore", "python_on_whales", "git", "psutil")
 
@@ -117,7 +100,8 @@ def in_cli(module):
 
 
 def test_the_rules_look_at_modules_that_exist():
-    assert set(PURE) <= set(MODULES)
+    for pattern in PURE:
+        assert fnmatch.filter(MODULES, pattern), pattern
     assert {folder(module) for module in MODULES} == {
         *BASE, *MAY_IMPORT, "__init__", "__main__",
     }  # fmt: skip
@@ -141,7 +125,9 @@ def test_imports_go_downwards_only(module):
         assert folders(module) <= set(BASE)
 
 
-@pytest.mark.parametrize("module", PURE)
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if any(fnmatch.fnmatchcase(m, p) for p in PURE)]
+)
 def test_a_pure_module_reaches_nothing_outside(module):
     forbidden = {"subprocess", "os", "shutil", "socket", "tempfile", "urllib", "time", *SLOW}
     assert not {name.split(".")[0] for name in imports(module)} & forbidden

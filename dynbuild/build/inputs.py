@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from dynbuild import names
+from dynbuild.build import trtllm_wheel
 from dynbuild.errors import RequestError
-from dynbuild.plan import trtllm
 from dynbuild.plan.document import LINK, ImagePlan, Preparation
 from dynbuild.plan.job import Job
 from dynbuild.plan.make import EPP_FOLDER
+from dynbuild.plan.trtllm.intent import CONTEXT, SCRIPT
 
 SOURCE_TREE = (
     "pyproject.toml",
@@ -52,7 +53,7 @@ def check(job: Job) -> None:
         image = one.plan
         if one.recipe.from_source:
             _check_tree(image, context)
-        if one.recipe.local_wheel and not plan.before and trtllm.CONTEXT in image.contexts:
+        if one.recipe.local_wheel and not plan.before and CONTEXT in image.contexts:
             _check_wheel(image)
         for secret in one.secrets:
             if secret.src and not Path(secret.src).is_file():
@@ -75,7 +76,7 @@ def check(job: Job) -> None:
 
 def _check_command(step: Preparation, context: Path) -> None:
     """The source tree has what builds its part."""
-    needed = Path(EPP_FOLDER, "Makefile") if step.what == "epp" else Path(trtllm.SCRIPT)
+    needed = Path(EPP_FOLDER, "Makefile") if step.what == "epp" else Path(SCRIPT)
     if not (context / needed).is_file():
         raise RequestError(
             f"the build context {context} has no {needed}, which builds {step.makes}",
@@ -86,8 +87,8 @@ def _check_command(step: Preparation, context: Path) -> None:
 def _check_wheel(image: ImagePlan) -> None:
     """The folder has one wheel that fits, which is looked for again inside the build."""
     (platform,) = image.platforms
-    trtllm.find_wheel(
-        Path(image.contexts[trtllm.CONTEXT]),
+    trtllm_wheel.find(
+        Path(image.contexts[CONTEXT]),
         arch=names.architecture(platform),
         python_version=image.build_args["PYTHON_VERSION"],
     )

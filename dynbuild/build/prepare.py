@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dynbuild import proc
+from dynbuild.build import trtllm_wheel
 from dynbuild.engine.model import Engine
 from dynbuild.errors import BuildFailed, ToolFailed
-from dynbuild.plan import trtllm
 from dynbuild.plan.document import Preparation
 from dynbuild.plan.job import Job
 
@@ -81,4 +81,4 @@ def _was_made(step: Preparation, job: Job, engine: Engine, env: Mapping[str, str
 
 def _wheel(step: Preparation, job: Job) -> Path | None:
     wheel = job.wheels[step.makes]
-    return trtllm.built_wheel(wheel.intent, python_version=wheel.python_version)
+    return trtllm_wheel.built(wheel.intent, python_version=wheel.python_version)

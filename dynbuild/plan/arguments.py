@@ -9,9 +9,10 @@ from pathlib import Path
 
 from dynbuild import names
 from dynbuild.errors import RequestError
-from dynbuild.plan import stages, trtllm
+from dynbuild.plan import stages
 from dynbuild.plan.matrix import Choice, dynamo_wheels
-from dynbuild.plan.trtllm import Intent
+from dynbuild.plan.trtllm import decision
+from dynbuild.plan.trtllm.intent import FLAGS, Intent, WheelRequest
 from dynbuild.plan.version import Version
 from dynbuild.sccache import cache as compile_cache
 from dynbuild.sccache.cache import CompileCache
@@ -220,17 +221,17 @@ def trtllm_wheel(
         for name, (value, origin) in given.items():
             if value and origin.layer == "flag":
                 raise RequestError(
-                    f"{trtllm.FLAGS[name]} is for the framework trtllm, not for {asked.framework}",
+                    f"{FLAGS[name]} is for the framework trtllm, not for {asked.framework}",
                     origin=str(origin),
                     hint="add --framework trtllm, or drop it",
                 )
         return None
-    wanted = trtllm.Wanted(
+    wheel = WheelRequest(
         origins={name: origin for name, (value, origin) in given.items() if value},
         **{name: value for name, (value, _) in given.items()},
     )
-    intent = trtllm.decide(
-        wanted,
+    intent = decision.decide(
+        wheel,
         arch_list=[names.architecture(platform) for platform in asked.platforms],
         default_spec=values["TENSORRTLLM_PIP_WHEEL"],
         default_index=values["TENSORRTLLM_INDEX_URL"],

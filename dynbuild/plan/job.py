@@ -9,7 +9,7 @@ from dynbuild.image_id import ImageId
 from dynbuild.plan.document import ImagePlan, PlanDocument
 from dynbuild.plan.mirrors import Reach
 from dynbuild.plan.recipe import Recipe
-from dynbuild.plan.trtllm import Intent
+from dynbuild.plan.trtllm.intent import Intent
 from dynbuild.sccache.cache import CompileCache
 
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynbuild.errors import RequestError
-from dynbuild.plan import arguments, build_cache, matrix, mirrors, stages, tags, trtllm
+from dynbuild.plan import arguments, build_cache, matrix, mirrors, stages, tags
 from dynbuild.plan.document import LINK, ImagePlan, PlanDocument, PlannedVersion, Preparation
 from dynbuild.plan.job import ImageJob, Job, Secret, Wheel
 from dynbuild.plan.machine import Machine
 from dynbuild.plan.matrix import Choice
 from dynbuild.plan.recipe import Recipe
 from dynbuild.plan.secrets import AWS_SECRETS, secret_sources
-from dynbuild.plan.trtllm import Intent
+from dynbuild.plan.trtllm.intent import CONTEXT, Intent
 from dynbuild.plan.version import Version
 from dynbuild.sccache.cache import CompileCache
 from dynbuild.settings.layers import Origin, Setting
@@ -89,8 +89,8 @@ def _image(config: Settings, choice: Choice, decided: _Decided) -> ImageJob:
         for name, source in recipe.sources.items()
         if source.kind == "context" and any(stage.name == f"{name}_src" for stage in chain)
     } | dict(catalog.contexts)
-    if wheel and wheel.context and any(stage.name == trtllm.CONTEXT for stage in chain):
-        contexts.setdefault(trtllm.CONTEXT, wheel.context)
+    if wheel and wheel.context and any(stage.name == CONTEXT for stage in chain):
+        contexts.setdefault(CONTEXT, wheel.context)
     if any(stage.name == "meson_packages" for stage in chain):
         contexts.setdefault("meson_packages", catalog.site.meson_packages)
     below: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Where the TensorRT-LLM wheel comes from: downloaded, given, or built from source.  Pure."""

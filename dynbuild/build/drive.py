@@ -16,9 +16,9 @@ from dynbuild.build.events import Event, Warned
 from dynbuild.build.log import Log
 from dynbuild.build.metadata import Metadata
 from dynbuild.build.record import Journal, Record
-from dynbuild.build.result import BuildResult, CacheFigures, Failure, Steps
+from dynbuild.build.result import BuilderResult, BuildResult, CacheFigures, Failure, Steps
 from dynbuild.build.solve import Solve
-from dynbuild.engine.model import Engine
+from dynbuild.engine.builder import Builder
 from dynbuild.plan.job import Job
 from dynbuild.render import bake
 
@@ -27,7 +27,7 @@ def build(
     job: Job,
     dockerfiles: Mapping[str, str],
     *,
-    engine: Engine,
+    builder: Builder,
     env: Mapping[str, str],
     secrets: Mapping[str, str],
     listen: Callable[[Event], None],
@@ -38,7 +38,7 @@ def build(
     Args:
         job: What to build.
         dockerfiles: Text of the Dockerfile of each image, by image name.
-        engine: Where to build.
+        builder: Where to build.
         env: The caller's environment.
         secrets: Values of the secrets that BuildKit reads from variables.
         listen: Told of every event as it happens.
@@ -48,7 +48,7 @@ def build(
         NotReady: The record cannot be begun, or there is no docker client.
     """
     plan = job.plan
-    network = bake.network_of(plan, engine.network)
+    network = bake.network_of(plan, builder.network)
     now = record.create(Path(plan.context), record.new_id(plan.images[0].name))
     try:
         _write_inputs(now, job, dockerfiles, network)
@@ -64,13 +64,13 @@ def build(
     begun = time.monotonic()
 
     def finish(why: Failure | None) -> BuildResult:
-        return going.finish(engine, env, why, seconds=round(time.monotonic() - begun, 3))
+        return going.finish(builder, env, why, seconds=round(time.monotonic() - begun, 3))
 
     with cancellation.observe():
         try:
             with proc.start(
-                (engine.docker, *words),
-                env=engine.env({**env, **secrets}) | bake.ENVIRONMENT,
+                (builder.engine.docker, *words),
+                env=builder.env({**env, **secrets}) | bake.ENVIRONMENT,
                 cancellation=cancellation,
             ) as process:
                 going.follow(process, listen)
@@ -118,19 +118,20 @@ class _Going:
         self.lost = log.error or events.error
 
     def finish(
-        self, engine: Engine, env: Mapping[str, str], why: Failure | None, *, seconds: float
+        self, builder: Builder, env: Mapping[str, str], why: Failure | None, *, seconds: float
     ) -> BuildResult:
         """Put the result together and close the record with it."""
         plan, now = self.job.plan, self.record
         metadata = Metadata.read(now.metadata)
         done, warnings = images.results(
-            plan, self.solve, metadata, why, engine=engine, env=env, seconds=seconds
+            plan, self.solve, metadata, why, engine=builder.engine, env=env, seconds=seconds
         )
         cached = self._compile_cache()
         ended = BuildResult(
             id=now.id,
             record=str(now.path),
             status="done" if why is None else "interrupted" if _by_signal(why) else "failed",
+            builder=_said(builder),
             seconds=seconds,
             steps=Steps(**self.solve.counts()),
             warnings=tuple(dict.fromkeys((*self.warnings, *warnings))),
@@ -173,6 +174,11 @@ def _lost_metadata(solve: Solve, now: Record) -> bool:
     said = [line for line in solve.messages if line.startswith("ERROR: ")]
     draft = f"{now.metadata.parent}/.tmp-{now.metadata.name}"
     return solve.failed() is None and any(draft in line for line in said)
+
+
+def _said(builder: Builder) -> BuilderResult:
+    version = ".".join(map(str, builder.version or ()))
+    return BuilderResult(name=builder.name, driver=builder.driver, buildkit=version)
 
 
 def _by_signal(why: Failure) -> bool:

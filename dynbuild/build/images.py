@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dynbuild import proc
 from dynbuild.build.metadata import Metadata
 from dynbuild.build.result import Failure, ImageResult, Steps
 from dynbuild.build.solve import Solve
+from dynbuild.engine import images
 from dynbuild.engine.model import Engine
 from dynbuild.plan.document import ImagePlan, PlanDocument
 
@@ -81,26 +81,12 @@ def _unmade(
 
 
 def _stored(
-    images: Sequence[ImagePlan], engine: Engine, env: Mapping[str, str]
+    loaded: Sequence[ImagePlan], engine: Engine, env: Mapping[str, str]
 ) -> dict[str, tuple[str, int | None]]:
-    """Digest and size of each image as the engine has it, all by one process."""
-    if not images:
-        return {}
-    argv = [engine.docker, "image", "inspect", "--format", "{{.Id}} {{.Size}}"]
-    said = proc.run(
-        [*argv, *(image.tags[0] for image in images)], env=engine.env(env), check=False
-    ).stdout.splitlines()
-    if len(said) != len(images):
-        # One is gone again; of several, that leaves open which line is whose.
-        return _one_by_one(images, engine, env) if len(images) > 1 else {}
-    found = {}
-    for image, line in zip(images, said, strict=True):
+    """Digest and size of each image as the engine has it."""
+    names = {image.tags[0]: image.name for image in loaded}
+    stored = {}
+    for tag, line in images.inspect(engine, env, tuple(names), "{{.Id}} {{.Size}}").items():
         digest, _, size = line.partition(" ")
-        found[image.name] = (digest, int(size) if size.isascii() and size.isdecimal() else None)
-    return found
-
-
-def _one_by_one(
-    images: Sequence[ImagePlan], engine: Engine, env: Mapping[str, str]
-) -> dict[str, tuple[str, int | None]]:
-    return {name: one for image in images for name, one in _stored([image], engine, env).items()}
+        stored[names[tag]] = (digest, int(size) if size.isascii() and size.isdecimal() else None)
+    return stored

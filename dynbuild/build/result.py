@@ -56,6 +56,14 @@ class Material(_Model):
     digest: str = Field(description="sha256:… of an image or a file, sha1:… is a git commit")
 
 
+class BuilderResult(_Model):
+    """Where the build was solved."""
+
+    name: str
+    driver: str = Field(description="docker: inside of the engine; else a builder of its own")
+    buildkit: str = Field(default="", description="version; empty where it is not known")
+
+
 class LanguageFigures(_Model):
     """What the compile cache did for the compilers of one language."""
 
@@ -126,6 +134,7 @@ class BuildResult(_Model):
     id: str = Field(default="", description="name of the build, and of its record's folder")
     record: str = Field(default="", description="folder of its record")
     status: Literal["done", "failed", "interrupted"]
+    builder: BuilderResult | None = None
     seconds: NonNegativeFloat = 0.0
     steps: Steps = Steps()
     warnings: tuple[str, ...] = ()

@@ -199,12 +199,19 @@ def build(
         return
     from dynbuild import proc
     from dynbuild.build import drive, failure, prepare
-    from dynbuild.build.bases import check_bases
+    from dynbuild.build.bases import check_bases, check_load
     from dynbuild.cli import signals
+    from dynbuild.engine import requirements
+    from dynbuild.engine.builder import find as find_builder
+    from dynbuild.render import bake
     from dynbuild.report import progress
 
     engine = _engine()
-    check_bases(engine, os.environ, decided.plan)
+    builder = find_builder(engine, os.environ)
+    network = bake.network_of(decided.plan, builder.network)
+    requirements.check(builder, texts.values(), network=network)
+    check_load(builder, decided.plan)
+    check_bases(builder, os.environ, decided.plan)
     decided, texts, lost = _with_compile_cache(asked, decided, texts)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
@@ -219,15 +226,12 @@ def build(
             cancellation=cancellation,
         )
         for image in (image for image in decided.plan.images if image.tags):
-            console.say(
-                f"building {image.name} as {image.tags[0]}"
-                f" on the {engine.kind} engine {engine.version}"
-            )
+            console.say(f"building {image.name} as {image.tags[0]} on {builder}")
         with progress.Progress(console.say, console.err_look(), console.verbosity()) as shown:
             result = drive.build(
                 decided.job,
                 texts,
-                engine=engine,
+                builder=builder,
                 env=os.environ,
                 secrets=decided.secrets,
                 listen=shown,
@@ -338,13 +342,15 @@ def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
 def _where() -> tuple[str, dict[str, str]]:
     """The network build steps would have, and the variables that lead to a private engine."""
     from dynbuild.engine import client
+    from dynbuild.engine.builder import find as find_builder
 
     try:
         engine = client.find(os.environ)
+        network = find_builder(engine, os.environ).network
     except NotReady:
         return "bridge", {}
     own = engine.env(os.environ)
-    return engine.network, {
+    return network, {
         name: own[name]
         for name in ("DOCKER_HOST", "DOCKER_CONFIG")
         if name in own and own[name] != os.environ.get(name)

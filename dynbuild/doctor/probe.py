@@ -13,7 +13,8 @@ from threading import Lock
 from typing import Any, TypeVar, cast
 
 from dynbuild import proc
-from dynbuild.engine import client
+from dynbuild.engine import builder, client
+from dynbuild.engine.builder import Builder
 from dynbuild.engine.model import Engine
 from dynbuild.errors import DynbuildError, NotReady
 
@@ -72,6 +73,19 @@ class Probe:
     def engine(self) -> Engine | None:
         """The engine, if one answers."""
         return found if isinstance(found := self.found, Engine) else None
+
+    @property
+    def builder(self) -> Builder | NotReady | None:
+        """Where builds are solved, or why nowhere; ``None`` without an engine."""
+        return self.once("builder", self._builder)
+
+    def _builder(self) -> Builder | NotReady | None:
+        if self.engine is None:
+            return None
+        try:
+            return builder.find(self.engine, self.env)
+        except NotReady as error:
+            return error
 
     @property
     def local(self) -> bool:

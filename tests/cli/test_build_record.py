@@ -46,10 +46,10 @@ def tree(tmp_path):
     return path
 
 
-def build(docker, tree, *words):
+def build(docker, tree, *words, **env):
     path = f"{docker.path}{os.pathsep}{os.environ['PATH']}"
     flags = ("--config", DEMO / "dynbuild.toml", "--context", tree)
-    return call("build", *flags, *words, env={"PATH": path})
+    return call("build", *flags, *words, env={"PATH": path, **env})
 
 
 def sealed(tree):
@@ -222,3 +222,53 @@ def test_a_signal_ends_the_build_and_closes_its_record(docker, tree):
     assert (result.status, result.failure.kind) == ("interrupted", "cancelled")
     assert [image.status for image in result.images] == ["cancelled"]
     assert json.loads(done.out) == result.document()
+
+
+# ---- the builder -------------------------------------------------------------------------
+
+
+def test_an_engine_that_is_too_old_is_told_before_anything_is_built(docker, tree):
+    docker.says(info=json.dumps(fake_docker.INFO | {"ServerVersion": "20.10.24"}))
+    done = build(docker, tree)
+    assert (done.code, done.out) == (3, "")
+    one_sentence(done)
+    assert "BuildKit 0.8 of the system engine 20.10.24 is too old: this build needs" in done.err
+    assert "dynbuild engine up" in done.hint
+    assert not (tree / ".dynbuild").exists()
+    assert [line.split()[0] for line in docker.asked] == ["info"]
+
+
+def test_a_builder_of_its_own_is_named_and_noted(docker, tree):
+    node = "Name: farm0\nStatus: running\nBuildKit version: v0.25.1\n"
+    docker.says(builder=f"Name: farm\nDriver: docker-container\n\nNodes:\n{node}")
+    done = build(docker, tree, "--format", "json", BUILDX_BUILDER="farm")
+    assert done.code == 0, done.err
+    assert "on the builder farm (docker-container)" in done.err
+    assert json.loads(done.out)["builder"] == {
+        "name": "farm", "driver": "docker-container", "buildkit": "0.25",
+    }  # fmt: skip
+
+
+def test_several_platforms_need_a_store_that_can_hold_them(docker, tree):
+    docker.says(info=json.dumps(fake_docker.INFO | {"DriverStatus": []}))
+    done = build(docker, tree, "--platform", "linux/amd64,linux/arm64")
+    assert done.code == 2
+    one_sentence(done)
+    assert "cannot load as one image" in done.err
+    assert "--push" in done.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "{", '["linux/amd64"]', "[1, 2]", '["a/b", {"x": 1}]']
+)
+def test_whatever_an_engine_says_of_a_base_image(docker, tree, text):
+    docker.says(base=text)
+    assert build(docker, tree).code == 0
+
+
+def test_a_base_image_for_another_platform(docker, tree):
+    manifest = "application/vnd.oci.image.manifest.v1+json"
+    docker.says(base=json.dumps(["linux/arm64", {"mediaType": manifest}]))
+    done = build(docker, tree)
+    assert done.code == 2
+    assert "on this engine is for linux/arm64 only" in done.err

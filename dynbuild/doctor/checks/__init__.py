@@ -16,6 +16,7 @@ CHECKS: Mapping[str, Callable[[Probe], Answer]] = MappingProxyType(
     {
         "engine": engine.engine,
         "buildx": engine.buildx,
+        "BuildKit": engine.buildkit,
         "image store": engine.store,
         "platforms": engine.platforms,
         "limits": engine.limits,

@@ -7,6 +7,8 @@ import re
 from dynbuild.doctor.model import Answer, absent, ok, problem, warning
 from dynbuild.doctor.probe import Probe, version_number
 from dynbuild.engine import limits as engine_limits
+from dynbuild.engine import requirements
+from dynbuild.engine.builder import Builder
 from dynbuild.errors import NotReady
 from dynbuild.names import PLATFORMS
 from dynbuild.run.limits import fit
@@ -41,12 +43,38 @@ def buildx(probe: Probe) -> Answer:
         if "ServerVersion" in probe.info:
             return problem(found.message, found.hint or "")
         return absent("not looked for: there is no engine")
+    if isinstance(probe.builder, Builder):
+        for need in requirements.missing(probe.builder):
+            if need.program == "buildx":
+                remedy = requirements.remedy(probe.builder, need)
+                return problem(f"{found.buildx}; builds need {need}", remedy)
     if version_number(found.buildx)[:2] < _BUILDX:
         return warning(
             f"{found.buildx or 'unknown version'}, older than 0.15",
             "Dockerfiles cannot be checked (--check): install a newer buildx",
         )
     return ok(f"{found.buildx}, Dockerfiles can be checked")
+
+
+def buildkit(probe: Probe) -> Answer:
+    """The builder has a BuildKit that is new enough for every template."""
+    builder = probe.builder
+    if builder is None:
+        return absent("not looked for: there is no engine")
+    if isinstance(builder, NotReady):
+        return problem(builder.message, builder.hint or "")
+    if builder.version is None:
+        return ok(f"of an unknown version, of {builder}")
+    value = f"{'.'.join(map(str, builder.version))}, of {builder}"
+    old = [
+        need
+        for need in requirements.NEEDS
+        if need.program == "BuildKit" and need.since > builder.version
+    ]
+    if not old:
+        return ok(value)
+    newest = max(old, key=lambda need: need.since)
+    return warning(f"{value}; some images need {newest}", requirements.remedy(builder, newest))
 
 
 def store(probe: Probe) -> Answer:

@@ -1,0 +1,202 @@
+"""Where a build is solved: a buildx builder, and what it can do.
+
+The one that an engine has in itself is known without asking.  Only where the user chose
+another one (``BUILDX_BUILDER``, ``docker buildx use``) buildx is asked about it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dynbuild import proc
+from dynbuild.engine.model import Engine
+from dynbuild.errors import NotReady
+
+VARIABLE = "BUILDX_BUILDER"
+_PATIENCE = 60.0
+_OWN = "docker"
+
+# The BuildKit inside of an engine has its own number, which distributions leave out.
+_BUILDKIT_OF_ENGINE = {
+    (29, 0): (0, 25), (28, 5): (0, 25), (28, 4): (0, 24), (28, 3): (0, 23), (28, 2): (0, 22),
+    (28, 1): (0, 21), (28, 0): (0, 20), (27, 4): (0, 17), (27, 3): (0, 16), (27, 1): (0, 15),
+    (27, 0): (0, 14), (26, 0): (0, 13), (25, 0): (0, 12), (24, 0): (0, 11), (23, 0): (0, 10),
+    (17, 0): (0, 8),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One BuildKit of a builder.
+
+    Attributes:
+        name: Its name in the builder.
+        endpoint: Where it is.
+        status: Such as ``running``; empty where it was not asked.
+        version: BuildKit's version as it says it; empty where it is not known.
+        platforms: What it builds for; empty where it is not known.
+    """
+
+    name: str
+    endpoint: str = ""
+    status: str = ""
+    version: str = ""
+    platforms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """Where a build is solved.
+
+    Its ``version`` is BuildKit's, not the engine's.
+
+    Attributes:
+        name: As ``docker buildx ls`` has it.
+        driver: ``docker`` for the one inside of an engine; ``docker-container``,
+            ``kubernetes`` or ``remote`` for one of its own.
+        nodes: Its BuildKits.
+        engine: Whose client drives it, and where images are loaded.
+        flags: Flags of its daemon, as far as they are known.
+    """
+
+    name: str
+    driver: str
+    nodes: tuple[Node, ...]
+    engine: Engine
+    flags: str = ""
+
+    @property
+    def in_engine(self) -> bool:
+        """Whether it is the engine's own: it builds on images that the engine has."""
+        return self.driver == _OWN
+
+    def can_load(self, platforms: int) -> bool:
+        """Whether an image of so many platforms can be loaded into the engine."""
+        return platforms == 1 or (self.in_engine and self.engine.containerd_store)
+
+    @property
+    def network(self) -> Literal["bridge", "host"]:
+        """The network that build steps need; see ``Engine.network``."""
+        return self.engine.network if self.in_engine else "bridge"
+
+    @property
+    def allows_host_network(self) -> bool:
+        """Whether a step may use the host's network, where that is known to be forbidden."""
+        return self.in_engine or not self.flags or "network.host" in self.flags
+
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """Version of its oldest BuildKit; ``None`` where it is not known."""
+        versions = [version_of(node.version) for node in self.nodes]
+        if known := [version for version in versions if version > (0, 0)]:
+            return min(known)
+        return _of_engine(self.engine.version) if self.in_engine else None
+
+    def env(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The complete environment for a docker process that uses it, made from *base*."""
+        own = self.engine.env(base)
+        return own if self.in_engine else own | {VARIABLE: self.name}
+
+    def __str__(self) -> str:
+        if self.in_engine:
+            return f"the {self.engine.kind} engine {self.engine.version}"
+        return f"the builder {self.name} ({self.driver})"
+
+
+def find(engine: Engine, env: Mapping[str, str]) -> Builder:
+    """The builder that buildx would use.
+
+    Args:
+        engine: Whose client is used.
+        env: The caller's environment.
+
+    Raises:
+        NotReady: The builder that was chosen is not there, or does not answer.
+    """
+    own = engine.env(env)
+    chosen = own.get(VARIABLE, "")
+    if chosen == "default" or (not chosen and not _chosen(own)):
+        return Builder(
+            name="default", driver=_OWN, nodes=(Node("default", engine.host or ""),), engine=engine
+        )
+    done = proc.run(
+        (engine.docker, "buildx", "inspect", *([chosen] if chosen else [])),
+        env=own, check=False, timeout=_PATIENCE,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise NotReady(
+            f"the builder '{chosen or 'that docker buildx uses'}' does not answer",
+            origin=VARIABLE if chosen else None,
+            hint="docker buildx ls lists those there are; docker buildx use default takes the"
+            " engine's own",
+            details=tuple(done.stderr.strip().splitlines()[-3:]),
+        )
+    return parse(done.stdout, engine)
+
+
+def parse(text: str, engine: Engine) -> Builder:
+    """The builder that ``docker buildx inspect`` describes."""
+    head, _, nodes = text.partition("\nNodes:\n")
+    first = _fields(head)
+    parts = [_fields(part) for part in re.split(r"^(?=Name:)", nodes, flags=re.M) if part.strip()]
+    return Builder(
+        name=first.get("Name", ""),
+        driver=first.get("Driver", ""),
+        nodes=tuple(map(_node, parts)),
+        engine=engine,
+        flags=" ".join(part.get("BuildKit daemon flags", "") for part in parts).strip(),
+    )
+
+
+def _fields(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Z][^:\n]*):[ \t]+(\S.*)$", text, re.M))
+
+
+def _node(fields: Mapping[str, str]) -> Node:
+    platforms = (name.strip(" *") for name in fields.get("Platforms", "").split(","))
+    return Node(
+        name=fields.get("Name", ""),
+        endpoint=fields.get("Endpoint", ""),
+        status=fields.get("Status", ""),
+        version=fields.get("BuildKit version", ""),
+        platforms=tuple(filter(None, platforms)),
+    )
+
+
+def _chosen(env: Mapping[str, str]) -> bool:
+    """Whether ``docker buildx use`` may have chosen another builder than the engine's own."""
+    home = Path(env.get("HOME") or "/root")
+    config = Path(env.get("DOCKER_CONFIG") or home / ".docker")
+    state = Path(env.get("BUILDX_CONFIG") or config / "buildx")
+    try:
+        current = json.loads((state / "current").read_bytes())
+    except FileNotFoundError:
+        current = {}
+    except (OSError, ValueError, RecursionError):
+        return True
+    named = not isinstance(current, dict) or bool(current.get("Name"))
+    return named or any(_entries(state / "defaults"))
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    try:
+        yield from folder.iterdir()
+    except OSError:
+        return
+
+
+def version_of(text: str) -> tuple[int, int]:
+    """The first two numbers of a version; zeros where there are none."""
+    numbers = re.match(r"v?(\d{1,9})\.(\d{1,9})", text)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+
+
+def _of_engine(text: str) -> tuple[int, int] | None:
+    engine = version_of(text)
+    known = (kit for since, kit in _BUILDKIT_OF_ENGINE.items() if engine >= since)
+    return next(known, None)

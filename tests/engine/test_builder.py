@@ -1,0 +1,249 @@
+"""Builders: found without asking where there is only the engine's own, else as buildx says."""
+
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynbuild.engine import builder, requirements
+from dynbuild.engine.builder import Builder, Node
+from dynbuild.engine.model import Engine
+from dynbuild.errors import NotReady
+from tests import fake_docker
+from tests.support import ROOT
+
+ENGINE = Engine("system", "docker", None, None, "28.5.2+dfsg4", "0.29.1+ds1", containerd_store=True)
+
+# As buildx 0.29 says it, labels and rules of the garbage collector shortened.
+CONTAINER = """\
+Name:          farm
+Driver:        docker-container
+Last Activity: 2026-11-27 04:53:42 +0000 UTC
+
+Nodes:
+Name:                  farm0
+Endpoint:              unix:///var/run/docker.sock
+Driver Options:        network="host"
+Status:                running
+BuildKit daemon flags: --allow-insecure-entitlement=network.host
+BuildKit version:      v0.25.1
+Platforms:             linux/amd64*, linux/amd64/v2, linux/386
+Labels:
+ org.mobyproject.buildkit.worker.executor:         oci
+ org.mobyproject.buildkit.worker.hostname:         1b2c
+GC Policy rule#0:
+ All:            false
+
+Name:                  farm1
+Endpoint:              ssh://other
+Status:                inactive
+Error:                 cannot reach it
+BuildKit version:      v0.23.0
+Platforms:             linux/arm64
+"""
+
+
+def own(**changes):
+    """The engine's own builder, of an engine that is otherwise as ENGINE."""
+    engine = dataclasses.replace(ENGINE, **changes)
+    return Builder(name="default", driver="docker", nodes=(Node("default"),), engine=engine)
+
+
+@pytest.fixture
+def docker(tmp_path):
+    return fake_docker.make(tmp_path / "bin")
+
+
+@pytest.fixture
+def find(docker, tmp_path):
+    """Find the builder of a client whose state is in a folder of the test's own."""
+
+    def run(**env):
+        engine = dataclasses.replace(ENGINE, docker=str(docker.path / "docker"))
+        return builder.find(engine, {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **env})
+
+    return run
+
+
+def choose(tmp_path, text):
+    state = tmp_path / ".docker" / "buildx"
+    state.mkdir(parents=True)
+    (state / "current").write_text(text)
+    return state
+
+
+@pytest.mark.parametrize("text", ["", '{"Key":"unix:///x.sock","Name":"","Global":false}'])
+def test_the_engines_own_builder_is_known_without_asking(find, docker, tmp_path, text):
+    if text:
+        choose(tmp_path, text)
+    made = find()
+    assert (made.name, made.driver, made.in_engine) == ("default", "docker", True)
+    assert find(BUILDX_BUILDER="default").in_engine
+    assert docker.asked == []
+
+
+@pytest.mark.parametrize("text", ['{"Key":"","Name":"farm","Global":true}', "{", "[]"])
+def test_a_builder_that_was_chosen_is_asked_for(find, docker, tmp_path, text):
+    choose(tmp_path, text)
+    docker.says(builder=CONTAINER)
+    assert find().name == "farm"
+    assert docker.asked == ["buildx inspect"]
+
+
+def test_a_builder_that_is_the_default_of_an_address_is_asked_for(find, docker, tmp_path):
+    state = choose(tmp_path, '{"Key":"","Name":"","Global":false}')
+    (state / "defaults").mkdir()
+    (state / "defaults" / "0a1b").write_text("farm")
+    docker.says(builder=CONTAINER)
+    assert find().name == "farm"
+
+
+def test_a_builder_by_variable(find, docker):
+    docker.says(builder=CONTAINER)
+    made = find(BUILDX_BUILDER="farm")
+    assert docker.asked == ["buildx inspect farm"]
+    assert made.env({})["BUILDX_BUILDER"] == "farm"
+
+
+def test_a_builder_that_is_not_there(find):
+    with pytest.raises(NotReady, match="the builder 'nosuch' does not answer") as caught:
+        find(BUILDX_BUILDER="nosuch")
+    assert caught.value.origin == "BUILDX_BUILDER"
+    assert "docker buildx ls" in caught.value.hint
+
+
+def test_what_buildx_says_is_read():
+    made = builder.parse(CONTAINER, ENGINE)
+    assert (made.name, made.driver, made.in_engine) == ("farm", "docker-container", False)
+    assert made.nodes == (
+        Node(
+            "farm0",
+            "unix:///var/run/docker.sock",
+            "running",
+            "v0.25.1",
+            ("linux/amd64", "linux/amd64/v2", "linux/386"),
+        ),
+        Node("farm1", "ssh://other", "inactive", "v0.23.0", ("linux/arm64",)),
+    )
+    assert made.version == (0, 23), "the oldest counts"
+    assert made.allows_host_network
+    assert (made.can_load(1), made.can_load(2)) == (True, False)
+
+
+@given(st.text(max_size=80) | st.text(alphabet="Name: Driver\nodes", max_size=80))
+def test_no_text_breaks_the_reader(text):
+    assert builder.parse(text, ENGINE).engine == ENGINE
+
+
+@pytest.mark.parametrize(
+    ("engine", "version"),
+    [
+        ("28.5.2+dfsg4", (0, 25)), ("28.4.0", (0, 24)), ("28.3.1-ce", (0, 23)), ("30.1", (0, 25)),
+        ("27.3.1", (0, 16)), ("20.10.24", (0, 8)), ("5.2.1", None), ("dev", None), ("", None),
+    ],
+)  # fmt: skip
+def test_buildkit_inside_of_an_engine(engine, version):
+    assert own(version=engine).version == version
+
+
+def test_what_an_engine_can_load_and_where_it_builds():
+    assert own().can_load(2)
+    assert not own(containerd_store=False).can_load(2)
+    assert own(network="host").network == "host"
+    assert dataclasses.replace(own(network="host"), driver="remote").network == "bridge"
+    assert str(own()) == "the system engine 28.5.2+dfsg4"
+    assert str(builder.parse(CONTAINER, ENGINE)) == "the builder farm (docker-container)"
+
+
+# ---- versions ----------------------------------------------------------------------------
+
+TEXT = """\
+FROM a
+COPY --from=b --exclude=c / /
+ADD --checksum=sha256:0 --unpack=true https://example.com/x.tgz /
+RUN --mount=type=secret,id=x,env=X y
+COPY --chmod=755 <<'EOF' /x
+EOF
+"""
+
+
+def lacking(made, text=TEXT, network="bridge"):
+    return {need.what for need in requirements.missing(made, [text], network=network)}
+
+
+def test_a_new_builder_lacks_nothing():
+    assert lacking(own(), network="host") == set()
+    requirements.check(own(), [TEXT], network="host")
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ("28.5.0", set()),
+        ("28.4.0", {"COPY --exclude"}),
+        ("28.2.0", {"COPY --exclude", "ADD --unpack"}),
+        ("dev", set()),
+    ],
+)
+def test_only_what_a_dockerfile_uses_is_needed(engine, expected):
+    assert lacking(own(version=engine)) == expected
+    assert lacking(own(version=engine), "FROM a\nRUN b --exclude=c\n") == set()
+
+
+def test_an_old_engine_lacks_everything_that_is_used():
+    git = "ADD https://example.com/x.git#${REF} /\n"
+    assert lacking(own(version="20.10.0"), TEXT + git) == {
+        need.what for need in requirements.NEEDS if need.program == "BuildKit"
+    }
+
+
+def test_what_is_there_what_is_needed_and_how_to_get_it():
+    with pytest.raises(NotReady) as caught:
+        requirements.check(own(version="27.3.1"), [TEXT], network="bridge")
+    error = caught.value
+    assert error.message == (
+        "BuildKit 0.16 of the system engine 27.3.1 is too old: this build needs BuildKit 0.25 for"
+        " COPY --exclude"
+    )
+    assert error.details == ("it needs BuildKit 0.23 for ADD --unpack",)
+    for way in ("Docker 28.5 or newer", "dynbuild engine up", "image=moby/buildkit:v0.25.0"):
+        assert way in error.hint
+
+
+def test_an_old_buildx():
+    old = own(buildx="0.12.1")
+    with pytest.raises(NotReady, match=r"buildx 0.12.1 is too old: .* buildx 0.13 for progress"):
+        requirements.check(old, [], network="bridge")
+    with pytest.raises(NotReady, match=r"buildx 0.17 for bake --allow"):
+        requirements.check(own(buildx="v0.16.2"), [], network="host")
+    requirements.check(own(buildx="v0.16.2"), [], network="bridge")
+    requirements.check(own(buildx=""), [], network="host")
+
+
+def test_a_builder_that_forbids_the_network_of_the_host():
+    made = dataclasses.replace(builder.parse(CONTAINER, ENGINE), flags="--debug")
+    requirements.check(made, [], network="bridge")
+    with pytest.raises(NotReady, match="does not let steps use the host's network") as caught:
+        requirements.check(made, [], network="host")
+    assert "--allow-insecure-entitlement network.host" in caught.value.hint
+
+
+def test_every_need_has_a_remedy_for_every_builder():
+    for need in requirements.NEEDS:
+        for made in (own(), builder.parse(CONTAINER, ENGINE)):
+            assert requirements.remedy(made, need)
+
+
+KNOWN = {"from", "chown", "chmod", "exclude", "checksum", "unpack", "mount", "network"}
+"""Flags that are in the table, or in every BuildKit that has what is in it."""
+
+
+def test_the_templates_use_no_flag_that_the_table_does_not_know():
+    flags = set()
+    for file in (ROOT / "dockerfiles").glob("*.Dockerfile"):
+        for line in file.read_text().splitlines():
+            if words := re.match(r"(?:COPY|ADD|RUN|FROM)((?: --\w[\w-]*(?:=\S*)?)+)", line):
+                flags |= set(re.findall(r"--(\w[\w-]*)", words[1]))
+    assert {"from", "mount"} <= flags <= KNOWN | {"platform"}

@@ -8,7 +8,7 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings.layers import Origin, Setting
 
 if TYPE_CHECKING:
+    from dynbuild.engine.model import Engine
     from dynbuild.plan.document import PlanDocument
     from dynbuild.plan.job import Job
 
@@ -357,7 +358,7 @@ def _where() -> tuple[str, dict[str, str]]:
     }
 
 
-def _engine() -> Any:
+def _engine() -> Engine:
     """The engine to build on; where none runs, the private one is offered."""
     from dynbuild.engine import client, private
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -114,7 +114,7 @@ def env(
         console.out(line)
 
 
-def _text(found: dict[str, Any]) -> list[str]:
+def _text(found: dict[str, object]) -> list[str]:
     single = {name: value for name, value in found.items() if not isinstance(value, dict)}
     lines = [f"{name:<8}  {value}" for name, value in single.items()]
     for title, rows in found.items():

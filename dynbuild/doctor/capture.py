@@ -16,13 +16,16 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from dynbuild import __version__, masking, proc
 from dynbuild.build import git
 from dynbuild.engine import client
 from dynbuild.errors import DynbuildError
 from dynbuild.plan import version
+
+Facts: TypeAlias = "dict[str, str | bool | None]"
+"""What is known of one thing, by name; ``error`` where nothing is."""
 
 _PATIENCE = 5.0
 _TOOLS = {
@@ -56,10 +59,10 @@ class Capture:
     python: str
     os: str
     kernel: str
-    engine: dict[str, Any]
+    engine: Facts
     tools: dict[str, str]
     libraries: dict[str, str]
-    git: dict[str, Any]
+    git: Facts
     variables: dict[str, str]
 
 
@@ -99,7 +102,7 @@ def _os() -> str:
         return platform.system()
 
 
-def _engine(env: Mapping[str, str]) -> dict[str, Any]:
+def _engine(env: Mapping[str, str]) -> Facts:
     # A report is most wanted where things are broken in ways nobody foresaw.
     try:
         found = client.find(env)
@@ -115,7 +118,7 @@ def _engine(env: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _git(context: Path, env: Mapping[str, str]) -> dict[str, Any]:
+def _git(context: Path, env: Mapping[str, str]) -> Facts:
     try:
         facts = git.read(context, env)
         derived = version.derive(facts, env)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dynbuild import names
 from dynbuild.errors import RequestError
@@ -130,7 +130,9 @@ def with_efa(config: Settings, asked: Choice) -> tuple[Choice, ...]:
     return (asked, aws) if below is asked else (asked, below, aws)
 
 
-def _one_of(config: Settings, key: str, value: str, choices: Any, owner: str = "") -> str:
+def _one_of(
+    config: Settings, key: str, value: str, choices: Collection[str], owner: str = ""
+) -> str:
     if value in choices:
         return value
     raise RequestError(

@@ -381,7 +381,7 @@ def test_what_fails_says_why_and_no_secret(tmp_path, find, error):
     found = capture.capture({"PATH": ""}, tmp_path)
     assert "horse" not in found.engine["error"]
     assert "tcp://" in found.engine["error"]
-    assert "not a repository" in found.git["origin"]
+    assert "git" in found.git["error"]
     assert found.tools == {}
 
 

@@ -425,14 +425,14 @@ def test_rdma_and_efa(host):
 
 def test_git(host, tmp_path):
     tree = support.repository(tmp_path / "tree", "v0.9.0")
-    made = dataclasses.replace(host(), context=tree)
+    made = dataclasses.replace(host({"PATH": os.environ["PATH"]}), context=tree)
     assert (check(made, "git").status, check(made, "git").value) == (
         "ok",
         "v0.9.0 (git tag v0.9.0)",
     )
     (tree / "new").touch()
     assert "not committed" in check(made, "git").value
-    made = dataclasses.replace(host(), context=tmp_path / "none")
+    made = dataclasses.replace(made, context=tmp_path / "none", _answers={})
     assert check(made, "git").status == "absent"
 
 
@@ -440,7 +440,9 @@ def test_a_shallow_clone(host, tmp_path):
     tree = support.repository(tmp_path / "tree")
     support.commit(tree)
     support.git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{tree}", "copy")
-    found = check(dataclasses.replace(host(), context=tmp_path / "copy"), "git")
+    found = check(
+        dataclasses.replace(host({"PATH": os.environ["PATH"]}), context=tmp_path / "copy"), "git"
+    )
     assert found.status == "warning"
     assert "--unshallow" in found.remedy
 

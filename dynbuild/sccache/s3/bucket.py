@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from dynbuild.errors import RequestError
 from dynbuild.findings import Finding
@@ -104,6 +103,24 @@ def _listing(service: Service) -> Iterator[Entry]:
         words["ContinuationToken"] = page["NextContinuationToken"]
 
 
+@dataclass(slots=True)
+class _Count:
+    """What ``figures`` has seen of one sub-prefix: objects and bytes by class of age."""
+
+    oldest: datetime
+    newest: datetime
+    ages: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, entry: Entry, now: datetime) -> None:
+        """Count *entry* in."""
+        self.oldest = min(self.oldest, entry.modified)
+        self.newest = max(self.newest, entry.modified)
+        age = now - entry.modified
+        name = next((name for name, end in AGES if age < end), OLDER)
+        objects, size = self.ages.get(name, (0, 0))
+        self.ages[name] = (objects + 1, size + entry.size)
+
+
 def figures(entries: Iterable[Entry], prefix: str, *, now: datetime) -> tuple[Figure, ...]:
     """Count objects and bytes per sub-prefix and age.  Pure.
 
@@ -115,32 +132,24 @@ def figures(entries: Iterable[Entry], prefix: str, *, now: datetime) -> tuple[Fi
     Returns:
         Sorted by sub-prefix; last, in one figure, what sccache did not write.
     """
-    groups: dict[tuple[bool, str], list[Any]] = {}
+    counts: dict[tuple[bool, str], _Count] = {}
     for entry in entries:
         whole = entry_prefix(entry.key)
         ours = whole is not None and _below(entry.key, prefix)
         sub = whole.removeprefix(prefix).strip("/") if ours and whole is not None else ""
-        group = groups.setdefault((not ours, sub), [0, 0, entry.modified, entry.modified, {}])
-        group[0] += 1
-        group[1] += entry.size
-        group[2] = min(group[2], entry.modified)
-        group[3] = max(group[3], entry.modified)
-        age = now - entry.modified
-        name = next((name for name, end in AGES if age < end), OLDER)
-        objects, size = group[4].get(name, (0, 0))
-        group[4][name] = (objects + 1, size + entry.size)
+        counts.setdefault((not ours, sub), _Count(entry.modified, entry.modified)).add(entry, now)
     names = [*(name for name, _ in AGES), OLDER]
     return tuple(
         Figure(
             prefix=sub,
             ours=not foreign,
-            objects=objects,
-            bytes=size,
-            oldest=oldest,
-            newest=newest,
-            ages={name: ages.get(name, (0, 0)) for name in names},
+            objects=sum(objects for objects, _ in count.ages.values()),
+            bytes=sum(size for _, size in count.ages.values()),
+            oldest=count.oldest,
+            newest=count.newest,
+            ages={name: count.ages.get(name, (0, 0)) for name in names},
         )
-        for (foreign, sub), (objects, size, oldest, newest, ages) in sorted(groups.items())
+        for (foreign, sub), count in sorted(counts.items(), key=lambda item: item[0])
     )
 
 

@@ -182,6 +182,7 @@ def spawn(*argv, env=None, cwd=ROOT, options=(), program=()):
         cwd=cwd,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from dynbuild.errors import RequestError
+from dynbuild.errors import RequestError, quote
 from dynbuild.plan.machine import Machine
 
 _SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -30,9 +31,9 @@ def _id(env: Mapping[str, str], variable: str, own: int) -> int:
     text = env.get(variable, "")
     if not text:
         return own
-    if not (text.isascii() and text.isdecimal()):
+    if not re.fullmatch("[0-9]{1,10}", text):
         raise RequestError(
-            f"the variable {variable} is '{text}', which is no number",
+            f"the variable {variable} is {quote(text)}, which is no id of a user or group",
             hint="sudo sets it; unset it where no sudo is involved",
         )
     return int(text)

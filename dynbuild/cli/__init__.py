@@ -11,7 +11,7 @@ from typing import NoReturn, TextIO
 
 from dynbuild import masking
 from dynbuild.cli import console
-from dynbuild.errors import DynbuildError
+from dynbuild.errors import DynbuildError, shorten
 
 BUG = 70
 """The exit status of what should not happen (EX_SOFTWARE of sysexits.h)."""
@@ -26,10 +26,12 @@ def main() -> NoReturn:
 
         status = commands.run(words(sys.argv[1:]))
         sys.stdout.flush()
-    except SystemExit:
-        raise
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0
     except BaseException as error:
         status = _ended(error)
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        _flush(number, stream)
     sys.exit(status)
 
 
@@ -81,7 +83,9 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 def _ended(error: BaseException) -> int:
     """Say in one sentence what went wrong; the exit status."""
-    lost = _lost_output()
+    lost = _flush(1, sys.stdout)
+    if isinstance(error, console.OutputLost):
+        lost = error.__cause__ if isinstance(error.__cause__, OSError) else lost
     if lost is not None:
         if not isinstance(lost, BrokenPipeError):
             _say("the result cannot be written to standard output", detail=lost.strerror)
@@ -125,13 +129,13 @@ def _bug(error: BaseException) -> int:
     return BUG
 
 
-def _lost_output() -> OSError | None:
-    """Why what was to be written on standard output cannot be; ``None`` where it is."""
+def _flush(number: int, stream: TextIO) -> OSError | None:
+    """Write what is left of *stream*; the error that this meets, and meets once only."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError as error:
-        # What is left in the buffer is not to fail once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # What cannot be written is not to fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
         return error
     return None
 
@@ -144,11 +148,21 @@ def _say(
     details: Sequence[str] = (),
     hint: str | None = None,
 ) -> None:
-    where = f" (from {origin})" if origin else ""
+    where = f" (from {_line(origin)})" if origin else ""
     why = f": {detail}" if detail else ""
     look = console.err_look()
-    console.error(f"{look.style('error:', 'red')} {message}{why}{where}")
+    console.error(f"{look.style('error:', 'red')} {_line(message)}{why}{where}")
     for line in details:
-        console.error(f"  {line}")
+        console.error(f"  {_line(line)}")
     if hint:
-        console.error(f"{look.style('hint:', 'cyan')} {hint}")
+        console.error(f"{look.style('hint:', 'cyan')} {_line(hint)}")
+
+
+_LONG = 600
+
+
+def _line(text: str) -> str:
+    """*text* on one line of bounded length, with nothing in it that moves a terminal's cursor."""
+    ends = shorten(text.expandtabs(), 2 * _LONG)
+    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in ends)
+    return shorten(plain, _LONG)

@@ -70,9 +70,20 @@ def warn(text: str) -> None:
     say(err_look().warning(text))
 
 
+class OutputLost(Exception):
+    """A result could not be written; the cause is the error of the system."""
+
+
 def out(text: str) -> None:
-    """A result, on stdout."""
-    print(text, file=sys.stdout, flush=True)
+    """A result, on stdout.
+
+    Raises:
+        OutputLost: It cannot be written.
+    """
+    try:
+        print(text, file=sys.stdout, flush=True)
+    except OSError as error:
+        raise OutputLost from error
 
 
 def out_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

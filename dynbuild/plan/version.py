@@ -14,7 +14,7 @@ from dynbuild.settings.layers import Origin
 FALLBACK = "0.0.1"
 """The last resort where neither a release branch nor a tag says anything."""
 
-_RELEASE_BRANCH = re.compile(r"origin/release/(\d+)\.(\d+)\.(\d+)")
+_RELEASE_BRANCH = re.compile(r"origin/release/(\d{1,9})\.(\d{1,9})\.(\d{1,9})", re.ASCII)
 
 
 _HEAD = Origin("git", "HEAD")

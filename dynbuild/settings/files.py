@@ -25,27 +25,61 @@ def read(path: Path, layer: LayerName) -> Layer:
         RequestError: There is no such file, or it is no TOML.
         NotReady: It cannot be read.
     """
+    text = _text(path)
+    leaves = _leaves(path, text)
+    lines = _line_numbers(text)
+    own = next((root for root in (PACKAGED, CHECKOUT) if path.is_relative_to(root)), None)
+    name = f"templates/{path.relative_to(own)}" if own else str(path)
+    found: dict[layers.KeyPath, Setting] = {}
+    for leaf, value in leaves:
+        origin = Origin(layer, name, _line_of(leaf, lines))
+        if _has_nul((*leaf, value)):
+            raise RequestError("a setting has a NUL character in it", origin=str(origin))
+        found[leaf] = Setting(_beside(path, leaf, value, origin), origin)
+    return found
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = tomllib.loads(text)
+        # Editors of other systems put a mark before the first letter.
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise RequestError(f"the settings file {path} does not exist") from error
     except IsADirectoryError as error:
         raise RequestError(f"{path} is a folder, not a settings file") from error
     except OSError as error:
         raise NotReady(f"the settings file {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise RequestError(
+            f"{path} is not valid TOML: line {line} is not in UTF-8",
+            hint=f"iconv --from-code ISO-8859-1 --to-code UTF-8 {path}, if that is what it is in",
+        ) from error
+
+
+def _leaves(path: Path, text: str) -> list[tuple[layers.KeyPath, Any]]:
+    try:
+        return list(layers.flatten(tomllib.loads(text)))
+    except tomllib.TOMLDecodeError as error:
         raise RequestError(
             f"{path} is not valid TOML: {error}", hint="see https://toml.io for the syntax"
         ) from error
-    lines = _line_numbers(text)
-    own = next((root for root in (PACKAGED, CHECKOUT) if path.is_relative_to(root)), None)
-    name = f"templates/{path.relative_to(own)}" if own else str(path)
-    found: dict[layers.KeyPath, Setting] = {}
-    for leaf, value in layers.flatten(tree):
-        origin = Origin(layer, name, _line_of(leaf, lines))
-        found[leaf] = Setting(_beside(path, leaf, value, origin), origin)
-    return found
+    except RecursionError as error:
+        raise RequestError(f"{path} is nested too deeply: no setting needs that") from error
+    except ValueError as error:
+        raise RequestError(
+            f"{path} has a number with more digits than can be read: {_first(error)}"
+        ) from error
+
+
+def _first(error: ValueError) -> str:
+    return str(error).partition(";")[0]
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 PATHS = frozenset(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dynbuild import proc
 from dynbuild.engine import packages
-from dynbuild.errors import NotReady
+from dynbuild.errors import NotReady, RequestError, quote
 
 # A unix socket's path has at most 107 bytes; the longest name the engine adds has 34.
 _RUN_BYTES = 70
@@ -99,9 +99,19 @@ class Place:
 
 
 def home(env: Mapping[str, str]) -> Path:
-    """The directory of dynbuild: ``$DYNBUILD_HOME``, else one in the user's data directory."""
+    """The directory of dynbuild: ``$DYNBUILD_HOME``, else one in the user's data directory.
+
+    Raises:
+        RequestError: The variable names a user whom this machine does not know.
+    """
     if chosen := env.get("DYNBUILD_HOME"):
-        return Path(chosen).expanduser().resolve()
+        try:
+            return Path(chosen).expanduser().resolve()
+        except RuntimeError as error:
+            raise RequestError(
+                f"this machine knows no home folder for DYNBUILD_HOME, {quote(chosen)}",
+                hint="write the path in full",
+            ) from error
     data = env.get("XDG_DATA_HOME") or Path(env.get("HOME") or Path.home(), ".local/share")
     return Path(data, "dynbuild").resolve()
 

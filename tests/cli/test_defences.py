@@ -193,14 +193,14 @@ def test_a_file_that_is_written_is_no_stream_of_anybody(tmp_path):
     ids=str,
 )
 def test_streams_of_other_encodings(tmp_path, env):
-    overlay = tree(tmp_path / "tree", f'[args]\nNIXL_REF = "caf\xe9-{"x" * 200}"')
+    overlay = tree(tmp_path / "tree", '[args]\nNIXL_REF = "caf\xe9"')
+    helped = shell("", "plan", "--help", env=env)
+    assert helped.code == 0, helped.err
+    assert "runtime, dev, ..." in helped.out
     words = (*PLAN, "--context", overlay)
-    table = shell("", *words, env=env)
-    assert table.code == 0, table.err
-    assert "..." in table.out
-    assert "…" not in table.out
+    assert re.search(r"NIXL_REF +caf(\xe9|\udce9|\\xe9)", shell("", *words, env=env).out)
     text = shell("", *words, "--format", "json", env=env).out
-    assert json.loads(text)["images"][0]["build_args"]["NIXL_REF"].startswith("caf\xe9-")
+    assert json.loads(text)["images"][0]["build_args"]["NIXL_REF"] == "caf\xe9"
 
 
 def test_names_that_are_no_text(tmp_path):

@@ -8,6 +8,7 @@ examples on lines that can be copied.
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,9 @@ def text(
     lines += _sections({title: rows for title, rows in sections.items() if rows})
     if command.epilog:
         lines += ["", *textwrap.wrap(command.epilog, COLUMNS)]
-    return "\n".join(lines) + "\n"
+    # The library writes help in UTF-8 where the stream knows ASCII only.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return ("\n".join(lines) + "\n").encode(encoding, errors="dynbuild").decode(encoding)
 
 
 def _sections(sections: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from dynbuild.plan import arguments
+from dynbuild.plan import values
 from dynbuild.plan.job import ImageJob
 from dynbuild.plan.matrix import EFA_TARGETS
 from dynbuild.render.dockerfile import render
@@ -19,7 +19,7 @@ from tests.support import CATALOG, TEMPLATES, load, make_job
 LINES = (CATALOG["request"]["release_line"], *lines.known(TEMPLATES))
 AWS = "-aws"
 
-_ON = dict.fromkeys(arguments.SWITCHES, "true")
+_ON = dict.fromkeys(values.SWITCHES, "true")
 _S3 = {"SCCACHE_BUCKET": "objects", "SCCACHE_REGION": "eu-1"}
 VARIANTS = {
     "default": {},

@@ -7,9 +7,9 @@ from pathlib import Path
 from dynbuild import names
 from dynbuild.build import trtllm_wheel
 from dynbuild.errors import RequestError
+from dynbuild.plan import epp
 from dynbuild.plan.document import LINK, ImagePlan, Preparation
 from dynbuild.plan.job import Job
-from dynbuild.plan.make import EPP_FOLDER
 from dynbuild.plan.trtllm.intent import CONTEXT, SCRIPT
 
 SOURCE_TREE = (
@@ -76,7 +76,7 @@ def check(job: Job) -> None:
 
 def _check_command(step: Preparation, context: Path) -> None:
     """The source tree has what builds its part."""
-    needed = Path(EPP_FOLDER, "Makefile") if step.what == "epp" else Path(SCRIPT)
+    needed = Path(epp.FOLDER, "Makefile") if step.what == "epp" else Path(SCRIPT)
     if not (context / needed).is_file():
         raise RequestError(
             f"the build context {context} has no {needed}, which builds {step.makes}",

@@ -19,7 +19,7 @@ KINDS = ("registry", "registry=REF", "s3", "local=DIR", "gha")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Subject:
     """What a cache is for.
 
     Attributes:
@@ -39,21 +39,21 @@ class Place:
     endpoint: str = ""
 
 
-def expand(kind: str, place: Place, *, origin: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def expand(kind: str, subject: Subject, *, origin: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The ``cache-from`` and ``cache-to`` entries of *kind*.
 
     Args:
         kind: One of ``KINDS``.
-        place: What the cache is for.
+        subject: What the cache is for.
         origin: Where *kind* came from, for messages.
 
     Raises:
         RequestError: *kind* is no such thing, or what it needs is missing.
     """
     word, equals, value = kind.partition("=")
-    scopes = tuple(dict.fromkeys((_scope(place, place.branch or MAIN), _scope(place, MAIN))))
+    scopes = tuple(dict.fromkeys((_scope(subject, subject.branch or MAIN), _scope(subject, MAIN))))
     if word == "registry" and (value or not equals):
-        return _registry(value, place, scopes, origin)
+        return _registry(value, subject, scopes, origin)
     if word == "local" and value:
         folders = [f"{value.rstrip('/')}/{scope}" for scope in scopes]
         readable = tuple(f"type=local,src={folder}" for folder in folders)
@@ -63,7 +63,7 @@ def expand(kind: str, place: Place, *, origin: str) -> tuple[tuple[str, ...], tu
             f"type=gha,scope={scopes[0]},mode=max,ignore-error=true",
         )
     if kind == "s3":
-        return _s3(place, scopes, origin)
+        return _s3(subject, scopes, origin)
     raise RequestError(
         f"'{kind}' is no build cache", origin=origin, hint=f"there are: {', '.join(KINDS)}"
     )
@@ -72,15 +72,15 @@ def expand(kind: str, place: Place, *, origin: str) -> tuple[tuple[str, ...], tu
 _WRITE = "mode=max,compression=zstd,ignore-error=true"
 
 
-def _scope(place: Place, branch: str) -> str:
+def _scope(subject: Subject, branch: str) -> str:
     # A branch may have any name; a tag and a folder may not.
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{branch}-{place.image}").strip("-.")
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{branch}-{subject.image}").strip("-.")
 
 
 def _registry(
-    reference: str, place: Place, scopes: tuple[str, ...], origin: str
+    reference: str, subject: Subject, scopes: tuple[str, ...], origin: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    repository = names.check_repository(reference or place.repository, origin=origin)
+    repository = names.check_repository(reference or subject.repository, origin=origin)
     if not names.is_qualified(f"{repository}:cache"):
         raise RequestError(
             f"'{repository}' names no registry, so it cannot hold a build cache",
@@ -93,17 +93,17 @@ def _registry(
 
 
 def _s3(
-    place: Place, scopes: tuple[str, ...], origin: str
+    subject: Subject, scopes: tuple[str, ...], origin: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if not (place.bucket and place.region):
+    if not (subject.bucket and subject.region):
         raise RequestError(
             "a build cache in S3 needs a bucket and its region",
             origin=origin,
             hint="--sccache-bucket NAME --sccache-region NAME; the compile cache uses the same",
         )
-    where = f"type=s3,bucket={place.bucket},region={place.region},prefix=buildkit/"
-    if place.endpoint:
-        where += f",endpoint_url={place.endpoint},use_path_style=true"
+    where = f"type=s3,bucket={subject.bucket},region={subject.region},prefix=buildkit/"
+    if subject.endpoint:
+        where += f",endpoint_url={subject.endpoint},use_path_style=true"
     return tuple(f"{where},name={scope}" for scope in scopes), (
         f"{where},name={scopes[0]},mode=max,ignore-error=true",
     )

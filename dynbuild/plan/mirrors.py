@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from dynbuild import names
 from dynbuild.errors import RequestError
+from dynbuild.plan.decision import Decision, Values
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import PASSED_THROUGH, Catalog, Source, Tool
@@ -108,12 +109,10 @@ def qualified(reference: str) -> str:
     return f"docker.io/{'' if '/' in reference else 'library/'}{reference}"
 
 
-def of_args(
-    config: Settings, values: Mapping[str, Setting], *, made: Collection[str] = ()
-) -> dict[str, Setting]:
-    """Build arguments with the mirrors applied; images in *made* are built here."""
+def of_args(config: Settings, values: Values, *, made: Collection[str] = ()) -> Decision:
+    """Arguments whose addresses a mirror takes the place of; images in *made* are built here."""
     mirrors = table(config)
-    result = dict(values)
+    moved: dict[str, Setting] = {}
     for arg, setting in values.items():
         value = str(setting.value)
         if value in made or value == _EMPTY_STAGE or arg in (*KEPT, *PASSED_THROUGH):
@@ -125,8 +124,8 @@ def of_args(
         else:
             continue
         if prefix:
-            result[arg] = Setting(found, _origin(prefix, mirrors))
-    return result
+            moved[arg] = Setting(found, _origin(prefix, mirrors))
+    return Decision("fix", moved)
 
 
 def of_tools(config: Settings) -> dict[str, Tool]:
@@ -187,7 +186,7 @@ def public(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-def wanted(catalog: Catalog) -> bool:
+def needs_script(catalog: Catalog) -> bool:
     """Whether build steps need the script."""
     listed = any(getattr(catalog.site, field) for field in _LISTS)
     return listed or any("://" in key for key in catalog.mirrors)

@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dynbuild.errors import RequestError
+from dynbuild.plan import matrix, mirrors
+from dynbuild.plan.decision import Values
+from dynbuild.plan.matrix import Cell
+from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Source, Tool
 
 
@@ -159,3 +164,46 @@ class Recipe:
             if self.packaged(tool)
             for package in self.tools[tool].packages
         )
+
+
+def of(config: Settings, cell: Cell, values: Values) -> Recipe:
+    """The recipe of the image of *cell*.
+
+    Raises:
+        RequestError: Something is asked for that there is not as a published wheel.
+    """
+    catalog = config.catalog
+    framework = catalog.frameworks[cell.id.framework]
+    wheels = matrix.dynamo_wheels(config).way
+
+    def on(arg: str) -> bool:
+        return bool(values[arg].value == "true")
+
+    if wheels == "index" and on("ENABLE_GPU_MEMORY_SERVICE"):
+        raise RequestError(
+            "the GPU memory service has no published wheel",
+            origin=str(values["ENABLE_GPU_MEMORY_SERVICE"].origin),
+            hint="use --dynamo-wheels source, or --no-enable-gpu-memory-service",
+        )
+    return Recipe(
+        framework=cell.id.framework,
+        target=cell.id.target,
+        device=cell.id.device,
+        cuda=cell.id.cuda,
+        dynamo_wheels=wheels,
+        kvbm=on("ENABLE_KVBM"),
+        gms=on("ENABLE_GPU_MEMORY_SERVICE"),
+        media_ffmpeg=on("ENABLE_MEDIA_FFMPEG"),
+        media_nixl=on("ENABLE_MEDIA_NIXL"),
+        sources=mirrors.of_sources(config),
+        tools=mirrors.of_tools(config),
+        engine=framework.engine,
+        requirements=tuple(framework.requirements),
+        dev_requirements=tuple(framework.dev_requirements),
+        dev_workspace=framework.dev_workspace,
+        compile_cache=catalog.request.use_sccache,
+        local_wheel=values["HAS_TRTLLM_CONTEXT"].value == "1",
+        linked=cell.link.stage if cell.link else "",
+        site=mirrors.needs_script(catalog),
+        meson_packages=bool(catalog.site.meson_packages),
+    )

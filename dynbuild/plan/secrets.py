@@ -16,19 +16,19 @@ AWS_SECRETS = {
 """Secrets of the compile cache in S3 and the variables that BuildKit reads them from."""
 
 
-def secret_sources(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
+def of(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
     """Where each secret of a build comes from: site certificates, index, the mirrors' script."""
     bundle = catalog.site.ca_bundle or machine.ca_bundle
     index = catalog.site.index_url or machine.index_url
-    found = []
+    secrets = []
     if bundle:
-        found.append(Secret(id="ca_bundle", src=bundle))
-        found.append(Secret(id="ca_bundle_path", env="DYNBUILD_SECRET_CA_BUNDLE_PATH"))
+        secrets.append(Secret(id="ca_bundle", src=bundle))
+        secrets.append(Secret(id="ca_bundle_path", env="DYNBUILD_SECRET_CA_BUNDLE_PATH"))
     if index:
-        found.append(Secret(id="index_url", env="DYNBUILD_SECRET_INDEX_URL"))
-    if mirrors.wanted(catalog):
-        found.append(Secret(id=mirrors.SCRIPT, env="DYNBUILD_SECRET_SITE"))
-    return tuple(found)
+        secrets.append(Secret(id="index_url", env="DYNBUILD_SECRET_INDEX_URL"))
+    if mirrors.needs_script(catalog):
+        secrets.append(Secret(id=mirrors.SCRIPT, env="DYNBUILD_SECRET_SITE"))
+    return tuple(secrets)
 
 
 def secret_values(config: Settings, machine: Machine, site: str) -> dict[str, str]:
@@ -45,5 +45,5 @@ def secret_values(config: Settings, machine: Machine, site: str) -> dict[str, st
         "DYNBUILD_SECRET_CA_BUNDLE_PATH": "/run/secrets/ca_bundle",
         "DYNBUILD_SECRET_INDEX_URL": catalog.site.index_url or machine.index_url,
     }
-    wanted = {secret.env for secret in secret_sources(catalog, machine)}
-    return {variable: value for variable, value in values.items() if variable in wanted}
+    used = {secret.env for secret in of(catalog, machine)}
+    return {variable: value for variable, value in values.items() if variable in used}

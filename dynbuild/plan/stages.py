@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dynbuild.errors import RequestError
+from dynbuild.plan.matrix import AWS
 from dynbuild.plan.recipe import Recipe
 
 BASE = ("BASE_IMAGE", "BASE_IMAGE_TAG")
@@ -191,9 +192,6 @@ def _wheel_builder_needs(recipe: Recipe) -> tuple[str, ...]:
 
 _WHEEL_SWITCHES = ("ENABLE_KVBM", "ENABLE_GPU_MEMORY_SERVICE")
 _COMMIT = ("DYNAMO_COMMIT_SHA",)
-
-AWS = "-aws"
-"""Suffix of a stage, an image and a tag that has AWS's EFA user space."""
 
 
 def _images(recipe: Recipe) -> Iterable[Stage]:

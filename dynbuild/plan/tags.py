@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dynbuild import names
 from dynbuild.errors import RequestError
-from dynbuild.plan import stages
-from dynbuild.plan.matrix import Choice
+from dynbuild.plan.matrix import AWS, Cell
 from dynbuild.plan.version import Version
 from dynbuild.settings.load import Settings
 
 _DEV_SUFFIXES = ("-runtime", "-local-dev", "-dev")
 
 
-def of(config: Settings, choice: Choice, version: Version) -> tuple[str, ...]:
+def of(config: Settings, cell: Cell, version: Version) -> tuple[str, ...]:
     """Version tag and latest tag (facts: the tag rules of the replaced script).
 
     A given tag loses the suffix of another target and gets that of dev and local-dev; dev
@@ -21,8 +20,8 @@ def of(config: Settings, choice: Choice, version: Version) -> tuple[str, ...]:
     request = config.catalog.request
     origin = str(config.origin("request", "repository"))
     repository = names.check_repository(request.repository, origin=origin)
-    target = choice.target.removesuffix(stages.AWS)
-    aws = choice.target.removeprefix(target)
+    target = cell.id.target.removesuffix(AWS)
+    aws = cell.id.target.removeprefix(target)
     if request.tag:
         first = request.tag
         if target in ("dev", "local-dev"):
@@ -31,11 +30,11 @@ def of(config: Settings, choice: Choice, version: Version) -> tuple[str, ...]:
             first = f"{first}-{target}"
         names.check_reference(f"{first}{aws}", origin=str(config.origin("request", "tag")))
     else:
-        first = f"{repository}:{names.as_tag(version.tag, f'-{choice.framework}-{target}')}"
+        first = f"{repository}:{names.as_tag(version.tag, f'-{cell.id.framework}-{target}')}"
     tags = [f"{first}{aws}"]
     if request.tag_latest:
         suffix = "" if target == "dev" else f"-{target}"
-        tags.append(f"{repository}:latest-{choice.framework}{suffix}{aws}")
+        tags.append(f"{repository}:latest-{cell.id.framework}{suffix}{aws}")
     if request.output == "push":
         for tag in tags:
             if not names.is_qualified(tag):

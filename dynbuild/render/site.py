@@ -36,7 +36,7 @@ def script(config: Settings, templates: Path) -> str:
         RequestError: A setting is no address.
         TemplateError: The folder lacks a part of the script.
     """
-    if not mirrors.wanted(config.catalog):
+    if not mirrors.needs_script(config.catalog):
         return ""
     mirrors.check_site(config)
     table = mirrors.table(config)

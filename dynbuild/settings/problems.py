@@ -7,7 +7,8 @@ mends a file once and not once for each mistake in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from dynbuild import names
 from dynbuild.errors import RequestError
 from dynbuild.settings import layers, models
-from dynbuild.settings.layers import Setting
+from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.models import Catalog
 
 
@@ -34,16 +35,66 @@ class Problem:
     hint: str | None = None
 
     def __str__(self) -> str:
+        origin = f"{self.origin}: " if self.origin else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.origin}: {self.message}{hint}"
+        return f"{origin}{self.message}{hint}"
 
 
-def as_error(problems: Sequence[Problem]) -> RequestError:
+def as_error(problems: Sequence[Problem], details: Sequence[str] = ()) -> RequestError:
     """One error that tells all of *problems*, of which there is one at least."""
     first, *rest = problems
     return RequestError(
-        first.message, origin=first.origin, hint=first.hint, details=tuple(map(str, rest))
+        first.message,
+        origin=first.origin or None,
+        hint=first.hint,
+        details=(*details, *map(str, rest)),
     )
+
+
+class Collector:
+    """The problems of one request, gathered while its decisions are made.
+
+    Attributes:
+        problems: Each once, in the order in which they came up.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._details: tuple[str, ...] = ()
+
+    def add(self, message: str, *, origin: Origin | None = None, hint: str | None = None) -> None:
+        """Note a problem."""
+        self.extend([Problem(message, str(origin or ""), hint)])
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Note several."""
+        for problem in problems:
+            if problem not in self.problems:
+                self.problems.append(problem)
+
+    @contextmanager
+    def collected(self, *, origin: Origin | None = None) -> Iterator[None]:
+        """What is refused in here is noted, and the rest goes on.
+
+        Args:
+            origin: Of the value that is looked at, where an error does not say it.
+        """
+        try:
+            yield
+        except RequestError as error:
+            if not self.problems:
+                self._details = error.details
+            said = error.origin or str(origin or "")
+            self.extend([Problem(error.message, said, error.hint)])
+
+    def check(self) -> None:
+        """Raise if anything was noted.
+
+        Raises:
+            RequestError: One for all of it.
+        """
+        if self.problems:
+            raise as_error(self.problems, self._details)
 
 
 def unknown_keys(

@@ -6,15 +6,15 @@ from dynbuild import names
 from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
 from dynbuild.plan import build_cache
-from dynbuild.plan.build_cache import Place
+from dynbuild.plan.build_cache import Subject
 from tests.support import make_image, refusal
 
 REGISTRY = "reg.example.com/ai/dynamo"
-PLACE = Place(image="vllm-runtime-cuda12.9", branch="feature/x", repository=REGISTRY)
+PLACE = Subject(image="vllm-runtime-cuda12.9", branch="feature/x", repository=REGISTRY)
 
 
-def expand(kind, place=PLACE):
-    return build_cache.expand(kind, place, origin="flag --cache")
+def expand(kind, subject=PLACE):
+    return build_cache.expand(kind, subject, origin="flag --cache")
 
 
 def entry(text):
@@ -46,8 +46,8 @@ def test_a_registry_cache_may_have_a_repository_of_its_own():
 
 @pytest.mark.parametrize("branch", ["main", ""])
 def test_main_and_an_unknown_branch_have_one_cache(branch):
-    place = Place(image=ImageId("none", "dev", "cpu"), branch=branch, repository=REGISTRY)
-    read, (written,) = expand("registry", place)
+    subject = Subject(image=ImageId("none", "dev", "cpu"), branch=branch, repository=REGISTRY)
+    read, (written,) = expand("registry", subject)
     assert len(read) == 1
     assert entry(read[0])["ref"] == entry(written)["ref"] == f"{REGISTRY}:cache-main-none-dev-cpu"
 
@@ -79,7 +79,7 @@ def test_the_cache_of_github_actions():
 
 
 def test_s3():
-    place = Place(
+    subject = Subject(
         image=ImageId("none", "dev", "cpu"),
         branch="main",
         repository="dynamo",
@@ -87,7 +87,7 @@ def test_s3():
         region="eu-central-1",
         endpoint="http://127.0.0.1:8333",
     )
-    _, (written,) = expand("s3", place)
+    _, (written,) = expand("s3", subject)
     assert entry(written) == {
         "type": "s3",
         "bucket": "builds",
@@ -123,11 +123,11 @@ def test_what_is_no_cache(kind, message, hint):
 
 @given(st.text(max_size=300))
 def test_any_branch_gives_a_reference_and_a_folder(branch):
-    place = Place(image="vllm-runtime-cuda12.9", branch=branch, repository=REGISTRY)
-    read, written = expand("registry", place)
+    subject = Subject(image="vllm-runtime-cuda12.9", branch=branch, repository=REGISTRY)
+    read, written = expand("registry", subject)
     for text in (*read, *written):
         names.check_reference(entry(text)["ref"])
-    for text in expand("local=/c", place)[0]:
+    for text in expand("local=/c", subject)[0]:
         assert "/" not in entry(text)["src"].removeprefix("/c/")
         assert entry(text)["src"].removeprefix("/c/") not in ("", ".", "..")
 

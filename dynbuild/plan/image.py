@@ -1,0 +1,158 @@
+"""One image of a plan: its Dockerfile's recipe, its names, contexts, caches and secrets.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dynbuild.plan import build_cache, mirrors, recipe, secrets, stages, tags
+from dynbuild.plan.decision import Values
+from dynbuild.plan.document import LINK, ImagePlan
+from dynbuild.plan.job import ImageJob, Secret
+from dynbuild.plan.machine import Machine
+from dynbuild.plan.matrix import Cell
+from dynbuild.plan.recipe import Recipe
+from dynbuild.plan.stages import Stage
+from dynbuild.plan.trtllm.intent import CONTEXT, Intent
+from dynbuild.plan.version import Version
+from dynbuild.sccache.cache import CompileCache
+from dynbuild.settings.load import Settings
+from dynbuild.settings.models import PASSED_THROUGH, Catalog
+from dynbuild.settings.problems import Collector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What holds for every image of a cell.
+
+    Attributes:
+        config: The settings.
+        version: What git says.
+        machine: The caller.
+        values: The values of all arguments.
+        wheel: Where TensorRT-LLM's wheel comes from.
+        cache: The compile cache.
+    """
+
+    config: Settings
+    version: Version
+    machine: Machine
+    values: Values
+    wheel: Intent | None
+    cache: CompileCache | None
+
+
+def of(cell: Cell, decided: Decided, problems: Collector) -> ImageJob | None:
+    """The image of *cell*; ``None`` where there is none, and the problems say why."""
+    with problems.collected():
+        facts = recipe.of(decided.config, cell, decided.values)
+        return _image(cell, facts, decided, problems)
+    return None
+
+
+def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> ImageJob:
+    config, values = decided.config, decided.values
+    request = config.catalog.request
+    chain = stages.chain(facts)
+    names: tuple[str, ...] = ()
+    with problems.collected():
+        names = tags.of(config, cell, decided.version) if cell.requested else ()
+    read: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+    with problems.collected():
+        read, written = _build_cache(cell, decided)
+    used_secrets = _secrets(decided)
+    build_args = {arg: values[arg] for arg in stages.args(chain)}
+    passed = {arg: str(values[arg].value) for arg in values if arg in PASSED_THROUGH}
+    plan = ImagePlan(
+        name=str(cell.id),
+        framework=cell.id.framework,
+        target=cell.id.target,
+        stage=cell.id.target,
+        device=cell.id.device,
+        cuda_version=cell.id.cuda or None,
+        variant=cell.id.variant,
+        release_line=request.release_line,
+        platforms=cell.platforms,
+        dockerfile=f"{cell.id}.Dockerfile",
+        tags=names,
+        build_args={arg: setting.value for arg, setting in build_args.items()},
+        origins={arg: str(setting.origin) for arg, setting in build_args.items()},
+        set_by={arg: setting.origin for arg, setting in build_args.items()},
+        passed_args=tuple(passed),
+        labels=_labels(decided, cell),
+        secrets=tuple(secret.id for secret in used_secrets),
+        contexts=_contexts(cell, chain, facts, config.catalog, decided.wheel),
+        cache_from=(*request.cache_from, *read),
+        cache_to=(*request.cache_to, *written) if cell.requested else (),
+        output=request.output if cell.requested else "none",
+        no_cache=request.no_cache,
+        depends_on=(str(cell.link.image),) if cell.link else (),
+    )
+    return ImageJob(
+        plan=plan,
+        recipe=facts,
+        reach=mirrors.reach(config),
+        secrets=used_secrets,
+        passed=passed,
+        compile_cache=decided.cache,
+    )
+
+
+def _secrets(decided: Decided) -> tuple[Secret, ...]:
+    used = secrets.of(decided.config.catalog, decided.machine)
+    if decided.cache and decided.cache.kind == "s3":
+        used += tuple(Secret(id=name, env=env) for name, env in secrets.AWS_SECRETS.items())
+    return used
+
+
+def _contexts(
+    cell: Cell, chain: tuple[Stage, ...], facts: Recipe, catalog: Catalog, wheel: Intent | None
+) -> Mapping[str, str]:
+    """The named build contexts: source trees, what people give, wheels, another image."""
+    there = {stage.name for stage in chain}
+    contexts = {
+        f"{name}_src": source.path
+        for name, source in facts.sources.items()
+        if source.kind == "context" and f"{name}_src" in there
+    } | dict(catalog.contexts)
+    if wheel and wheel.context and CONTEXT in there:
+        contexts.setdefault(CONTEXT, wheel.context)
+    if "meson_packages" in there:
+        contexts.setdefault("meson_packages", catalog.site.meson_packages)
+    if cell.link:
+        contexts[cell.link.stage] = f"{LINK}{cell.link.image}"
+    return contexts
+
+
+def _build_cache(cell: Cell, decided: Decided) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The build cache to read and to write."""
+    config = decided.config
+    request = config.catalog.request
+    if not request.cache:
+        return (), ()
+    values = {arg: str(setting.value) for arg, setting in decided.values.items()}
+    endpoint = values["SCCACHE_ENDPOINT"]
+    if endpoint and "://" not in endpoint:
+        plain = values["SCCACHE_S3_USE_SSL"] in ("off", "false", "0")
+        endpoint = f"{'http' if plain else 'https'}://{endpoint}"
+    subject = build_cache.Subject(
+        image=cell.id,
+        branch=decided.version.branch,
+        repository=request.repository,
+        bucket=values["SCCACHE_BUCKET"],
+        region=values["SCCACHE_REGION"],
+        endpoint=endpoint,
+    )
+    return build_cache.expand(request.cache, subject, origin=str(config.origin("request", "cache")))
+
+
+def _labels(decided: Decided, cell: Cell) -> dict[str, str]:
+    labels = {
+        "org.opencontainers.image.title": f"dynamo {cell.id.framework} {cell.id.target}",
+        "org.opencontainers.image.version": decided.version.tag,
+        "org.opencontainers.image.revision": decided.values["DYNAMO_COMMIT_SHA"].value,
+        "dynbuild.dirty": "true" if decided.version.dirty else "false",
+        "dynbuild.image": str(cell.id),
+    }
+    return {key: value for key, value in labels.items() if value}

@@ -43,6 +43,7 @@ PURE = (
     "plan.*",
     "render.bake",
     *("build.clocks", "build.compile_figures", "build.events", "build.failure", "build.log"),
+    *("build.ignore", "build.instructions", "engine.requirements"),
     *("build.rawjson", "build.result", "build.solve", "build.steps", "build.vertex"),
     *("run.facts", "run.gpus", "run.image", "run.launch", "run.limits", "run.mounts", "run.numa"),
     *("run.ports", "run.request", "run.preflight.*", "run.export.*"),

@@ -10,15 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dynbuild import proc
-from dynbuild.build import compile_figures, failure, images, record
+from dynbuild.build import compile_figures, context, failure, images, record
 from dynbuild.build.compile_figures import Figures
+from dynbuild.build.context import Reading, Source
 from dynbuild.build.events import Event, Warned
+from dynbuild.build.hashes import Memory
 from dynbuild.build.log import Log
 from dynbuild.build.metadata import Metadata
 from dynbuild.build.record import Journal, Record
 from dynbuild.build.result import BuilderResult, BuildResult, CacheFigures, Failure, Steps
 from dynbuild.build.solve import Solve
 from dynbuild.engine.builder import Builder
+from dynbuild.errors import RequestError
 from dynbuild.plan.job import Job
 from dynbuild.render import bake
 
@@ -73,6 +76,7 @@ def build(
                 env=builder.env({**env, **secrets}) | bake.ENVIRONMENT,
                 cancellation=cancellation,
             ) as process:
+                going.reading = _reading(job, dockerfiles)
                 going.follow(process, listen)
                 ended = process.wait()
         except BaseException as error:
@@ -93,6 +97,7 @@ class _Going:
         figures: What its steps told of the compile cache.
         warnings: What a person has to know at its end.
         lost: Why the record is not whole; ``None`` while it is.
+        reading: What reads the build contexts.
     """
 
     job: Job
@@ -101,6 +106,7 @@ class _Going:
     figures: Figures = field(default_factory=Figures)
     warnings: list[str] = field(default_factory=list)
     lost: OSError | None = None
+    reading: Reading | None = None
 
     def follow(self, process: proc.Process, listen: Callable[[Event], None]) -> None:
         """Read the progress of *process* to its end, and write it down."""
@@ -127,6 +133,7 @@ class _Going:
             plan, self.solve, metadata, why, engine=builder.engine, env=env, seconds=seconds
         )
         cached = self._compile_cache()
+        self._write_context(wait=why is None)
         ended = BuildResult(
             id=now.id,
             record=str(now.path),
@@ -148,6 +155,18 @@ class _Going:
             return ended
         said = f"the build record {now.path} is not whole: {self.lost.strerror}"
         return ended.model_copy(update={"warnings": (*ended.warnings, said)})
+
+    def _write_context(self, *, wait: bool) -> None:
+        """Write down what was taken from build contexts; a build that failed waits for nothing."""
+        taken = self.reading.result(wait=wait) if self.reading else None
+        if self.reading and self.reading.trouble:
+            why = self.reading.trouble
+            self.warnings.append(f"the files of the build contexts are not noted: {why}")
+        if taken is not None:
+            try:
+                self.record.write(self.record.context, context.to_text(taken))
+            except OSError as error:
+                self.lost = self.lost or error
 
     def _compile_cache(self) -> CacheFigures | None:
         cache = self.job.compile_cache
@@ -185,26 +204,52 @@ def _by_signal(why: Failure) -> bool:
     return why.kind == "cancelled" and not why.step
 
 
-def _figures_before(context: Path, image: str) -> CacheFigures | None:
+def _figures_before(tree: Path, image: str) -> CacheFigures | None:
     """What the compile cache did in the last build of *image* that compiled anything."""
-    for before in record.finished(context):
+    for before in record.finished(tree):
         cached = before.compile_cache
         if cached and cached.total.hit_rate is not None and before.made(image):
             return cached
     return None
 
 
+def _reading(job: Job, dockerfiles: Mapping[str, str]) -> Reading:
+    """Begin to read what the steps take from build contexts."""
+    sources = [
+        Source(
+            image=image.name,
+            dockerfile=dockerfiles[image.name],
+            stage=image.stage,
+            args=image.build_args,
+            folders={name: where for name, where in image.contexts.items() if Path(where).is_dir()},
+        )
+        for image in job.plan.images
+    ]
+    tree = Path(job.plan.context)
+    return Reading(sources, tree, _ignore(tree), Memory(record.hashes(tree)))
+
+
+def _ignore(tree: Path) -> str:
+    """The ignore file of *tree* and of its build.
+
+    BuildKit prefers the one beside the Dockerfile: the tree's own rules hold, and dynbuild's
+    records never travel to the builder.
+    """
+    own = tree / ".dockerignore"
+    try:
+        text = own.read_text(encoding="utf-8", errors="surrogateescape") if own.is_file() else ""
+    except OSError as error:
+        raise RequestError(f"{own} cannot be read: {error.strerror}") from error
+    return f"{text}\n{record.STATE}/\n"
+
+
 def _write_inputs(now: Record, job: Job, dockerfiles: Mapping[str, str], network: str) -> None:
-    context = Path(job.plan.context)
     only = len(job.images) == 1
     paths = {name: now.dockerfile(name, only=only) for name in dockerfiles}
-    # BuildKit prefers the ignore file beside the Dockerfile: the tree's own rules hold,
-    # and dynbuild's records never travel to the builder.
-    own = context / ".dockerignore"
-    ignore = own.read_text(encoding="utf-8", errors="surrogateescape") if own.is_file() else ""
+    ignore = _ignore(Path(job.plan.context))
     for name, path in paths.items():
         now.write(path, dockerfiles[name])
-        now.write(path.with_name(f"{path.name}.dockerignore"), f"{ignore}\n{record.STATE}/\n")
+        now.write(path.with_name(f"{path.name}.dockerignore"), ignore)
     now.write_json(now.path / "plan.json", job.plan.document())
     texts = {name: str(path) for name, path in paths.items()}
     now.write_json(now.bake, bake.definition(job, texts, network=network))

@@ -3,6 +3,7 @@
 plan.json      what was decided        Dockerfile     what was rendered
 bake.json      what BuildKit was told  metadata.json  what it answered (digests)
 events.jsonl   its progress, raw       log            the same to read
+context.json   what steps took from build contexts, with hashes
 result.json    how it ended; written last, so a folder without it is unfinished
 
 A disk that is full, or a folder that cannot be written, stops no build that has begun: a
@@ -56,6 +57,11 @@ class Record:
     def metadata(self) -> Path:
         """What the build returned: digests and references."""
         return self.path / "metadata.json"
+
+    @property
+    def context(self) -> Path:
+        """What was taken from build contexts."""
+        return self.path / "context.json"
 
     @property
     def bake(self) -> Path:
@@ -133,6 +139,11 @@ class Journal:
                 left = left[self._file.write(left) :]
         except OSError as error:
             self.error = error
+
+
+def hashes(context: Path) -> Path:
+    """The file that keeps hashes of large files of the tree *context*."""
+    return context / STATE / "hashes.json"
 
 
 def builds(context: Path) -> Path:

@@ -10,10 +10,11 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from dynbuild.build import record
+from dynbuild.build import context, record
 from tests import fake_docker
 from tests.support import DEMO, call
 
@@ -272,3 +273,26 @@ def test_a_base_image_for_another_platform(docker, tree):
     done = build(docker, tree)
     assert done.code == 2
     assert "on this engine is for linux/arm64 only" in done.err
+
+
+# ---- what was taken from build contexts --------------------------------------------------
+
+
+def test_the_record_has_what_was_taken_from_a_source(docker, tree, tmp_path):
+    ucx = tmp_path / "ucx"
+    ucx.mkdir()
+    (ucx / "configure").write_text("#!/bin/sh\n")
+    done = build(docker, tree, "--source", f"ucx={ucx}", "--format", "json")
+    assert done.code == 0, done.err
+    text = Path(json.loads(done.out)["record"], "context.json").read_bytes()
+    assert set(context.parse(text).contexts["ucx_src"].files) == {"configure"}
+    assert "not noted" not in done.err
+
+
+def test_what_cannot_be_read_of_the_context_fails_no_build(docker, tree, tmp_path):
+    ucx = tmp_path / "ucx"
+    ucx.mkdir()
+    (ucx / ".dockerignore").write_text("[\n")
+    done = build(docker, tree, "--source", f"ucx={ucx}", "--format", "json")
+    assert done.code == 0, done.err
+    assert "the files of the build contexts are not noted: the pattern '['" in done.err

@@ -1,0 +1,297 @@
+"""Which files a build takes from its build contexts, and what is in them: ``context.json``.
+
+That is what tells two builds of one plan apart.  Files are hashed while the solve runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dynbuild.build import ignore, instructions
+from dynbuild.build.hashes import Memory, Stopped
+from dynbuild.build.ignore import Ignore, Matches
+from dynbuild.build.instructions import MAIN
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class ContextFiles(_Model):
+    """The files that are taken from one build context."""
+
+    path: str = Field(description="the folder")
+    files: dict[str, str] = Field(
+        description="by path: 'file MODE SHA256', 'dir MODE', 'link TARGET', 'other', 'unreadable'"
+    )
+
+
+class StepFiles(_Model):
+    """What one step takes."""
+
+    image: str
+    stage: str
+    step: str = Field(description="the instruction")
+    context: str = Field(description="name of the build context; empty for the tree")
+    sources: tuple[str, ...] = Field(description="paths or patterns; an empty one is all of it")
+    count: int = Field(description="how many files, folders and links that is")
+    digest: str = Field(description="of their paths and of what is in them")
+
+
+class ContextRecord(_Model):
+    """What a build took from its build contexts, after ``.dockerignore``."""
+
+    format: Literal[1] = Field(default=1, alias="schema")
+    contexts: dict[str, ContextFiles]
+    steps: tuple[StepFiles, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An image as far as it decides what is read.
+
+    Attributes:
+        image: Its id.
+        dockerfile: Text of its Dockerfile.
+        stage: The stage that becomes it.
+        args: Values of its build arguments.
+        folders: Its named contexts that are folders.
+    """
+
+    image: str
+    dockerfile: str
+    stage: str
+    args: Mapping[str, str]
+    folders: Mapping[str, str]
+
+
+def take(
+    sources: list[Source],
+    tree: Path,
+    own_ignore: str,
+    memory: Memory,
+    stopped: Callable[[], bool] = lambda: False,
+) -> ContextRecord:
+    """Read what the images take.
+
+    Args:
+        sources: The images.
+        tree: The context that has no name.
+        own_ignore: The ignore file that holds for it.
+        memory: Hashes of earlier builds.
+        stopped: Whether nobody waits for the answer any more.
+
+    Raises:
+        ValueError: An ignore file is malformed.
+        Stopped: *stopped* said so.
+    """
+    trees: dict[str, _Tree] = {}
+    steps = []
+    for source in sources:
+        folders = {MAIN: str(tree), **source.folders}
+        for chosen in instructions.selections(
+            source.dockerfile, source.stage, source.args, source.folders
+        ):
+            root = Path(folders[chosen.context])
+            if chosen.context not in trees:
+                text = own_ignore if chosen.context == MAIN else _ignore_of(root)
+                trees[chosen.context] = _Tree(root, Ignore.parse(text), memory, stopped)
+            taken = trees[chosen.context].select(chosen.sources)
+            steps.append(
+                StepFiles(
+                    image=source.image,
+                    stage=chosen.stage,
+                    step=chosen.step,
+                    context=chosen.context,
+                    sources=chosen.sources,
+                    count=len(taken),
+                    digest=_digest(taken),
+                )
+            )
+    contexts = {
+        name: ContextFiles(path=str(one.root), files=dict(sorted(one.entries.items())))
+        for name, one in sorted(trees.items())
+    }
+    return ContextRecord(contexts=contexts, steps=tuple(steps))
+
+
+def _ignore_of(root: Path) -> str:
+    try:
+        return (root / ".dockerignore").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def _digest(taken: Mapping[str, str]) -> str:
+    total = hashlib.sha256()
+    for path, entry in sorted(taken.items()):
+        total.update(f"{path}\0{entry}\n".encode(errors="surrogateescape"))
+    return f"sha256:{total.hexdigest()}"
+
+
+@dataclass(slots=True)
+class _Tree:
+    """One build context, read as far as steps select from it."""
+
+    root: Path
+    ignore: Ignore
+    memory: Memory
+    stopped: Callable[[], bool]
+    entries: dict[str, str] = field(default_factory=dict)
+    _states: dict[str, tuple[bool, Matches | None]] = field(
+        default_factory=lambda: {"": (False, None)}
+    )
+
+    def select(self, sources: tuple[str, ...]) -> dict[str, str]:
+        """What *sources* select, with what is in it."""
+        paths: dict[str, None] = {}
+        for source in sources:
+            for path in self._expand(source):
+                if (self.root / path).is_symlink():
+                    paths[path] = None
+                paths.update(dict.fromkeys(self._below(self._resolved(path))))
+        return {path: self._entry(path) for path in paths}
+
+    def _expand(self, source: str) -> Iterator[str]:
+        """The paths that a source means; one with signs is compared folder by folder."""
+        found = [""]
+        for part in source.split("/") if source else ():
+            if not re.search(r"[*?\[\\]", part):
+                found = [_join(path, part) for path in found]
+                continue
+            pattern = re.compile(ignore.expression(part.replace("**", "*")))
+            found = [
+                _join(path, name)
+                for path in found
+                for name in self._names(path)
+                if pattern.match(name)
+            ]
+        for path in found:
+            if os.path.lexists(self.root / path):
+                yield path
+
+    def _resolved(self, path: str) -> str:
+        """The path with links followed, as COPY follows those of its sources."""
+        real, top = os.path.realpath(self.root / path), os.path.realpath(self.root)
+        inside = os.path.relpath(real, top)
+        outside = inside == ".." or inside.startswith("../")
+        return path if outside else "" if inside == "." else inside
+
+    def _below(self, path: str) -> Iterator[str]:
+        """*path* and all below it that is not ignored, folders of what is taken too."""
+        excluded, _ = self._state(path)
+        if not self._is_folder(path):
+            if not excluded:
+                yield path
+            return
+        if excluded and not self.ignore.takes_back:
+            return
+        inside = [one for name in self._names(path) for one in self._below(_join(path, name))]
+        if path and (inside or not excluded):
+            yield path
+        yield from inside
+
+    def _is_folder(self, path: str) -> bool:
+        full = self.root / path
+        try:
+            return stat.S_ISDIR(full.lstat().st_mode) or not path
+        except OSError:
+            return False
+
+    def _names(self, path: str) -> list[str]:
+        try:
+            return sorted(os.listdir(self.root / path))  # noqa: PTH208 - names, not paths
+        except OSError:
+            return []
+
+    def _state(self, path: str) -> tuple[bool, Matches | None]:
+        if path not in self._states:
+            _, above = self._state(path.rpartition("/")[0])
+            self._states[path] = self.ignore.enter(path, above)
+        return self._states[path]
+
+    def _entry(self, path: str) -> str:
+        if path not in self.entries:
+            if self.stopped():
+                raise Stopped
+            try:
+                self.entries[path] = self._read(self.root / path)
+            except OSError:
+                self.entries[path] = "unreadable"
+        return self.entries[path]
+
+    def _read(self, full: Path) -> str:
+        state = full.lstat()
+        mode = f"{stat.S_IMODE(state.st_mode):o}"
+        if stat.S_ISLNK(state.st_mode):
+            return f"link {full.readlink()}"
+        if stat.S_ISDIR(state.st_mode):
+            return f"dir {mode}"
+        if not stat.S_ISREG(state.st_mode):
+            return "other"
+        return f"file {mode} {self.memory.sha256(full, state, self.stopped)}"
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def to_text(taken: ContextRecord) -> str:
+    """*taken* as the text of ``context.json``; names of files may be of any bytes."""
+    return json.dumps(taken.model_dump(by_alias=True)) + "\n"
+
+
+def parse(text: bytes | str) -> ContextRecord:
+    """What a ``context.json`` holds.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    try:
+        return ContextRecord.model_validate(json.loads(text))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+class Reading:
+    """The reading of build contexts beside a solve, in a thread of its own.
+
+    Attributes:
+        trouble: Why there is no answer; empty where there is one, or none is wanted.
+    """
+
+    def __init__(self, sources: list[Source], tree: Path, own_ignore: str, memory: Memory) -> None:
+        self.trouble = ""
+        self._taken: ContextRecord | None = None
+        self._stop = False
+        self._thread = threading.Thread(
+            target=self._read, args=(sources, tree, own_ignore, memory), daemon=True
+        )
+        self._thread.start()
+
+    def result(self, *, wait: bool) -> ContextRecord | None:
+        """What was read; ``None`` where that failed, or is not over and need not be waited for."""
+        self._stop = not wait
+        self._thread.join()
+        return self._taken
+
+    def _read(self, sources: list[Source], tree: Path, own_ignore: str, memory: Memory) -> None:
+        try:
+            self._taken = take(sources, tree, own_ignore, memory, lambda: self._stop)
+            memory.keep()
+        except Stopped:
+            pass
+        except Exception as error:
+            # The build is not to fail with its bookkeeping, whatever lies in the tree.
+            self.trouble = str(error) or type(error).__name__

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynbuild import masking
-from dynbuild.cli import console, run
+from dynbuild.cli import console
 from dynbuild.cli.parameters import Given, with_options
-from dynbuild.cli.request import context_of
+from dynbuild.cli.request import context_of, settings_of
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings import paths, run_options
 from dynbuild.settings.option import Option, by_name
@@ -76,7 +76,7 @@ def devcontainer(given: Given) -> None:
     from dynbuild.run.image import check_framework, kind_of
 
     tree = context_of(given)
-    settings = run.load_settings(tree, given)
+    settings = settings_of(given, tree)
     resolved = options.resolve(settings)
     kind = kind_of(settings, target=_TARGET)
     # The framework names a folder too, so it has to be one that there is.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynbuild.cli import tree
 from dynbuild.cli.parameters import Given, command
@@ -14,6 +15,9 @@ from dynbuild.errors import RequestError
 from dynbuild.settings import paths
 from dynbuild.settings.layers import Layer
 from dynbuild.settings.request_options import REQUEST
+
+if TYPE_CHECKING:
+    from dynbuild.settings.load import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,7 @@ def _asked(given: Given) -> Asked:
     return Asked(
         flags=given.layer,
         context=context_of(given),
-        overlays=configs_of(given),
+        overlays=_configs(given),
         templates=given.text("templates"),
     )
 
@@ -64,6 +68,18 @@ def context_of(given: Given) -> Path:
     return tree.context(given.text("context"))
 
 
-def configs_of(given: Given) -> tuple[Path, ...]:
+def settings_of(given: Given, context: Path | None = None) -> Settings:
+    """The settings of a source tree, with the files and the flags of the command line."""
+    from dynbuild.settings import load
+
+    return load.load(
+        templates=load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
+        overlays=load.overlays_of(context or context_of(given), _configs(given)),
+        env=os.environ,
+        flags=given.layer,
+    )
+
+
+def _configs(given: Given) -> tuple[Path, ...]:
     """The settings files that ``--config`` names."""
     return tuple(paths.expanded(text, origin="flag --config") for text in given.items("config"))

@@ -14,7 +14,7 @@ import typer
 
 from dynbuild.cli import console
 from dynbuild.cli.parameters import Given, with_options
-from dynbuild.cli.request import configs_of, context_of
+from dynbuild.cli.request import context_of, settings_of
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings.run_options import RUN
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dynbuild.run.facts import Host
     from dynbuild.run.image import ImageKind
     from dynbuild.run.request import RunRequest
-    from dynbuild.settings.load import Settings
 
 
 @with_options(RUN)
@@ -51,7 +50,7 @@ def run(
 
     _check_command(command or [])
     tree = context_of(given)
-    settings = load_settings(tree, given)
+    settings = settings_of(given, tree)
     resolved = options.resolve(settings)
     export = given.text("export")
     # local-dev is the one image made for a developer's own user.
@@ -96,18 +95,6 @@ def _check_command(command: list[str]) -> None:
             f"'{command[0]}' is no flag of dynbuild run",
             hint="the command inside the container comes after --",
         )
-
-
-def load_settings(tree: Path, given: Given) -> Settings:
-    """The settings of a source tree, with the files and the flags of the command line."""
-    from dynbuild.settings import load
-
-    return load.load(
-        templates=load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
-        overlays=load.overlays_of(tree, configs_of(given)),
-        env=os.environ,
-        flags=given.layer,
-    )
 
 
 def _image(kind: ImageKind, tree: Path) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
 from dynbuild import units
 from dynbuild.cli import console
+from dynbuild.cli.parameters import Given, with_options
+from dynbuild.cli.request import settings_of
 from dynbuild.errors import NotReady
+from dynbuild.settings import request_options
+from dynbuild.settings.option import Option, long
 
 if TYPE_CHECKING:
     from dynbuild.sccache.cache import CompileCache
@@ -27,53 +30,85 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_Bucket = Annotated[
-    str | None, typer.Option("--bucket", metavar="NAME", help="Bucket.", show_default=False)
-]
-_Region = Annotated[
-    str | None, typer.Option("--region", metavar="NAME", help="Its region.", show_default=False)
-]
-_Endpoint = Annotated[
-    str | None,
-    typer.Option(
-        "--endpoint", metavar="HOST:PORT", help="A server that is not AWS.", show_default=False
+_FORMAT = Option(
+    name="format",
+    flags=("--format",),
+    help="For people, or for programs.",
+    choices=("table", "json"),
+    default="table",
+)
+
+
+def _of_build(option: Option, name: str, help: str) -> Option:
+    """An option of ``build`` under a shorter name; an empty one counts, so it is no setting."""
+    return dataclasses.replace(option, name=name, flags=(long(name),), path=(), help=help, panel="")
+
+
+_BUCKET = (
+    _of_build(request_options.BUCKET, "bucket", "Bucket."),
+    _of_build(request_options.REGION, "region", "Its region."),
+    _of_build(request_options.ENDPOINT, "endpoint", "A server that is not AWS."),
+    _of_build(request_options.PREFIX, "prefix", "Where in the bucket the cache is."),
+    Option(
+        name="no_ssl",
+        kind="switch",
+        switches=(("--no-ssl", True),),
+        help="Ask the endpoint by plain HTTP.",
     ),
-]
-_Prefix = Annotated[
-    str | None,
-    typer.Option(
-        "--prefix", metavar="PREFIX", help="Where in the bucket the cache is.", show_default=False
+)
+_PLACE = (
+    dataclasses.replace(
+        request_options.CONTEXT, help="Folder whose dynbuild.toml counts.", panel=""
     ),
-]
-_NoSsl = Annotated[bool, typer.Option("--no-ssl", help="Ask the endpoint by plain HTTP.")]
-_Context = Annotated[Path, typer.Option("--context", help="Folder whose dynbuild.toml counts.")]
-_Config = Annotated[
-    list[Path] | None,
-    typer.Option("--config", metavar="FILE", help="Settings file; repeatable.", show_default=False),
-]
-_Format = Annotated[
-    Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
-]
+    dataclasses.replace(request_options.CONFIG, help="Settings file; repeatable.", panel=""),
+    _FORMAT,
+)
+_CHECK = (
+    Option(
+        name="read_only",
+        kind="switch",
+        switches=(("--read-only", True),),
+        help="Write nothing; a key that may read is enough.",
+    ),
+    Option(
+        name="expected",
+        flags=("--for",),
+        help="How long the credentials must last (default 1h).",
+        metavar="TIME",
+        default="1h",
+    ),
+)
+_PRUNE = (
+    Option(
+        name="older_than",
+        flags=("--older-than",),
+        help="Delete what is older: 30d.",
+        metavar="TIME",
+    ),
+    Option(
+        name="max_size",
+        flags=("--max-size",),
+        help="Keep so much, the newest: 200G.",
+        metavar="SIZE",
+    ),
+    Option(
+        name="all_prefixes",
+        kind="switch",
+        switches=(("--all-prefixes", True),),
+        help="Without a prefix: every cache in the bucket.",
+    ),
+    Option(
+        name="dry_run",
+        kind="switch",
+        switches=(("--dry-run", True),),
+        help="Only say what would be deleted.",
+    ),
+)
 
 
 @app.command()
-def check(
-    *,
-    bucket: _Bucket = None,
-    region: _Region = None,
-    endpoint: _Endpoint = None,
-    prefix: _Prefix = None,
-    no_ssl: _NoSsl = False,
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="Write nothing; a key that may read is enough.")
-    ] = False,
-    expected: Annotated[
-        str, typer.Option("--for", metavar="TIME", help="How long the credentials must last.")
-    ] = "1h",
-    context: _Context = Path(),
-    config: _Config = None,
-    format: _Format = "table",
-) -> None:
+@with_options((*_BUCKET, *_CHECK, *_PLACE))
+def check(given: Given) -> None:
     """Find out whether a build could use the cache: exit status 0, or 3 with what is wrong.
 
     Asks for the identity of the key, the bucket, its region, and writes, reads and deletes a
@@ -83,19 +118,10 @@ def check(
     """
     from dynbuild.sccache.s3 import preflight
 
-    cache = _cache(
-        bucket=bucket,
-        region=region,
-        endpoint=endpoint,
-        prefix=prefix,
-        no_ssl=no_ssl,
-        context=context,
-        config=config,
-        read_only=read_only,
-    )
-    seconds = units.parse_time(expected, origin="flag --for").total_seconds()
+    cache = _cache(given)
+    seconds = units.parse_time(given.text("expected") or "1h", origin="flag --for").total_seconds()
     findings = preflight.check(cache, os.environ, expected_seconds=seconds, now=datetime.now(UTC))
-    if format == "json":
+    if given.text("format") == "json":
         console.out_json(
             {
                 "schema": 1,
@@ -111,23 +137,18 @@ def check(
             hint=first.remedy,
             details=tuple(f"{finding.message} ({finding.remedy})" for finding in more),
         )
-    if format == "table":
-        done = "listed and read" if read_only else "listed, written, read and deleted from"
+    if given.text("format") == "table":
+        done = (
+            "listed and read"
+            if given.switch("read_only")
+            else "listed, written, read and deleted from"
+        )
         console.out(f"{_name(cache)} can be {done}")
 
 
 @app.command()
-def stats(
-    *,
-    bucket: _Bucket = None,
-    region: _Region = None,
-    endpoint: _Endpoint = None,
-    prefix: _Prefix = None,
-    no_ssl: _NoSsl = False,
-    context: _Context = Path(),
-    config: _Config = None,
-    format: _Format = "table",
-) -> None:
+@with_options((*_BUCKET, *_PLACE))
+def stats(given: Given) -> None:
     """Count objects and bytes in the bucket, by sub-prefix and age.
 
     Objects that are no entries of sccache are counted in the last line, as others.
@@ -136,18 +157,10 @@ def stats(
     """
     from dynbuild.sccache.s3 import bucket as objects
 
-    cache = _cache(
-        bucket=bucket,
-        region=region,
-        endpoint=endpoint,
-        prefix=prefix,
-        no_ssl=no_ssl,
-        context=context,
-        config=config,
-    )
+    cache = _cache(given)
     now = datetime.now(UTC)
     found = objects.figures(objects.listing(cache, os.environ), cache.prefix, now=now)
-    if format == "json":
+    if given.text("format") == "json":
         console.out_json(
             {
                 "schema": 1,
@@ -187,36 +200,8 @@ def _plain(figure: Figure) -> dict[str, object]:
 
 
 @app.command()
-def prune(
-    *,
-    bucket: _Bucket = None,
-    region: _Region = None,
-    endpoint: _Endpoint = None,
-    prefix: _Prefix = None,
-    no_ssl: _NoSsl = False,
-    older_than: Annotated[
-        str | None,
-        typer.Option(
-            "--older-than", metavar="TIME", help="Delete what is older: 30d.", show_default=False
-        ),
-    ] = None,
-    max_size: Annotated[
-        str | None,
-        typer.Option(
-            "--max-size", metavar="SIZE", help="Keep so much, the newest: 200G.", show_default=False
-        ),
-    ] = None,
-    all_prefixes: Annotated[
-        bool,
-        typer.Option("--all-prefixes", help="Without a prefix: every cache in the bucket."),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be deleted.")
-    ] = False,
-    context: _Context = Path(),
-    config: _Config = None,
-    format: _Format = "table",
-) -> None:
+@with_options((*_BUCKET, *_PRUNE, *_PLACE))
+def prune(given: Given) -> None:
     """Delete old objects of the cache; never one outside the prefix, or not of sccache.
 
     Times are 45m, 12h, 30d or 4w; sizes are bytes, or 500M, 200G, 1.5T (powers of 1000).
@@ -227,66 +212,42 @@ def prune(
     from dynbuild.sccache.s3 import bucket as objects
 
     age, size = None, None
-    if older_than is not None:
-        age = units.parse_time(older_than, origin="flag --older-than")
-    if max_size is not None:
-        size = units.parse_size(max_size, origin="flag --max-size")
-    cache = _cache(
-        bucket=bucket,
-        region=region,
-        endpoint=endpoint,
-        prefix=prefix,
-        no_ssl=no_ssl,
-        context=context,
-        config=config,
-    )
+    if (text := given.text("older_than")) is not None:
+        age = units.parse_time(text, origin="flag --older-than")
+    if (text := given.text("max_size")) is not None:
+        size = units.parse_size(text, origin="flag --max-size")
+    cache = _cache(given)
     done = objects.prune(
         cache,
         os.environ,
         older_than=age,
         max_size=size,
-        dry_run=dry_run,
-        all_prefixes=all_prefixes,
+        dry_run=given.switch("dry_run"),
+        all_prefixes=given.switch("all_prefixes"),
         now=datetime.now(UTC),
     )
-    if format == "json":
+    if given.text("format") == "json":
         console.out_json(
             {"schema": 1, "cache": dataclasses.asdict(cache), **dataclasses.asdict(done)}
         )
         return
-    verb = "would be deleted" if dry_run else "deleted"
+    verb = "would be deleted" if given.switch("dry_run") else "deleted"
     console.out(f"{_objects(done.deleted)} {verb}, {units.format_size(done.freed)}")
     others = f"; {_objects(done.others)} not of sccache" if done.others else ""
     console.out(f"{_objects(done.kept)} kept, {units.format_size(done.left)}{others}")
 
 
-def _cache(
-    *,
-    bucket: str | None,
-    region: str | None,
-    endpoint: str | None,
-    prefix: str | None,
-    no_ssl: bool,
-    context: Path,
-    config: list[Path] | None,
-    read_only: bool = False,
-) -> CompileCache:
+def _cache(given: Given) -> CompileCache:
     """The cache that flags, settings and sccache's variables name, in this order."""
     from dynbuild.sccache import cache as compile_cache
-    from dynbuild.settings import load
 
-    loaded = load.load(
-        templates=load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
-        overlays=load.overlays_of(context.expanduser().resolve(), config or ()),
-        env=os.environ,
-        flags={},
-    )
+    parts = ("bucket", "region", "endpoint", "prefix")
     return compile_cache.resolve(
-        flags={"bucket": bucket, "region": region, "endpoint": endpoint, "prefix": prefix},
-        use_ssl=False if no_ssl else None,
-        args=loaded.catalog.args,
+        flags={part: given.text(part) for part in parts},
+        use_ssl=False if given.switch("no_ssl") else None,
+        args=settings_of(given).catalog.args,
         env=os.environ,
-        read_only=read_only,
+        read_only=given.switch("read_only"),
     )
 
 

@@ -237,3 +237,16 @@ def source_tree(directory):
         else:
             path.mkdir()
     return directory
+
+
+def spawn_python(code, *argv, env=None, cwd=ROOT):
+    """Run *code* as a program of its own, with *argv* as its arguments."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, argv)],
+        env={**ENV, **(env or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)

@@ -17,7 +17,7 @@ MODULES = sorted(
     if "_templates" not in path.parts
 )
 
-BASE = ("errors", "names", "image_id", "masking", "units", "proc", "findings")
+BASE = ("errors", "paths", "names", "image_id", "masking", "units", "proc", "findings")
 """Modules beside the folders: they may import each other, and every folder may import them."""
 
 MAY_IMPORT = {
@@ -46,7 +46,7 @@ PURE = (
     *("build.ignore", "build.instructions", "engine.requirements"),
     *("build.rawjson", "build.result", "build.solve", "build.steps", "build.vertex"),
     *("run.facts", "run.gpus", "run.image", "run.launch", "run.limits", "run.mounts", "run.numa"),
-    *("run.ports", "run.request", "run.preflight.*", "run.export.*"),
+    *("run.ports", "run.request", "run.user", "run.preflight.*", "run.export.*"),
     "doctor.model",
     *("report.look", "report.plan_table"),
 )

@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynbuild import masking
+from dynbuild import masking, paths
 from dynbuild.cli import console
 from dynbuild.cli.parameters import Given, with_options
 from dynbuild.cli.request import context_of, settings_of
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.settings import paths, run_options
+from dynbuild.settings import run_options
 from dynbuild.settings.option import Option, by_name
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from dynbuild import paths
 from dynbuild.errors import RequestError, quote
-from dynbuild.settings import paths
 from dynbuild.settings.layers import KeyPath, Layer, Origin, Setting
 from dynbuild.settings.option import Option
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynbuild import paths
 from dynbuild.cli import tree
 from dynbuild.cli.parameters import Given, command
 from dynbuild.errors import RequestError
-from dynbuild.settings import paths
 from dynbuild.settings.layers import Layer
 from dynbuild.settings.request_options import REQUEST
 

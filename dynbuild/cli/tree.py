@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dynbuild import paths
 from dynbuild.cli import console
 from dynbuild.errors import RequestError
-from dynbuild.settings import paths
 
 _SETTINGS = "dynbuild.toml"
 _RECORDS = ".dynbuild"

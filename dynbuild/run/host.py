@@ -23,6 +23,7 @@ from dynbuild.run import facts, numa
 from dynbuild.run.facts import Host, HostMount
 from dynbuild.run.mounts import parse
 from dynbuild.run.request import RunRequest
+from dynbuild.run.user import read as read_user
 
 Ask = Callable[[Sequence[str], Mapping[str, str]], str]
 """Runs a command in an environment; its output, empty where there is none."""
@@ -238,31 +239,32 @@ def identity(request: RunRequest, image_user: str, env: Mapping[str, str]) -> Id
         image_user: User of the image.
         env: The caller's environment: sudo names who built a local-dev image.
     """
-    text = image_user if request.user is None else request.user
-    name, _, group = text.partition(":")
+    user = read_user(image_user if request.user is None else request.user)
+    name, group = user.name, user.group
     # launch adds group 0 to every other user than root that is asked for.
     groups = {0} if request.user is not None else set()
     if name == "dynamo" and request.image.endswith("local-dev"):
-        uid = _number(env.get("SUDO_UID", ""), os.getuid())
-        groups |= {0, _number(env.get("SUDO_GID", ""), os.getgid())}
+        uid = _sudo(env, "SUDO_UID", os.getuid())
+        groups |= {0, _sudo(env, "SUDO_GID", os.getgid())}
     elif name == "dynamo":
         uid = 1000
     elif name in ("", "root"):
         uid = 0
-    elif name.isdecimal():
-        uid = int(name)
+    elif user.uid is not None:
+        uid = user.uid
     else:
         return None
-    if group.isdecimal():
-        groups.add(int(group))
+    if user.gid is not None:
+        groups.add(user.gid)
     elif group in ("", "root"):
         # The group of dynamo, of root, and of a number that the image does not know.
         groups.add(0)
     return Identity(uid=uid, groups=frozenset(groups))
 
 
-def _number(text: str, default: int) -> int:
-    return int(text) if text.isdecimal() else default
+def _sudo(env: Mapping[str, str], variable: str, own: int) -> int:
+    found = read_user(env.get(variable, "")).uid
+    return own if found is None else found
 
 
 def may_write(path: Path, user: Identity) -> bool:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynbuild import names, units
+from dynbuild import names, paths, units
 from dynbuild.errors import RequestError, quote
-from dynbuild.run import gpus, limits, mounts, ports
+from dynbuild.run import gpus, limits, mounts, ports, user
 from dynbuild.run.request import Passed, RunRequest
-from dynbuild.settings import layers, paths, problems
+from dynbuild.settings import layers, problems
 from dynbuild.settings.layers import Layer, Setting
 from dynbuild.settings.load import Settings
 from dynbuild.settings.option import Form, Option
@@ -38,6 +38,7 @@ _GRAMMARS: Mapping[Form, Callable[[str], object]] = {
     "mount": mounts.parse,
     "limit": limits.parse_ulimit,
     "image": names.check_image,
+    "user": user.parse,
     "variable": _variable,
 }
 """What reads, and so checks, the texts of each form."""

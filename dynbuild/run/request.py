@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dynbuild.run.gpus import is_none
+from dynbuild.run.user import read
 
 CONTAINER_HOME = "/home/dynamo"
 DEFAULT_ULIMITS = ("memlock=-1", "stack=67108864", "nofile=65536:65536")
@@ -143,4 +144,4 @@ class RunRequest:
 
 def is_root(user: str | None) -> bool:
     """Whether *user*, with or without a group, is root."""
-    return user is not None and user.partition(":")[0] in ("root", "0")
+    return user is not None and read(user).is_root

@@ -9,9 +9,9 @@ import functools
 import re
 from collections.abc import Mapping
 
-from dynbuild import names
+from dynbuild import names, paths
 from dynbuild.errors import RequestError, quote
-from dynbuild.settings import paths, request_options, run_options
+from dynbuild.settings import request_options, run_options
 from dynbuild.settings.layers import KeyPath, Layer, Origin, Setting
 from dynbuild.settings.option import ARG_PREFIX, ENV_PREFIX, Option
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dynbuild import names
+from dynbuild import names, paths
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.settings import layers, paths, request_options
+from dynbuild.settings import layers, request_options
 from dynbuild.settings.layers import Layer, LayerName, Origin, Setting
 
 PACKAGED = Path(__file__).parent.parent / "_templates"

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dynbuild import paths
 from dynbuild.errors import TemplateError
 from dynbuild.settings import environment, files, layers, lines, models, problems
 from dynbuild.settings.layers import Layer, Origin, Setting
@@ -55,7 +56,7 @@ def templates_dir(override: str | None = None) -> Path:
         TemplateError: *override* is not a folder.
     """
     if override:
-        path = Path(override)
+        path = paths.expanded(override, origin="templates")
         if not path.is_dir():
             raise TemplateError(
                 f"the template folder {path} does not exist",
@@ -106,7 +107,7 @@ def load(
     stack = (base, *above, environment.layer(env, known["args"]), flags)
     resolved = layers.resolve(stack)
     unknown = dict(problems.unknown_keys(resolved, known))
-    wrong = list(unknown.values())
+    wrong = [*unknown.values(), *problems.nul_characters(resolved)]
     # What is unknown is said once; the rest is looked at all the same.
     kept = {
         path: setting

@@ -24,7 +24,9 @@ Merge = Literal["replace", "append", "by-key"]
 """How a value combines with those of lower layers: it takes their place; its items come after
 theirs; or each item takes the place of the one with the same ``KEY=``."""
 
-Form = Literal["", "path", "size", "number", "gpus", "port", "mount", "limit", "image", "variable"]
+Form = Literal[
+    "", "path", "size", "number", "gpus", "port", "mount", "limit", "image", "user", "variable"
+]  # fmt: skip
 """The grammar of a text, or of each item of a list; empty for any text."""
 
 Source = Literal[

@@ -130,6 +130,14 @@ def unknown_keys(
             break
 
 
+def nul_characters(resolved: Mapping[layers.KeyPath, Setting]) -> Iterator[Problem]:
+    """Texts with a NUL character, which no argument, variable or path of a process can have."""
+    for path, setting in resolved.items():
+        items = setting.value if isinstance(setting.value, list) else [setting.value]
+        if any(isinstance(item, str) and "\0" in item for item in items):
+            yield Problem(f"'{'.'.join(path)}' has a NUL character in it", str(setting.origin))
+
+
 def _holds_args(path: layers.KeyPath) -> bool:
     """Whether *path* is one of a framework's tables of build arguments."""
     if path[:1] != ("frameworks",):

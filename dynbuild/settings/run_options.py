@@ -96,6 +96,7 @@ OPTIONS = (
         name="user",
         flags=("--user",),
         path=("run", "user"),
+        form="user",
         help="USER or UID:GID.",
         panel=CONTAINER,
         metavar="USER",

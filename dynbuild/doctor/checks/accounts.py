@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from dynbuild import paths
 from dynbuild.build import git as tree
 from dynbuild.doctor.model import Answer, absent, ok, warning
 from dynbuild.doctor.probe import Probe
@@ -91,7 +92,7 @@ def _aws(env: Mapping[str, str]) -> str:
 
 def _hf_home(env: Mapping[str, str]) -> Path:
     cache = env.get("XDG_CACHE_HOME") or Path(env.get("HOME") or Path.home(), ".cache")
-    return Path(env.get("HF_HOME") or Path(cache, "huggingface")).expanduser()
+    return paths.expanded(env.get("HF_HOME") or f"{cache}/huggingface", origin="HF_HOME")
 
 
 def hf_token(probe: Probe) -> Answer:
@@ -99,7 +100,8 @@ def hf_token(probe: Probe) -> Answer:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         if probe.env.get(name):
             return ok(f"present (variable {name})")
-    file = Path(probe.env.get("HF_TOKEN_PATH") or _hf_home(probe.env) / "token").expanduser()
+    own = probe.env.get("HF_TOKEN_PATH")
+    file = paths.expanded(own, origin="HF_TOKEN_PATH") if own else _hf_home(probe.env) / "token"
     if file.is_file():
         return absent(f"only in {file}", "containers get the variable HF_TOKEN: export it")
     return absent("none; only gated models need one (variable HF_TOKEN)")
@@ -107,7 +109,8 @@ def hf_token(probe: Probe) -> Answer:
 
 def hf_cache(probe: Probe) -> Answer:
     """The cache of Hugging Face can be written."""
-    place = Path(probe.env.get("HF_HUB_CACHE") or _hf_home(probe.env) / "hub").expanduser()
+    own = probe.env.get("HF_HUB_CACHE")
+    place = paths.expanded(own, origin="HF_HUB_CACHE") if own else _hf_home(probe.env) / "hub"
     there = place
     while not there.exists() and there != there.parent:
         there = there.parent

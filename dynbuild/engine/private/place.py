@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynbuild import proc
+from dynbuild import paths, proc
 from dynbuild.engine import packages
-from dynbuild.errors import NotReady, RequestError, quote
+from dynbuild.errors import NotReady
 
 # A unix socket's path has at most 107 bytes; the longest name the engine adds has 34.
 _RUN_BYTES = 70
@@ -105,13 +105,7 @@ def home(env: Mapping[str, str]) -> Path:
         RequestError: The variable names a user whom this machine does not know.
     """
     if chosen := env.get("DYNBUILD_HOME"):
-        try:
-            return Path(chosen).expanduser().resolve()
-        except RuntimeError as error:
-            raise RequestError(
-                f"this machine knows no home folder for DYNBUILD_HOME, {quote(chosen)}",
-                hint="write the path in full",
-            ) from error
+        return paths.expanded(chosen, origin="environment DYNBUILD_HOME").resolve()
     data = env.get("XDG_DATA_HOME") or Path(env.get("HOME") or Path.home(), ".local/share")
     return Path(data, "dynbuild").resolve()
 

@@ -9,6 +9,7 @@ from dynbuild.run import launch
 from dynbuild.run.export import common
 from dynbuild.run.mounts import Mount
 from dynbuild.run.request import CONTAINER_HOME, RunRequest
+from dynbuild.run.user import read
 
 POST_CREATE = ".devcontainer/post-create.sh"
 """The script of the source tree that sets up a new container, below its top."""
@@ -71,7 +72,7 @@ def render(
     content: dict[str, object] = {
         "name": f"Dynamo {shown}Dev Container",
         "image": request.image,
-        "remoteUser": (request.user or _USER).partition(":")[0],
+        "remoteUser": read(request.user or _USER).name,
         # The ids of an image that its user built agree already, and then the tool does
         # nothing.  One that somebody else built gets the ids of who opens it.
         "updateRemoteUserUID": True,

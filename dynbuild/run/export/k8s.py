@@ -11,6 +11,7 @@ from dynbuild.run.export import common
 from dynbuild.run.export.common import Node
 from dynbuild.run.mounts import Mount
 from dynbuild.run.request import RunRequest
+from dynbuild.run.user import parse as parse_user
 
 _UID, _GID = 1000, 0
 _KNOWN_IDS = {"root": 0, "dynamo": _UID}
@@ -215,9 +216,9 @@ def _is_host_ipc(request: RunRequest, notes: list[str]) -> bool:
 
 
 def _user(request: RunRequest, notes: list[str]) -> dict[str, Node]:
-    user, _, group = (request.user or "").partition(":")
-    uid, gid = _id(user, _UID), _id(group, _GID)
-    for text, found in ((user, uid), (group, gid)):
+    user = parse_user(request.user or "")
+    uid, gid = _id(user.name, user.uid, _UID), _id(user.group, user.gid, _GID)
+    for text, found in ((user.name, uid), (user.group, gid)):
         if found is None:
             notes.append(f"--user {request.user}: Kubernetes takes numbers, and not '{text}'.")
     # Group 0 owns what Dynamo writes; fsGroup makes it one of the groups of any user.
@@ -228,10 +229,10 @@ def _user(request: RunRequest, notes: list[str]) -> dict[str, Node]:
     }
 
 
-def _id(text: str, default: int) -> int | None:
+def _id(text: str, number: int | None, default: int) -> int | None:
     if not text:
         return default
-    return int(text) if re.fullmatch("[0-9]+", text) else _KNOWN_IDS.get(text)
+    return _KNOWN_IDS.get(text) if number is None else number
 
 
 def _sidecars() -> tuple[Node, ...]:

@@ -14,7 +14,7 @@ from dynbuild.cli import console
 from dynbuild.cli.parameters import Given, with_options
 from dynbuild.cli.request import settings_of
 from dynbuild.errors import NotReady
-from dynbuild.settings import request_options
+from dynbuild.settings import cache_options, request_options
 from dynbuild.settings.option import Option, long
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def _of_build(option: Option, name: str, help: str) -> Option:
 
 
 _BUCKET = (
-    _of_build(request_options.BUCKET, "bucket", "Bucket."),
-    _of_build(request_options.REGION, "region", "Its region."),
-    _of_build(request_options.ENDPOINT, "endpoint", "A server that is not AWS."),
-    _of_build(request_options.PREFIX, "prefix", "Where in the bucket the cache is."),
+    _of_build(cache_options.BUCKET, "bucket", "Bucket."),
+    _of_build(cache_options.REGION, "region", "Its region."),
+    _of_build(cache_options.ENDPOINT, "endpoint", "A server that is not AWS."),
+    _of_build(cache_options.PREFIX, "prefix", "Where in the bucket the cache is."),
     Option(
         name="no_ssl",
         kind="switch",

@@ -77,17 +77,9 @@ def read(
         What docker says of itself, and of this machine only if the engine is on it: an
         engine elsewhere, or in a virtual machine, has other devices, ports and folders.
     """
-    asked = ask or _ask
     path = env.get("PATH", os.defpath)
     smi = request.uses_gpus and bool(shutil.which("nvidia-smi", path=path))
-    query = ("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader")
-    with ThreadPoolExecutor(3) as pool:
-        info = pool.submit(
-            asked, (engine.docker, "info", "--format", "{{json .}}"), engine.env(env)
-        )
-        topo = pool.submit(asked, ("nvidia-smi", "topo", "-m"), env) if smi else None
-        uuids = pool.submit(asked, query, env) if smi else None
-    told = _document(info.result())
+    told, topo, uuids = _answers(engine, env, ask or _ask, smi=smi)
     known = told.get("ServerVersion") is not None
     runtimes = tuple(sorted(told.get("Runtimes") or ())) if known else None
     passed = {name: env[name] for name in facts.LOOKED_AT if name in env}
@@ -106,8 +98,8 @@ def read(
         gpu_hook=_cdi(told) or bool(shutil.which(_HOOK, path=path)),
         gpu_devices=_gpu_devices(),
         nvidia_smi=smi,
-        topo=topo.result() if topo else "",
-        gpu_query=uuids.result() if uuids else "",
+        topo=topo,
+        gpu_query=uuids,
         listening=listening(),
         hard_limits=limits.of_engine(engine.host, env),
         mounts=_mounts(request, user),
@@ -119,6 +111,19 @@ def read(
         nodes=nodes(),
         passed=passed,
     )
+
+
+def _answers(
+    engine: Engine, env: Mapping[str, str], ask: Ask, *, smi: bool
+) -> tuple[dict[str, Any], str, str]:
+    """What docker says of itself, and nvidia-smi of GPUs and of their names; asked at once."""
+    query = ("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader")
+    with ThreadPoolExecutor(3) as pool:
+        info = pool.submit(ask, (engine.docker, "info", "--format", "{{json .}}"), engine.env(env))
+        topo = pool.submit(ask, ("nvidia-smi", "topo", "-m"), env) if smi else None
+        uuids = pool.submit(ask, query, env) if smi else None
+    answers = [answer.result() if answer else "" for answer in (topo, uuids)]
+    return _document(info.result()), answers[0], answers[1]
 
 
 def _ask(argv: Sequence[str], env: Mapping[str, str]) -> str:

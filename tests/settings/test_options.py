@@ -209,13 +209,6 @@ def test_a_flag_of_run_with_what_no_program_can_be_given(words):
     assert "(from flag --" in result.err.splitlines()[0]
 
 
-def test_a_number_of_thousands_of_digits_in_a_file(tmp_path):
-    (tmp_path / "dynbuild.toml").write_text(f"[request]\nuid = {HUGE}\n")
-    result = call("plan", "--context", tmp_path)
-    assert result.code == 2
-    assert len(result.err.splitlines()) == 2
-
-
 # ---- the tables of the documentation --------------------------------------------------------
 
 

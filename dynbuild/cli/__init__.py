@@ -29,7 +29,8 @@ def main() -> NoReturn:
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
     except BaseException as error:
-        status = _ended(error)
+        # A shell that asks for words would show what is said in the middle of a line.
+        status = 1 if "_DYNBUILD_COMPLETE" in os.environ else _ended(error)
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         _flush(number, stream)
     sys.exit(status)

@@ -11,15 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from typer import _completion_classes
+from typer._click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from dynbuild import __version__
-from dynbuild.cli import console, usage
+from dynbuild.cli import complete, console, usage
 
 if TYPE_CHECKING:
     from typer._click import Context
-    from typer._click.shell_completion import CompletionItem
 
 
 class Entry(NamedTuple):
@@ -112,8 +113,6 @@ class Root(usage.Group):
 
     def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
         """The names that begin with *incomplete*, or the options."""
-        from typer._click.shell_completion import CompletionItem
-
         if incomplete.startswith("-"):
             return super(TyperGroup, self).shell_complete(ctx, incomplete)
         return [
@@ -216,5 +215,8 @@ def run(words: list[str]) -> int:
     """Run the command that *words* say; its exit status."""
     level = os.environ.get("DYNBUILD_LOG", "").strip().lower()
     console.set_verbosity({"quiet": -1, "info": 1, "debug": 2, "1": 1, "2": 2}.get(level, 0))
+    if complete.VARIABLE in os.environ:
+        # Help for a shell has no markup; to remove it, the library would import rich.
+        _completion_classes._sanitize_help_text = str  # type: ignore[assignment]
     status = app(args=words, prog_name="dynbuild", standalone_mode=False)
     return status if isinstance(status, int) else 0

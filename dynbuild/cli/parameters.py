@@ -67,6 +67,7 @@ def command(options: Sequence[Option], function: Command, **fixed: object) -> Co
         function(given(options, said), **values, **fixed)
 
     called.__name__, called.__doc__ = function.__name__, function.__doc__
+    called.options = tuple(options)  # type: ignore[attr-defined]  # for completion of their values
     signature = inspect.Signature([*shared, *kept])
     called.__signature__ = signature  # type: ignore[attr-defined]
     called.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}

@@ -9,7 +9,7 @@ from dynbuild import paths
 from dynbuild.cli import console
 from dynbuild.errors import RequestError
 
-_SETTINGS = "dynbuild.toml"
+SETTINGS = "dynbuild.toml"
 _RECORDS = ".dynbuild"
 _SOURCES = ("components", "lib", "pyproject.toml", "Cargo.toml")
 """What a folder has, all of it, that is Dynamo's source."""
@@ -52,7 +52,7 @@ def _is_tree(folder: Path, here: Path) -> bool:
     In a folder for everybody, as /tmp is, anyone could leave settings for who works below it.
     """
     marker = next(
-        (folder / name for name in (_SETTINGS, _RECORDS) if (folder / name).exists()), None
+        (folder / name for name in (SETTINGS, _RECORDS) if (folder / name).exists()), None
     )
     if marker is None and all((folder / name).exists() for name in _SOURCES):
         marker = folder / _SOURCES[0]

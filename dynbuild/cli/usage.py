@@ -13,9 +13,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from typer._click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from dynbuild.cli import console
+from dynbuild.cli import complete, console
 from dynbuild.report.look import COLUMNS
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class Option(TyperOption):
         if value is None and self.required:
             return super().process_value(ctx, value)
         return value if self.callback is None else self.callback(ctx, self, value)
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """The words that a shell offers as its value."""
+        declared = getattr(ctx.command.callback, "options", ())
+        option = next((one for one in declared if self.opts[0] in one.spellings), None)
+        if option is None or option.choices:
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(word) for word in complete.words(option, ctx.params, incomplete)]
 
 
 class Command(TyperCommand):

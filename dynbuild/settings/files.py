@@ -18,6 +18,11 @@ CHECKOUT = Path(__file__).parent.parent.parent / "templates"
 """Where dynbuild's own templates are: in a wheel, and in a checkout."""
 
 
+def own() -> Path:
+    """The folder of dynbuild's own catalog and templates."""
+    return PACKAGED if PACKAGED.is_dir() else CHECKOUT
+
+
 def read(path: Path, layer: LayerName) -> Layer:
     """The values of a file of settings; *layer* is what their origins say they are of.
 
@@ -28,8 +33,8 @@ def read(path: Path, layer: LayerName) -> Layer:
     text = _text(path)
     leaves = _leaves(path, text)
     lines = _line_numbers(text)
-    own = next((root for root in (PACKAGED, CHECKOUT) if path.is_relative_to(root)), None)
-    name = f"templates/{path.relative_to(own)}" if own else str(path)
+    root = next((root for root in (PACKAGED, CHECKOUT) if path.is_relative_to(root)), None)
+    name = f"templates/{path.relative_to(root)}" if root else str(path)
     found: dict[layers.KeyPath, Setting] = {}
     for leaf, value in leaves:
         origin = Origin(layer, name, _line_of(leaf, lines))

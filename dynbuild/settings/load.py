@@ -63,7 +63,7 @@ def templates_dir(override: str | None = None) -> Path:
                 hint="--templates names a folder shaped like dynbuild's own templates/",
             )
         return path
-    return files.PACKAGED if files.PACKAGED.is_dir() else files.CHECKOUT
+    return files.own()
 
 
 def overlays_of(context: Path, given: Iterable[Path]) -> list[Path]:

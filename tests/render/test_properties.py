@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError
 from dynbuild.plan import make, stages
-from dynbuild.plan.arguments import SWITCHES
 from dynbuild.plan.document import VOLATILE
 from dynbuild.plan.matrix import EFA_TARGETS
+from dynbuild.plan.values import SWITCHES
 from dynbuild.plan.version import Version
 from dynbuild.render import bake
 from dynbuild.render.dockerfile import render

@@ -25,7 +25,9 @@ case "$1 $2" in
     case "$*" in *"{{json"*) file=base ;; *) file=image ;; esac
     [ -e "$here/$file" ] || { echo "Error: No such image: $last" >&2; exit 1; }
     cat "$here/$file" ;;
-"buildx inspect") cat "$here/builder" ;;
+"buildx inspect") [ -e "$here/builder" ] || { echo "ERROR: no builder" >&2; exit 1; }
+    echo "Name: farm" ;;
+"buildx ls") cat "$here/builder" ;;
 "buildx bake")
     while [ $# -gt 0 ]; do
         [ "$1" != --metadata-file ] || metadata="$2"

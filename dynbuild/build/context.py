@@ -165,19 +165,19 @@ class _Tree:
 
     def _expand(self, source: str) -> Iterator[str]:
         """The paths that a source means; one with signs is compared folder by folder."""
-        found = [""]
+        paths = [""]
         for part in source.split("/") if source else ():
             if not re.search(r"[*?\[\\]", part):
-                found = [_join(path, part) for path in found]
+                paths = [_join(path, part) for path in paths]
                 continue
             pattern = re.compile(ignore.expression(part.replace("**", "*")))
-            found = [
+            paths = [
                 _join(path, name)
-                for path in found
+                for path in paths
                 for name in self._names(path)
                 if pattern.match(name)
             ]
-        for path in found:
+        for path in paths:
             if os.path.lexists(self.root / path):
                 yield path
 

@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from dynbuild import proc
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 
+if TYPE_CHECKING:
+    import python_on_whales
+
 VARIABLE = "BUILDX_BUILDER"
-_PATIENCE = 60.0
 _OWN = "docker"
 
 # The BuildKit inside of an engine has its own number, which distributions leave out.
@@ -124,47 +125,46 @@ def find(engine: Engine, env: Mapping[str, str]) -> Builder:
         return Builder(
             name="default", driver=_OWN, nodes=(Node("default", engine.host or ""),), engine=engine
         )
-    done = proc.run(
-        (engine.docker, "buildx", "inspect", *([chosen] if chosen else [])),
-        env=own, check=False, timeout=_PATIENCE,
-    )  # fmt: skip
-    if done.returncode != 0:
+    from python_on_whales import DockerClient
+    from python_on_whales.exceptions import DockerException
+
+    # Of a system engine the client's own settings decide, as everywhere.
+    private = engine.kind == "private"
+    client = DockerClient(
+        client_call=[engine.docker],
+        host=engine.host if private else None,
+        config=engine.config if private else None,
+    )
+    try:
+        return _of_library(client.buildx.inspect(chosen or None), engine)
+    except (DockerException, ValueError, IndexError, TypeError) as error:
+        said = getattr(error, "stderr", None) or str(error)
         raise NotReady(
             f"the builder '{chosen or 'that docker buildx uses'}' does not answer",
             origin=VARIABLE if chosen else None,
             hint="docker buildx ls lists those there are; docker buildx use default takes the"
             " engine's own",
-            details=tuple(done.stderr.strip().splitlines()[-3:]),
-        )
-    return parse(done.stdout, engine)
+            details=tuple(said.strip().splitlines()[-3:]),
+        ) from error
 
 
-def parse(text: str, engine: Engine) -> Builder:
-    """The builder that ``docker buildx inspect`` describes."""
-    head, _, nodes = text.partition("\nNodes:\n")
-    first = _fields(head)
-    parts = [_fields(part) for part in re.split(r"^(?=Name:)", nodes, flags=re.M) if part.strip()]
+def _of_library(said: python_on_whales.Builder, engine: Engine) -> Builder:
+    nodes = said.nodes or ()
     return Builder(
-        name=first.get("Name", ""),
-        driver=first.get("Driver", ""),
-        nodes=tuple(map(_node, parts)),
+        name=said.name or "",
+        driver=said.driver or "",
+        nodes=tuple(
+            Node(
+                name=node.name or "",
+                endpoint=node.endpoint or "",
+                status=node.status or "",
+                version=node.version or "",
+                platforms=tuple(node.platforms or ()),
+            )
+            for node in nodes
+        ),
         engine=engine,
-        flags=" ".join(part.get("BuildKit daemon flags", "") for part in parts).strip(),
-    )
-
-
-def _fields(text: str) -> dict[str, str]:
-    return dict(re.findall(r"^([A-Z][^:\n]*):[ \t]+(\S.*)$", text, re.M))
-
-
-def _node(fields: Mapping[str, str]) -> Node:
-    platforms = (name.strip(" *") for name in fields.get("Platforms", "").split(","))
-    return Node(
-        name=fields.get("Name", ""),
-        endpoint=fields.get("Endpoint", ""),
-        status=fields.get("Status", ""),
-        version=fields.get("BuildKit version", ""),
-        platforms=tuple(filter(None, platforms)),
+        flags=" ".join(flag for node in nodes for flag in node.flags or ()),
     )
 
 

@@ -240,8 +240,8 @@ def test_an_engine_that_is_too_old_is_told_before_anything_is_built(docker, tree
 
 
 def test_a_builder_of_its_own_is_named_and_noted(docker, tree):
-    node = "Name: farm0\nStatus: running\nBuildKit version: v0.25.1\n"
-    docker.says(builder=f"Name: farm\nDriver: docker-container\n\nNodes:\n{node}")
+    node = {"Name": "farm0", "Status": "running", "Version": "v0.25.1"}
+    docker.says(builder=json.dumps({"Name": "farm", "Driver": "docker-container", "Nodes": [node]}))
     done = build(docker, tree, "--format", "json", BUILDX_BUILDER="farm")
     assert done.code == 0, done.err
     assert "on the builder farm (docker-container)" in done.err

@@ -7,6 +7,8 @@ is an overlay; ``# NAME.toml`` as its first line names it for the commands of th
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import re
 import shlex
@@ -20,6 +22,7 @@ import typer
 from dynbuild.cli.commands import app
 from dynbuild.run import export, preflight
 from dynbuild.settings import load, models
+from tests import test_import_rules as rules
 from tests.support import CATALOG, ROOT, TEMPLATES, WORKSPACE, call, git
 
 PAGES = sorted([ROOT / "README.md", ROOT / "examples" / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -268,14 +271,43 @@ def test_formats_of_exports_are_documented():
     assert set(re.findall(r"^\| `([a-z0-9]+)`", table, re.MULTILINE)) == set(export.FORMATS)
 
 
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def table_below(heading):
+    """The rows of the first table below a heading, as the words in code of each cell."""
+    text = ARCHITECTURE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\|(.*)\|$", text, re.MULTILINE)[2:]
+    return [[re.findall(r"`([^`]+)`", cell) for cell in line.split("|")] for line in lines]
+
+
 def test_modules_are_in_the_table_of_the_architecture():
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`([\w/.]+)`", "".join(re.findall(r"^\| .*$", text, re.MULTILINE))))
-    named |= {name.removeprefix("run/") for name in named}
-    package = Path(preflight.__file__).parent.parent
-    modules = {path.stem for path in package.glob("[a-z]*.py")}
-    modules |= {f"{path.parent.name}/" for path in package.glob("[a-z]*/__init__.py")}
-    assert modules <= named
+    """Each by its own name, or in the row of a folder below the first rank; none twice."""
+    named = [name for row in table_below("Who owns what") for name in row[0]]
+    assert len(set(named)) == len(named)
+    modules = {name.replace(".", "/") for name in rules.MODULES if not name.startswith("__")}
+    modules = {name for name in modules if not name.endswith("/__init__")}
+    folders = tuple(name for name in named if name.endswith("/"))
+    assert {module for module in modules - set(named) if not module.startswith(folders)} == set()
+    assert {name for name in named if name not in modules and name not in folders} == set()
+    assert all(any(module.startswith(folder) for module in modules) for folder in folders)
+
+
+def test_the_import_table_is_the_one_of_the_tests():
+    drawn = {
+        row[0][0].rstrip("/"): tuple(" ".join(row[1]).split()) for row in table_below("Folders")
+    }
+    assert list(drawn) == list(rules.MAY_IMPORT)
+    assert drawn == rules.MAY_IMPORT
+    beside = ARCHITECTURE.partition("The modules beside the folders")[2].partition(".")[0]
+    assert set(re.findall(r"`(\w+)`", beside)) == set(rules.BASE)
+
+
+@pytest.mark.parametrize("row", table_below("Where would I look?"), ids=lambda row: row[2][0])
+def test_what_one_looks_for_is_there(row):
+    module = importlib.import_module(f"dynbuild.{row[1][0].replace('/', '.')}")
+    found = getattr(module, row[2][0])
+    assert inspect.getmodule(found) in (module, None), "it is only imported there"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

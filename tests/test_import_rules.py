@@ -52,6 +52,13 @@ PURE = (
 )
 """Patterns of the modules that do no input or output."""
 
+PROCESSES = (
+    *("proc", "engine.*", "build.drive", "build.git", "build.prepare"),
+    *("run.host", "doctor.capture", "doctor.probe"),
+    *("cli.build", "cli.run", "cli.signals"),
+)
+"""Patterns of the modules that may start processes, or end them, by ``proc``."""
+
 SLOW = ("boto3", "botocore", "python_on_whales", "git", "psutil")
 
 
@@ -142,6 +149,13 @@ def test_processes_are_started_in_one_place(module):
     assert "subprocess" not in {name.split(".")[0] for name in imports(module)}
     for call in ("exec", "spawn", "system", "popen", "fork"):
         assert not uses(module, "os", call)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_processes_are_started_for_few(module):
+    if any(fnmatch.fnmatchcase(module, pattern) for pattern in PROCESSES):
+        return
+    assert "proc" not in folders(module)
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if not in_cli(module)])

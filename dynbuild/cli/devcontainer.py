@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dynbuild import masking, paths
 from dynbuild.cli import console
-from dynbuild.cli.parameters import Given, with_options
+from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import context_of, settings_of
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings import run_options
@@ -62,7 +62,7 @@ OPTIONS = (
 
 
 @with_options(OPTIONS)
-def devcontainer(given: Given) -> None:
+def devcontainer(invocation: Invocation) -> None:
     """Write .devcontainer/FRAMEWORK/devcontainer.json.
 
     [bold]Examples[/bold]
@@ -75,13 +75,13 @@ def devcontainer(given: Given) -> None:
     from dynbuild.run.export import devcontainer as exported
     from dynbuild.run.image import check_framework, kind_of
 
-    tree = context_of(given)
-    settings = settings_of(given, tree)
+    tree = context_of(invocation)
+    settings = settings_of(invocation, tree)
     resolved = options.resolve(settings)
     kind = kind_of(settings, target=_TARGET)
     # The framework names a folder too, so it has to be one that there is.
     check_framework(kind, settings, target=_TARGET)
-    request = _request(resolved, _image(settings, kind, resolved, given))
+    request = _request(resolved, _image(settings, kind, resolved, invocation))
     _say_what_is_odd(request, resolved)
     has_script = (tree / exported.POST_CREATE).is_file()
     if not has_script:
@@ -93,23 +93,25 @@ def devcontainer(given: Given) -> None:
         data = text.encode()
     except UnicodeEncodeError:
         raise RequestError("the request holds bytes that are no UTF-8 text") from None
-    output = given.text("output")
+    output = invocation.text("output")
     if output == "-":
         console.out(text.rstrip("\n"))
         return
     own = tree / ".devcontainer" / kind.framework / "devcontainer.json"
     path = own if output is None else paths.expanded(output, origin="flag --output")
-    _write(path, data, force=given.switch("force"))
+    _write(path, data, force=invocation.switch("force"))
 
 
-def _image(settings: Settings, kind: ImageKind, resolved: RunOptions, given: Given) -> str:
+def _image(
+    settings: Settings, kind: ImageKind, resolved: RunOptions, invocation: Invocation
+) -> str:
     """The image of the flag or the profile, else the name that every build of local-dev gets.
 
     One of ``[run]`` itself is for runs.
     """
     from dynbuild import names
 
-    if (flag := given.text("image")) is not None:
+    if (flag := invocation.text("image")) is not None:
         return flag
     if "image" in resolved.profile:
         return str(resolved.profile["image"].value)
@@ -132,7 +134,7 @@ def _say_what_is_odd(request: RunRequest, resolved: RunOptions) -> None:
     from dynbuild.run.export import common
     from dynbuild.run.facts import Host
 
-    said = {name: resolved.given(name) for name in _FOR_RUN}
+    said = {name: resolved.optional(name) for name in _FOR_RUN}
     if left := [name for name, value in said.items() if value not in (None, "", _WORKSPACE)]:
         console.say(f"left out, as a dev container has its own: {', '.join(left)}")
     for note in common.secret_notes(request):
@@ -149,7 +151,7 @@ def _write(path: Path, data: bytes, *, force: bool) -> None:
     """Write the file, unless it is there already, as it is or another.
 
     Raises:
-        RequestError: Another one is there, and *force* is not given.
+        RequestError: Another one is there, and *force* is not set.
         NotReady: It cannot be read or written.
     """
     try:

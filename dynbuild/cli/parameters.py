@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[0-9]{1,30}")
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Invocation:
     """What a command line says.
 
     Attributes:
@@ -54,7 +54,7 @@ Command: TypeAlias = Callable[..., None]
 def command(options: Sequence[Option], function: Command, **fixed: object) -> Command:
     """*function* as a command that has *options*.
 
-    Its first argument, ``given``, is what the command line says; its other parameters stay
+    Its first argument, ``invocation``, is what the command line says; its other parameters stay
     parameters of the command, *fixed* apart.
     """
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
@@ -63,8 +63,8 @@ def command(options: Sequence[Option], function: Command, **fixed: object) -> Co
     kept = [one.replace(kind=keyword) for one in own if one.name not in fixed]
 
     def called(**values: Any) -> None:
-        said = {parameter.name: values.pop(parameter.name) for parameter in shared}
-        function(given(options, said), **values, **fixed)
+        arguments = {parameter.name: values.pop(parameter.name) for parameter in shared}
+        function(invocation(options, arguments), **values, **fixed)
 
     called.__name__, called.__doc__ = function.__name__, function.__doc__
     called.options = tuple(options)  # type: ignore[attr-defined]  # for completion of their values
@@ -159,8 +159,8 @@ def _no_flag(value: str | None, param: typer.CallbackParam) -> str | None:
 # ---- from parameters to settings -----------------------------------------------------------
 
 
-def given(options: Iterable[Option], said: Mapping[str, Any]) -> Given:
-    """What the parameters *said* mean, by option and as a layer of settings.
+def invocation(options: Iterable[Option], arguments: Mapping[str, Any]) -> Invocation:
+    """What the parameters *arguments* mean, by option and as a layer of settings.
 
     Raises:
         RequestError: A value is none of its option.
@@ -168,25 +168,25 @@ def given(options: Iterable[Option], said: Mapping[str, Any]) -> Given:
     values: dict[str, tuple[Value, str]] = {}
     layer: dict[KeyPath, Setting] = {}
     for option in options:
-        for value, spelling in _said(option, said):
+        for value, spelling in _values(option, arguments):
             values[option.name] = value, spelling
             layer.update(_settings(option, value, spelling))
-    return Given(values, layer)
+    return Invocation(values, layer)
 
 
-def _said(option: Option, said: Mapping[str, Any]) -> Iterator[tuple[Value, str]]:
+def _values(option: Option, arguments: Mapping[str, Any]) -> Iterator[tuple[Value, str]]:
     """The values of *option*, each with its spelling."""
-    value = said[option.name] if option.flags else None
+    value = arguments[option.name] if option.flags else None
     if value is not None and value != []:
         yield value, option.flag
     if option.shown == "all" and len(option.switches) == 2:
-        on = said[option.name]
+        on = arguments[option.name]
         if on is not None:
             spelling, to = option.switches[0 if on else 1]
             yield to, spelling
         return
     for spelling, to in option.switches:
-        if said[_name(spelling)]:
+        if arguments[_name(spelling)]:
             yield to, spelling
 
 

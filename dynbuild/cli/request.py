@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynbuild import paths
 from dynbuild.cli import tree
-from dynbuild.cli.parameters import Given, command
+from dynbuild.cli.parameters import Invocation, command
 from dynbuild.errors import RequestError
 from dynbuild.settings.layers import Layer
 from dynbuild.settings.request_options import REQUEST
@@ -40,46 +40,48 @@ class Asked:
 def with_request(function: Callable[..., None]) -> Callable[..., None]:
     """Give *function* all request flags; it gets them as one ``Asked``, its first argument."""
 
-    def called(given: Given, **own: Any) -> None:
-        function(_asked(given), **own)
+    def called(invocation: Invocation, **own: Any) -> None:
+        function(_asked(invocation), **own)
 
     called.__name__, called.__doc__ = function.__name__, function.__doc__
     called.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
     return command(REQUEST, called)
 
 
-def _asked(given: Given) -> Asked:
-    load, push = given.text("load"), given.text("push")
+def _asked(invocation: Invocation) -> Asked:
+    load, push = invocation.text("load"), invocation.text("push")
     if load == "load" and push is not None:
         raise RequestError(
             "--push and --load exclude each other",
             hint="build twice: the second time everything comes from the cache",
         )
     return Asked(
-        flags=given.layer,
-        context=context_of(given),
-        overlays=_configs(given),
-        templates=given.text("templates"),
+        flags=invocation.layer,
+        context=context_of(invocation),
+        overlays=_configs(invocation),
+        templates=invocation.text("templates"),
     )
 
 
-def context_of(given: Given) -> Path:
+def context_of(invocation: Invocation) -> Path:
     """The folder that ``--context`` names, else the tree that the current one is in."""
-    return tree.context(given.text("context"))
+    return tree.context(invocation.text("context"))
 
 
-def settings_of(given: Given, context: Path | None = None) -> Settings:
+def settings_of(invocation: Invocation, context: Path | None = None) -> Settings:
     """The settings of a source tree, with the files and the flags of the command line."""
     from dynbuild.settings import load
 
     return load.load(
         templates=load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
-        overlays=load.overlays_of(context or context_of(given), _configs(given)),
+        overlays=load.overlays_of(context or context_of(invocation), _configs(invocation)),
         env=os.environ,
-        flags=given.layer,
+        flags=invocation.layer,
     )
 
 
-def _configs(given: Given) -> tuple[Path, ...]:
+def _configs(invocation: Invocation) -> tuple[Path, ...]:
     """The settings files that ``--config`` names."""
-    return tuple(paths.expanded(text, origin="flag --config") for text in given.items("config"))
+    return tuple(
+        paths.expanded(text, origin="flag --config") for text in invocation.items("config")
+    )

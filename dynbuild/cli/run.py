@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dynbuild.cli import console
-from dynbuild.cli.parameters import Given, with_options
+from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import context_of, settings_of
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings.run_options import RUN
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @with_options(RUN)
 def run(
-    given: Given,
+    invocation: Invocation,
     command: Annotated[
         list[str] | None,
         typer.Argument(help="After --: the command inside.", show_default=False),
@@ -49,14 +49,14 @@ def run(
     from dynbuild.run import image, options
 
     _check_command(command or [])
-    tree = context_of(given)
-    settings = settings_of(given, tree)
+    tree = context_of(invocation)
+    settings = settings_of(invocation, tree)
     resolved = options.resolve(settings)
-    export = given.text("export")
+    export = invocation.text("export")
     # local-dev is the one image made for a developer's own user.
     own_target = export == "devcontainer" and settings.origin("request", "target").layer != "flag"
     kind = image.kind_of(settings, target="local-dev" if own_target else None)
-    name = resolved.given("image")
+    name = resolved.optional("image")
     if name is None:
         image.check_framework(kind, settings)
     workspace = str(tree) if resolved.switch("mount_workspace") else None
@@ -69,23 +69,23 @@ def run(
             hf_home=options.hf_home(resolved, os.environ, workspace),
             hf_token="HF_TOKEN" in os.environ,
         ),
-        interactive=given.switch("interactive"),
-        stdin=given.switch("stdin"),
+        interactive=invocation.switch("interactive"),
+        stdin=invocation.switch("stdin"),
     )
     placed = resolved.text("numa")
-    if export is None and given.switch("with_services"):
+    if export is None and invocation.switch("with_services"):
         raise RequestError("--with-services is for --export", hint="add --export compose or k8s")
-    if placed and (export is not None or given.switch("dry_run")):
+    if placed and (export is not None or invocation.switch("dry_run")):
         console.warn(f"--numa {placed} is decided where and when the container starts")
     if export is not None:
-        _export(request, given, export, tree, framework=kind.framework if name is None else "")
-    elif given.switch("dry_run"):
-        _dry_run(request, strict=given.switch("strict"), format=given.text("format"))
+        _export(request, invocation, export, tree, framework=kind.framework if name is None else "")
+    elif invocation.switch("dry_run"):
+        _dry_run(request, strict=invocation.switch("strict"), format=invocation.text("format"))
     else:
         if name is None and request.image == kind.conventional_name:
             said = f"image {request.image}: the conventional name, no build is recorded in {tree}"
             console.say(said)
-        _start(request, kind, placed=placed, strict=given.switch("strict"))
+        _start(request, kind, placed=placed, strict=invocation.switch("strict"))
 
 
 def _check_command(command: list[str]) -> None:
@@ -117,16 +117,18 @@ def _image(kind: ImageKind, tree: Path) -> str:
     return kind.conventional_name
 
 
-def _export(request: RunRequest, given: Given, format: str, tree: Path, *, framework: str) -> None:
+def _export(
+    request: RunRequest, invocation: Invocation, format: str, tree: Path, *, framework: str
+) -> None:
     """Print the run as a file of another tool."""
     from dynbuild.run.export import GPU_TYPE, devcontainer, export
 
     text = export(
         request,
         format,
-        services=given.switch("with_services"),
+        services=invocation.switch("with_services"),
         framework=framework,
-        gpu_type=given.text("gpu_type") or GPU_TYPE,
+        gpu_type=invocation.text("gpu_type") or GPU_TYPE,
         post_create=(tree / devcontainer.POST_CREATE).is_file(),
     )
     console.out(text.rstrip("\n"))

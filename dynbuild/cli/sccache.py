@@ -11,7 +11,7 @@ import typer
 
 from dynbuild import units
 from dynbuild.cli import console
-from dynbuild.cli.parameters import Given, with_options
+from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import settings_of
 from dynbuild.errors import NotReady
 from dynbuild.settings import cache_options, request_options
@@ -108,7 +108,7 @@ _PRUNE = (
 
 @app.command()
 @with_options((*_BUCKET, *_CHECK, *_PLACE))
-def check(given: Given) -> None:
+def check(invocation: Invocation) -> None:
     """Find out whether a build could use the cache: exit status 0, or 3 with what is wrong.
 
     Asks for the identity of the key, the bucket, its region, and writes, reads and deletes a
@@ -118,10 +118,12 @@ def check(given: Given) -> None:
     """
     from dynbuild.sccache.s3 import preflight
 
-    cache = _cache(given)
-    seconds = units.parse_time(given.text("expected") or "1h", origin="flag --for").total_seconds()
+    cache = _cache(invocation)
+    seconds = units.parse_time(
+        invocation.text("expected") or "1h", origin="flag --for"
+    ).total_seconds()
     findings = preflight.check(cache, os.environ, expected_seconds=seconds, now=datetime.now(UTC))
-    if given.text("format") == "json":
+    if invocation.text("format") == "json":
         console.out_json(
             {
                 "schema": 1,
@@ -137,10 +139,10 @@ def check(given: Given) -> None:
             hint=first.remedy,
             details=tuple(f"{finding.message} ({finding.remedy})" for finding in more),
         )
-    if given.text("format") == "table":
+    if invocation.text("format") == "table":
         done = (
             "listed and read"
-            if given.switch("read_only")
+            if invocation.switch("read_only")
             else "listed, written, read and deleted from"
         )
         console.out(f"{_name(cache)} can be {done}")
@@ -148,7 +150,7 @@ def check(given: Given) -> None:
 
 @app.command()
 @with_options((*_BUCKET, *_PLACE))
-def stats(given: Given) -> None:
+def stats(invocation: Invocation) -> None:
     """Count objects and bytes in the bucket, by sub-prefix and age.
 
     Objects that are no entries of sccache are counted in the last line, as others.
@@ -157,10 +159,10 @@ def stats(given: Given) -> None:
     """
     from dynbuild.sccache.s3 import bucket as objects
 
-    cache = _cache(given)
+    cache = _cache(invocation)
     now = datetime.now(UTC)
     found = objects.figures(objects.listing(cache, os.environ), cache.prefix, now=now)
-    if given.text("format") == "json":
+    if invocation.text("format") == "json":
         console.out_json(
             {
                 "schema": 1,
@@ -201,7 +203,7 @@ def _plain(figure: Figure) -> dict[str, object]:
 
 @app.command()
 @with_options((*_BUCKET, *_PRUNE, *_PLACE))
-def prune(given: Given) -> None:
+def prune(invocation: Invocation) -> None:
     """Delete old objects of the cache; never one outside the prefix, or not of sccache.
 
     Times are 45m, 12h, 30d or 4w; sizes are bytes, or 500M, 200G, 1.5T (powers of 1000).
@@ -212,42 +214,42 @@ def prune(given: Given) -> None:
     from dynbuild.sccache.s3 import bucket as objects
 
     age, size = None, None
-    if (text := given.text("older_than")) is not None:
+    if (text := invocation.text("older_than")) is not None:
         age = units.parse_time(text, origin="flag --older-than")
-    if (text := given.text("max_size")) is not None:
+    if (text := invocation.text("max_size")) is not None:
         size = units.parse_size(text, origin="flag --max-size")
-    cache = _cache(given)
+    cache = _cache(invocation)
     done = objects.prune(
         cache,
         os.environ,
         older_than=age,
         max_size=size,
-        dry_run=given.switch("dry_run"),
-        all_prefixes=given.switch("all_prefixes"),
+        dry_run=invocation.switch("dry_run"),
+        all_prefixes=invocation.switch("all_prefixes"),
         now=datetime.now(UTC),
     )
-    if given.text("format") == "json":
+    if invocation.text("format") == "json":
         console.out_json(
             {"schema": 1, "cache": dataclasses.asdict(cache), **dataclasses.asdict(done)}
         )
         return
-    verb = "would be deleted" if given.switch("dry_run") else "deleted"
+    verb = "would be deleted" if invocation.switch("dry_run") else "deleted"
     console.out(f"{_objects(done.deleted)} {verb}, {units.format_size(done.freed)}")
     others = f"; {_objects(done.others)} not of sccache" if done.others else ""
     console.out(f"{_objects(done.kept)} kept, {units.format_size(done.left)}{others}")
 
 
-def _cache(given: Given) -> CompileCache:
+def _cache(invocation: Invocation) -> CompileCache:
     """The cache that flags, settings and sccache's variables name, in this order."""
     from dynbuild.sccache import cache as compile_cache
 
     parts = ("bucket", "region", "endpoint", "prefix")
     return compile_cache.resolve(
-        flags={part: given.text(part) for part in parts},
-        use_ssl=False if given.switch("no_ssl") else None,
-        args=settings_of(given).catalog.args,
+        flags={part: invocation.text(part) for part in parts},
+        use_ssl=False if invocation.switch("no_ssl") else None,
+        args=settings_of(invocation).catalog.args,
         env=os.environ,
-        read_only=given.switch("read_only"),
+        read_only=invocation.switch("read_only"),
     )
 
 

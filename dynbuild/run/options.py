@@ -59,14 +59,14 @@ class RunOptions:
     settings: Mapping[str, tuple[Setting, ...]]
     profile: Mapping[str, Setting]
 
-    def given(self, name: str) -> str | None:
+    def optional(self, name: str) -> str | None:
         """The text of an option; ``None`` where no layer has one."""
         found = self.settings.get(name, ())
         return str(found[-1].value) if found else None
 
     def text(self, name: str) -> str:
         """The text of an option; empty where no layer has one."""
-        return self.given(name) or ""
+        return self.optional(name) or ""
 
     def items(self, name: str) -> tuple[str, ...]:
         """The items of a list, lowest layer first."""
@@ -212,9 +212,9 @@ def request(
         volumes=options.items("volume"),
         ports=options.items("port"),
         workdir=options.text("workdir"),
-        user=options.given("user"),
-        name=options.given("name"),
-        entrypoint=options.given("entrypoint"),
+        user=options.optional("user"),
+        name=options.optional("name"),
+        entrypoint=options.optional("entrypoint"),
         workspace=workspace,
         hf_home=hf_home,
         hf_token=hf_token,

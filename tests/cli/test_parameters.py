@@ -7,7 +7,7 @@ import typer
 from typer.main import get_command
 
 from dynbuild.cli import parameters
-from dynbuild.cli.parameters import Given, with_options
+from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.errors import RequestError
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.option import Option, on
@@ -30,9 +30,9 @@ def said(*words):
     found = []
 
     @with_options(OPTIONS)
-    def command(given: Given, more: bool = False) -> None:
+    def command(invocation: Invocation, more: bool = False) -> None:
         """Do it."""
-        found.append((given, more))
+        found.append((invocation, more))
 
     app = typer.Typer(add_completion=False)
     app.command()(command)
@@ -74,7 +74,7 @@ def test_an_opposite_is_understood_and_not_shown():
 
 def test_the_signature_is_what_is_declared():
     @with_options(OPTIONS)
-    def command(given: Given, more: bool = False) -> None:
+    def command(invocation: Invocation, more: bool = False) -> None:
         """Do it."""
 
     assert command.__doc__ == "Do it."
@@ -94,4 +94,4 @@ def test_a_flag_is_no_value_unless_it_is_meant():
 def test_pairs_have_a_name(item):
     option = Option(name="arg", help="A.", kind="pairs", flags=("--arg",), path=("args",))
     with pytest.raises(RequestError, match="--arg takes NAME=VALUE"):
-        parameters.given([option], {"arg": [item]})
+        parameters.invocation([option], {"arg": [item]})

@@ -119,10 +119,10 @@ def check(invocation: Invocation) -> None:
     from dynbuild.sccache.s3 import preflight
 
     cache = _cache(invocation)
-    seconds = units.parse_time(
-        invocation.text("expected") or "1h", origin="flag --for"
-    ).total_seconds()
-    findings = preflight.check(cache, os.environ, expected_seconds=seconds, now=datetime.now(UTC))
+    lasting = units.parse_time(invocation.text("expected") or "1h", origin="flag --for")
+    findings = preflight.check(
+        cache, os.environ, expected_seconds=lasting.total_seconds(), now=datetime.now(UTC)
+    )
     if invocation.text("format") == "json":
         console.out_json(
             {

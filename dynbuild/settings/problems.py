@@ -135,7 +135,9 @@ def nul_characters(resolved: Mapping[layers.KeyPath, Setting]) -> Iterator[Probl
     for path, setting in resolved.items():
         items = setting.value if isinstance(setting.value, list) else [setting.value]
         if any(isinstance(item, str) and "\0" in item for item in items):
-            yield Problem(f"'{'.'.join(path)}' has a NUL character in it", str(setting.origin))
+            yield Problem(
+                f"'{'.'.join(path)}' has a control character in it, NUL", str(setting.origin)
+            )
 
 
 def _holds_args(path: layers.KeyPath) -> bool:

@@ -6,7 +6,9 @@ RUN   := $(VENV)/bin/dynbuild
 STAMP := $(VENV)/.installed
 PYTHON ?= python3
 
-.PHONY: help demo test fast check fix render generate bench clean
+# A disk that is too full is told of before anything is downloaded.
+.NOTPARALLEL:
+.PHONY: help demo test ready fast check fix render generate bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -25,9 +27,12 @@ demo: $(STAMP) ## Build the runtime image for real, run it, ask it something
 	$(RUN) run --image dynamo-demo:latest-none-runtime --gpus none --network none \
 		-v $(CURDIR)/examples/demo:/demo:ro -- python /demo/serve.py ask
 
-test: $(STAMP) ## All tests: the quick ones, then real builds on a real engine
+test: ready $(STAMP) ## All tests: the quick ones, then real builds on a real engine
 	@$(PY) -m pytest -n auto -m "not engine"
-	@$(PY) -m pytest -m engine
+	@$(PY) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m engine tests/engine tests/images
+
+ready:
+	@$(PYTHON) tests/ready.py
 
 fast: $(STAMP) ## Only the tests that need no engine
 	@$(PY) -m pytest -n auto -m "not engine"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -15,10 +17,8 @@ import hypothesis
 import pytest
 
 from dynbuild import proc
-from dynbuild.engine import base, client, private
 from dynbuild.engine.model import Engine
-from dynbuild.errors import NotReady
-from tests import s3_server
+from tests import outside, s3_server, session
 
 # A developer's runs look for new cases; CI repeats the same ones, so that it says the same twice.
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -29,12 +29,44 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples" / "demo"
 WORKSPACE = ROOT / "examples" / "workspace"
 
+LONGEST = ("machine", "test_compile_cache", "test_dev_images")
+"""Groups of tests in the order in which they are begun; ``machine``: those that start engines
+or emulators, one after the other."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a module stay together, as they share what it builds; the longest come first."""
     for item in items:
         parts = item.path.relative_to(ROOT / "tests").parts
         if parts[0] in ("images", "engine"):
             item.add_marker("engine")
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    group = mark.args[0] if mark else ""
+    return LONGEST.index(group) if group in LONGEST else len(LONGEST)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        session.end(os.environ)
+
+
+@pytest.fixture(autouse=True)
+def _inside(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A unit test starts no process and opens no connection, unless it is marked so."""
+    marks = list(request.node.iter_markers())
+    if any(mark.name == "engine" for mark in marks):
+        yield
+        return
+    words = {name: [mark.args for mark in marks if mark.name == name] for name in outside.MARKS}
+    programs, hosts = (set(itertools.chain(*words[name])) for name in outside.MARKS)
+    with outside.only(programs, hosts if words["network"] else None):
+        yield
 
 
 @pytest.fixture
@@ -60,16 +92,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
+def engine() -> Engine:
     """The engine of this machine, else a private one that ends with the tests."""
-    try:
-        yield client.find(os.environ)
-    except NotReady:
-        pass
-    else:
-        return
-    yield private.up(os.environ, print)
-    private.down(os.environ)
+    return session.start_engine(os.environ)
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +119,7 @@ def container(docker: Callable[..., str]) -> Iterator[Callable[..., Callable[...
     names: list[str] = []
 
     def start(image: str, *flags: str) -> Callable[..., str]:
-        name = f"dynbuild-test-{uuid.uuid4().hex[:12]}"
+        name = f"{session.NAME}-{uuid.uuid4().hex[:12]}"
         waits = ("--network", "none", "--entrypoint", "sleep")
         docker("run", "--detach", "--rm", *waits, "--name", name, *flags, image, "infinity")
         names.append(name)
@@ -112,7 +137,7 @@ def container(docker: Callable[..., str]) -> Iterator[Callable[..., Callable[...
 @pytest.fixture(scope="session")
 def base_image(engine: Engine) -> str:
     """A Debian base image, made here."""
-    return base.make_base(engine, os.environ, suite="trixie", say=print)
+    return session.once("base", lambda: session.make_base(engine, os.environ))
 
 
 @pytest.fixture(scope="session")
@@ -136,18 +161,30 @@ def dynbuild(base_image: str) -> Callable[..., subprocess.CompletedProcess[str]]
     return run
 
 
+def _copy_of_the_demo() -> Path:
+    return shutil.copytree(
+        DEMO, session.FOLDER / "demo", ignore=shutil.ignore_patterns(".dynbuild")
+    )
+
+
 @pytest.fixture(scope="session")
 def build(
     dynbuild: Callable[..., subprocess.CompletedProcess[str]],
 ) -> Callable[..., dict[str, Any]]:
-    """Build on the demo's settings and return the report; a failure shows its output."""
+    """Build on the demo's settings and return the report; a failure shows its output.
+
+    The context is a folder of this run's own where the words name none.
+    """
+    context = session.once("context", lambda: str(_copy_of_the_demo()))
 
     def run(*words: str, **more: Any) -> dict[str, Any]:
-        done = dynbuild(
-            "build", "--format", "json", "--config", str(DEMO / "dynbuild.toml"), *words, **more
-        )
+        where = () if "--context" in words else ("--context", context)
+        config = ("--config", str(DEMO / "dynbuild.toml"))
+        done = dynbuild("build", "--format", "json", *config, *where, *words, **more)
         assert done.returncode == 0, done.stderr
         report: dict[str, Any] = json.loads(done.stdout)
+        for image in report["images"]:
+            session.note("digest", str(image.get("digest")))
         return report
 
     return run

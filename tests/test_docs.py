@@ -25,6 +25,8 @@ from dynbuild.settings import load, models
 from tests import test_import_rules as rules
 from tests.support import CATALOG, ROOT, TEMPLATES, WORKSPACE, call, git
 
+pytestmark = pytest.mark.processes("docker", "git")
+
 PAGES = sorted([ROOT / "README.md", ROOT / "examples" / "README.md", *(ROOT / "docs").glob("*.md")])
 FLAG_PAGES = ("build.md", "launcher.md", "local-dev.md", "migrating.md", "troubleshooting.md")
 HOME = "/home/ada"

@@ -30,6 +30,8 @@ from tests.support import (
 )
 from tests.support import source_tree as write_source_tree
 
+pytestmark = pytest.mark.processes("docker", "git")
+
 DL = "nvcr.io/nvidia/cuda-dl-base"
 RELEASE = "nvcr.io/nvidia/tensorrt-llm/release"
 EPP = "us-central1-docker.pkg.dev/k8s-staging-images/gateway-api-inference-extension/epp:v0.5.1"

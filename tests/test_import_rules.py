@@ -10,6 +10,8 @@ import pytest
 import dynbuild
 from tests.support import DEMO, spawn
 
+pytestmark = pytest.mark.processes("python")
+
 PACKAGE = Path(dynbuild.__file__).parent
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts)

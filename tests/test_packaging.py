@@ -43,6 +43,7 @@ def test_console_script_is_declared(installed):
     assert "dynbuild = dynbuild.cli:main" in entry.read_text()
 
 
+@pytest.mark.processes("python")
 def test_installed_package_renders_from_any_directory(installed, tmp_path):
     done = subprocess.run(
         [sys.executable, "-P", "-m", "dynbuild", "render", "--framework", "none",

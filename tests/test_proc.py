@@ -12,6 +12,8 @@ import pytest
 from dynbuild import proc
 from dynbuild.errors import Interrupted, NotReady, ToolFailed
 
+pytestmark = pytest.mark.processes("python", "such")
+
 FOREVER = "import time\nprint('ready', flush=True)\ntime.sleep(3600)"
 DEAF = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{FOREVER}"
 CHILD = """

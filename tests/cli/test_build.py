@@ -5,6 +5,8 @@ import pytest
 
 from tests.support import DEMO, WORKSPACE, call, source_tree, spawn
 
+pytestmark = pytest.mark.processes("docker", "git", "python")
+
 CPU = ("--framework", "none", "--target", "runtime", "--device", "cpu")
 CUDA = ("--framework", "none", "--target", "runtime")
 HERE = ("--context", WORKSPACE)

@@ -17,6 +17,8 @@ from dynbuild.doctor.model import Check
 from dynbuild.errors import NotReady
 from dynbuild.report.look import Look
 
+pytestmark = pytest.mark.processes("docker", "git", "nvcc", "nvidia-smi")
+
 
 @pytest.fixture
 def env(tmp_path):

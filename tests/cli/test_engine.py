@@ -24,6 +24,7 @@ def call(tmp_path, monkeypatch):
     return invoke
 
 
+@pytest.mark.processes("du")
 def test_status_of_nothing(call, tmp_path):
     found = json.loads(call("status", "--format", "json").stdout)
     assert (found["running"], found["pid"], found["data_bytes"]) == (False, None, 0)

@@ -159,6 +159,7 @@ def test_help_says_what_options_say():
     assert "--cuda-version 13.0 \\\n      --format json\n" in text
 
 
+@pytest.mark.processes("git")
 @pytest.mark.parametrize("argv", [["plan", "--no-cache", "-v"], ["run", "--image", "x", "-q"]])
 def test_values_of_options_keep_their_kinds(argv):
     more = ["--format", "json", "--context", DEMO, *(["--dry-run"] if argv[0] == "run" else [])]
@@ -170,6 +171,7 @@ def test_values_of_options_keep_their_kinds(argv):
 # ---- the console -------------------------------------------------------------------------
 
 
+@pytest.mark.processes("git")
 @pytest.mark.parametrize(
     ("argv", "env", "level"),
     [
@@ -195,6 +197,7 @@ def test_how_much_is_said(argv, env, level):
         assert console.verbosity() == level
 
 
+@pytest.mark.processes("git")
 def test_quiet_shows_errors_and_results_only():
     words = ("plan", "--framework", "none", "--target", "runtime", "--efa-version", "1.45.1")
     loud, quiet = (call(*words, "--context", DEMO, *more) for more in ((), ("-q",)))
@@ -210,6 +213,7 @@ def test_the_letter_v_is_a_volume_of_run():
     assert console.verbosity() == 1
 
 
+@pytest.mark.processes("git", "python")
 def test_no_colour_where_nobody_looks():
     result = call("plan", "--framework", "nothing")
     assert "\x1b" not in result.err + call("--help").out
@@ -248,11 +252,13 @@ def test_a_pipe_has_no_width_and_no_colour(monkeypatch):
 # ---- as a process ------------------------------------------------------------------------
 
 
+@pytest.mark.processes("python")
 def test_as_a_program():
     result = spawn("--version")
     assert (result.code, result.out) == (0, f"dynbuild {__version__}\n")
 
 
+@pytest.mark.processes("dynbuild")
 def test_as_the_installed_script():
     script = Path(sys.executable).parent / "dynbuild"
     done = subprocess.run(
@@ -261,6 +267,7 @@ def test_as_the_installed_script():
     assert done.stdout == f"dynbuild {__version__}\n"
 
 
+@pytest.mark.processes("python")
 def test_a_reader_that_goes_away():
     command = [sys.executable, "-m", "dynbuild", "render", "--context", str(DEMO)]
     process = subprocess.Popen(
@@ -274,6 +281,7 @@ def test_a_reader_that_goes_away():
     assert "BrokenPipe" not in said
 
 
+@pytest.mark.processes("python")
 def test_an_error_as_a_process():
     result = spawn("plan", "--framework", "vlm")
     assert (result.code, result.out) == (2, "")
@@ -281,6 +289,7 @@ def test_an_error_as_a_process():
     assert "did you mean 'vllm'?" in result.hint
 
 
+@pytest.mark.processes("python")
 def test_a_plan_as_a_process():
     result = spawn("plan", "--context", DEMO, "--format", "json")
     assert result.code == 0

@@ -1,9 +1,12 @@
 import json
 
 import jsonschema
+import pytest
 
 from dynbuild.plan import document
 from tests.support import DEMO, ROOT, WORKSPACE, call
+
+pytestmark = pytest.mark.processes("git")
 
 AIRGAP = ("--config", ROOT / "examples" / "airgap" / "dynbuild.toml")
 CPU = ("--framework", "none", "--target", "runtime", "--device", "cpu", "--context", WORKSPACE)

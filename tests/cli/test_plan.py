@@ -16,6 +16,8 @@ from tests.support import (
     spawn,
 )
 
+pytestmark = pytest.mark.processes("git", "python")
+
 NONE = ("--framework", "none", "--target", "runtime")
 CPU = (*NONE, "--device", "cpu")
 HERE = ("--context", WORKSPACE)

@@ -4,6 +4,8 @@ import pytest
 
 from tests.support import DEMO, GOLDEN, ROOT, TEMPLATES, WORKSPACE, call, spawn
 
+pytestmark = pytest.mark.processes("git", "python")
+
 CPU = ("--framework", "none", "--target", "runtime", "--device", "cpu")
 HERE = ("--context", WORKSPACE)
 

@@ -269,6 +269,7 @@ def test_ports_on_the_network_of_the_host_are_warned_of():
     assert call("run", "--dry-run", "-p", "8000:8000", "--network", "bridge").err == ""
 
 
+@pytest.mark.processes("python")
 def test_as_a_process():
     result = spawn("run", "--dry-run", "--image", "x", "--", "echo", "two words")
     assert (result.code, result.err) == (0, "")

@@ -7,6 +7,8 @@ from dynbuild.sccache import cache as compile_cache
 from tests.s3_server import BUCKET, REGION
 from tests.support import call
 
+pytestmark = pytest.mark.network
+
 HASH = "0f0503a8a5111d50490508824ebf07535dd1440a9d5efe06280001d5d6fb09d0"
 
 

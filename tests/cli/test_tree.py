@@ -9,6 +9,8 @@ from dynbuild.cli import tree
 from dynbuild.errors import RequestError
 from tests.support import call, repository, source_tree, spawn
 
+pytestmark = pytest.mark.processes("git", "python")
+
 SETTINGS = '[args]\nNIXL_REF = "9.9"\n'
 
 

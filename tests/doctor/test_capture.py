@@ -15,6 +15,8 @@ from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 from tests import support
 
+pytestmark = pytest.mark.processes("docker", "git", "nvcc", "nvidia-smi", "sccache", "uv")
+
 MARK = re.compile(r"<masked, (\d+) characters?>")
 
 HARMLESS = {

@@ -16,6 +16,11 @@ from dynbuild.errors import NotReady
 from dynbuild.proc import Completed
 from tests import s3_server, support
 
+pytestmark = [
+    pytest.mark.processes("docker", "git", "nvcc", "nvidia-ctk", "nvidia-smi"),
+    pytest.mark.network,
+]
+
 GB = 1000**3
 Usage = namedtuple("Usage", "total used free")
 
@@ -103,7 +108,8 @@ def test_a_machine_with_an_engine_is_ready(bare, tmp_path):
     platforms = "Platforms: linux/amd64*, linux/amd64/v2, linux/arm64"
     text = f'case "$1" in info) read -r x < {answer}; echo "$x";; *) echo "{platforms}";; esac'
     program(tmp_path / "bin", "docker", text)
-    found = by_name(examination.examine(bare, tmp_path, root=tmp_path / "root"))
+    env = bare | {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    found = by_name(examination.examine(env, tmp_path, root=tmp_path / "root"))
     assert examination.ready(tuple(found.values()))
     for name in ("engine", "buildx", "image store", "platforms", "GPU toolkit"):
         assert found[name].status == "ok", found[name]
@@ -143,8 +149,9 @@ def test_a_broken_probe_is_a_finding(host, name, monkeypatch):
 
 @pytest.mark.parametrize("name", CHECKS)
 @pytest.mark.parametrize("engine", [ENGINE, MISSING])
-def test_every_check_survives_a_machine_with_nothing(host, name, engine):
-    found = check(host(engine=engine, info={}), name)
+def test_every_check_survives_a_machine_with_nothing(host, tmp_path, name, engine):
+    env = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    found = check(host(env, engine=engine, info={}), name)
     assert found.name == name
     assert "\n" not in found.value + found.remedy
     if found.status == "problem":
@@ -154,7 +161,8 @@ def test_every_check_survives_a_machine_with_nothing(host, name, engine):
 def test_programs_that_talk_nonsense(host, tmp_path):
     for name in ("nvidia-smi", "nvcc", "nvidia-ctk", "docker"):
         program(tmp_path / "bin", name, "head -c 99 /bin/sh; exit 1")
-    made = host({"PATH": f"{tmp_path / 'bin'}:/bin"}, smi=smi("\x00\xff", 1))
+    env = {"PATH": f"{tmp_path / 'bin'}:/bin", "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    made = host(env, smi=smi("\x00\xff", 1))
     for name in CHECKS:
         assert check(made, name).status != "problem"
 

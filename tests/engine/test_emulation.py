@@ -13,9 +13,8 @@ from dynbuild import proc
 from dynbuild.engine import emulation, packages
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
-real_kernel = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("apt-get") is None, reason="needs root and apt"
-)
+# The kernel is one for all tests.
+pytestmark = pytest.mark.xdist_group("machine")
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -41,7 +40,6 @@ def foreign(env):
         emulation.ensure(arch, os.environ, silent)
 
 
-@real_kernel
 def test_a_life(foreign, env, tmp_path):
     lines = []
     assert emulation.ensure(foreign, env, lines.append) is True
@@ -85,7 +83,6 @@ def test_a_life(foreign, env, tmp_path):
     assert not (tmp_path / "emulation.json").exists()
 
 
-@real_kernel
 def test_what_does_not_emulate_is_not_left_registered(foreign, env, tmp_path):
     program = tmp_path / f"engine/emulators/{MACHINES[foreign]}-binfmt-P"
     program.parent.mkdir(parents=True, exist_ok=True)

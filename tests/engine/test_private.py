@@ -25,9 +25,8 @@ from dynbuild.engine.private.place import make_private_directory, place_of
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
 REPO = Path(__file__).parents[2]
-real_engine = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("apt-get") is None, reason="needs root and apt"
-)
+# Engines are started here: one after the other.
+pytestmark = pytest.mark.xdist_group("machine")
 
 
 def silent(_line):
@@ -35,11 +34,11 @@ def silent(_line):
 
 
 @pytest.fixture(scope="session")
-def unpacked(tmp_path_factory):
-    """The packages of an engine, downloaded only where there is none to borrow."""
-    own = private.home(dict(os.environ)) / "engine/packages"
-    if packages.program(own, "dockerd"):
-        return own
+def unpacked(engine, tmp_path_factory):
+    """The packages of an engine: those of the private one that the run uses, else new ones."""
+    packages.ensure_programs(("runc", "iptables"), os.environ, silent)
+    if engine.kind == "private":
+        return private.home(os.environ) / "engine/packages"
     work = tmp_path_factory.mktemp("packages")
     packages.ensure_engine(work / "root", work / "download", dict(os.environ), silent)
     return work / "root"
@@ -120,7 +119,6 @@ def sleeping_container(env, tmp_path, network="host"):
     docker(env, "run", *options, "sleep", "/bin/sleep", "3600")
 
 
-@real_engine
 def test_a_life(place, tmp_path):
     home = private.home(place)
     lines = []
@@ -164,7 +162,6 @@ def test_a_life(place, tmp_path):
     assert [entry.name for entry in (home / "engine").iterdir()] == ["lock"]
 
 
-@real_engine
 def test_recovery_from_a_crash(place, tmp_path):
     home = private.home(place)
     engine = private.up(place, silent)
@@ -190,7 +187,6 @@ def test_recovery_from_a_crash(place, tmp_path):
         stranger.wait()
 
 
-@real_engine
 def test_a_stale_pid_and_a_stale_socket(place):
     root = private.home(place) / "engine"
     gone = subprocess.Popen(("true",))
@@ -203,7 +199,6 @@ def test_a_stale_pid_and_a_stale_socket(place):
     assert private.up(place, silent).host == f"unix://{root}/run/docker.sock"
 
 
-@real_engine
 def test_a_lost_state_file_is_written_again(place):
     engine = private.up(place, silent)
     pid = private.status(place).pid
@@ -213,7 +208,6 @@ def test_a_lost_state_file_is_written_again(place):
     assert private.status(place).pid == pid
 
 
-@real_engine
 def test_many_at_once_start_one(place):
     found, lines = [], []
     threads = [
@@ -230,7 +224,6 @@ def test_many_at_once_start_one(place):
     assert len(pids(private.home(place), "dockerd")) == 1
 
 
-@real_engine
 def test_a_second_engine_leaves_the_first_alone(place, tmp_path):
     first = private.up(place, silent)
     other = place | {"DYNBUILD_HOME": str(tmp_path / ("long" * 30))}
@@ -340,7 +333,6 @@ def another_engine(inside, unpacked):
             process.wait()
 
 
-@real_engine
 def test_the_network_of_another_engine_stays_as_it_is(place, inside, another_engine):
     bridge = place_of(place).bridge
     before = network_state(inside)
@@ -356,7 +348,6 @@ def test_the_network_of_another_engine_stays_as_it_is(place, inside, another_eng
     assert proc.run(another_engine, check=False).returncode == 0
 
 
-@real_engine
 def test_an_engine_that_is_alone_has_a_network(place, inside, tmp_path):
     bridge = place_of(place).bridge
     assert inside(*UP).split()[-1] == "bridge"
@@ -375,7 +366,6 @@ def test_an_engine_that_is_alone_has_a_network(place, inside, tmp_path):
     assert inside(*UP).split()[-1] == "bridge"
 
 
-@real_engine
 def test_a_daemon_that_cannot_start_says_why(place):
     root = private.home(place) / "engine"
     (root / "data").mkdir()
@@ -386,7 +376,6 @@ def test_a_daemon_that_cannot_start_says_why(place):
     assert remains(private.home(place)) == []
 
 
-@real_engine
 def test_logins_are_taken_over(place):
     users = Path(place["HOME"], ".docker/config.json")
     users.parent.mkdir()
@@ -416,9 +405,6 @@ def test_an_ordinary_user_is_told(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
-)
 def test_a_confined_root_is_told(tmp_path):
     code = (
         f"from dynbuild.engine import private; private.up({{'DYNBUILD_HOME': '{tmp_path}'}}, print)"
@@ -433,20 +419,17 @@ def test_a_confined_root_is_told(tmp_path):
     assert "CAP_SYS_ADMIN" in done.stderr.splitlines()[-1]
 
 
-@real_engine
 def test_a_path_that_overlayfs_cannot_take(tmp_path):
     with pytest.raises(RequestError, match="contains ':'"):
         private.up({"DYNBUILD_HOME": str(tmp_path / "a:b")}, silent)
 
 
-@real_engine
 def test_a_place_that_cannot_be_written():
     with pytest.raises(NotReady, match="/proc/x/engine cannot be made"):
         private.up({"DYNBUILD_HOME": "/proc/x"}, silent)
     assert private.down({"DYNBUILD_HOME": "/proc/x"}) is False
 
 
-@real_engine
 def test_a_full_disk(tmp_path, monkeypatch):
     def fail(*_args):
         raise OSError(28, "No space left on device")
@@ -503,7 +486,6 @@ def test_names_of_bridges():
     assert all(len(name) <= 15 for name in names)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root")
 def test_a_bridge_that_cannot_be_made():
     code = "from dynbuild.engine.private import network; network.add_bridge('dynbuild-test')"
     done = subprocess.run(

@@ -14,6 +14,7 @@ import pytest
 
 from dynbuild.engine import base, emulation
 from dynbuild.engine.model import Engine
+from tests import session
 
 REGISTRY_DOCKERFILE = """\
 FROM {base}
@@ -36,30 +37,35 @@ def registry(
     docker: Callable[..., str],
     base_image: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[str]:
+) -> str:
     """A registry on loopback, the distribution's own; its address, for any engine here."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("registry")
-    (folder / "Dockerfile").write_text(REGISTRY_DOCKERFILE.format(base=base_image, port=port))
-    image = f"dynbuild-test/registry:{port}"
-    network = ("--network", "host") if engine.network == "host" else ()
-    docker("build", "--quiet", "--tag", image, *network, str(folder))
-    name = f"dynbuild-test-registry-{port}"
-    docker("run", "--detach", "--rm", "--network", "host", "--name", name, image)
+
+    def start() -> str:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        folder = tmp_path_factory.mktemp("registry")
+        (folder / "Dockerfile").write_text(REGISTRY_DOCKERFILE.format(base=base_image, port=port))
+        image = f"{session.NAME}/registry:{port}"
+        network = ("--network", "host") if engine.network == "host" else ()
+        docker("build", "--quiet", "--tag", image, *network, str(folder))
+        name = f"{session.NAME}-registry-{port}"
+        docker("run", "--detach", "--rm", "--network", "host", "--name", name, image)
+        session.note("registry", f"127.0.0.1:{port}")
+        while not _answers(port):
+            docker("inspect", name)  # which fails once the container has ended
+            time.sleep(0.1)
+        return f"127.0.0.1:{port}"
+
+    return session.once("registry", start)
+
+
+def _answers(port: int) -> bool:
     try:
-        for _ in range(100):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2):
-                    break
-            except OSError:
-                docker("inspect", name)
-                time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        docker("rm", "--force", name)
-        docker("image", "rm", "--force", image)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +94,8 @@ def emulator() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def base_of_both(engine: Engine, emulator: str, base_image: str, registry: str) -> str:
     """A Debian base image for both architectures, in the registry."""
-    del emulator, base_image
+    del base_image
+    session.make_base(engine, os.environ, arch=emulator)
     return base.make_joined_base(
         engine, os.environ, archs=("amd64", "arm64"), suite="trixie",
         push=f"{registry}/debian:trixie", say=print,

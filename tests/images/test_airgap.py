@@ -23,10 +23,11 @@ import zipfile
 import pytest
 
 from dynbuild.engine import packages
-from tests.conftest import DEMO, WORKSPACE
+from tests.conftest import DEMO, ROOT, WORKSPACE
+from tests.session import NAME as RUN
 
-SITE = ("--network", "host", "--no-tag-latest", "--context", str(DEMO))
-TARGET = ("--target", "dynamo_base", "--tag", "dynbuild/tests:airgap")
+SITE = ("--network", "host", "--no-tag-latest")
+TARGET = ("--target", "dynamo_base", "--tag", f"{RUN}/airgap:now")
 
 
 class _Forwarder(http.server.BaseHTTPRequestHandler):
@@ -99,14 +100,14 @@ def test_apt_uses_the_mirror_and_the_image_shows_nothing_of_it(
     assert any(path.endswith("/dists/trixie/InRelease") for path in asked)
     assert {login for _, login in mirror.asked} == {"Basic YWRhOmh1bnRlcjI="}
 
-    log = (DEMO / ".dynbuild/builds/latest/log").read_text()
+    log = (ROOT / report["record"] / "log").read_text()
     gets = [line for line in log.splitlines() if " Get:" in line or " Hit:" in line]
     assert gets
     assert all(address in line for line in gets)
     assert "hunter2" not in log
 
     lists = "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null; ls -d /run/s* || true"
-    image = "dynbuild/tests:airgap"
+    image = f"{RUN}/airgap:now"
     inside = docker("run", "--rm", "--network", "none", image, "sh", "-c", lists)
     assert inside == docker("run", "--rm", "--network", "none", base_image, "sh", "-c", lists)
     found = docker(

@@ -23,6 +23,7 @@ import pytest
 
 from tests import s3_server
 from tests.conftest import DEMO, ROOT, WORKSPACE
+from tests.session import NAME as RUN
 
 STUB = ROOT / "tests" / "data" / "ucx_stub"
 
@@ -46,7 +47,7 @@ def tree(tmp_path_factory):
 def flags(server, tree, prefix, *more):
     return (
         "--context", str(tree), "--dynamo-wheels", "source", "--source", f"ucx={STUB}",
-        "--enable-kvbm", "--enable-gpu-memory-service", "--repository", "dynbuild-test/cache",
+        "--enable-kvbm", "--enable-gpu-memory-service", "--repository", f"{RUN}/cache",
         "--use-sccache", "--sccache-bucket", s3_server.BUCKET,
         "--sccache-region", s3_server.REGION,
         "--sccache-endpoint", f"http://{server.endpoint}", "--sccache-prefix", prefix,
@@ -56,9 +57,16 @@ def flags(server, tree, prefix, *more):
 
 @pytest.fixture(scope="module")
 def twice(server, tree, build):
-    """Built cold and then warm, every step run anew."""
-    words = flags(server, tree, "twice", "--target", "wheel_builder", "--no-load", "--no-cache")
-    return build(*words, env=server.env()), build(*words, env=server.env())
+    """Built cold and then warm, every step that compiles run anew."""
+
+    def run(jobs):
+        # No source changes, and the steps do: a file more beside the sources of the wheels,
+        # another argument of UCX.
+        (tree / "lib" / "gpu_memory_service" / "jobs").write_text(str(jobs))
+        words = flags(server, tree, "twice", "--target", "wheel_builder", "--no-load")
+        return build(*words, "--build-arg", f"BUILD_JOBS={jobs}", env=server.env())
+
+    return run(100), run(101)
 
 
 def test_everything_that_compiles_goes_through_the_cache(twice):
@@ -113,7 +121,7 @@ def test_a_cache_on_this_engine_needs_no_s3(tree, build):
     """A new number of jobs makes the step new; --no-cache would empty the cache mount."""
     words = (
         "--context", str(tree), "--dynamo-wheels", "index", "--source", f"ucx={STUB}",
-        "--repository", "dynbuild-test/cache", "--use-sccache=local",
+        "--repository", f"{RUN}/cache", "--use-sccache=local",
         "--target", "wheel_builder", "--no-load",
     )  # fmt: skip
     build(*words, "--build-arg", f"BUILD_JOBS={100 + secrets.randbelow(5000)}")
@@ -218,7 +226,7 @@ def pushed(server, tree, build, registry):
     words = flags(server, tree, "secret", "--target", "runtime")
     repository = f"{registry}/secret/dynamo"
     report = build(*words, "--repository", repository, "--push", env=server.env())
-    loaded = build(*words, "--tag", "dynbuild-test/cache:secret", env=server.env())
+    loaded = build(*words, "--tag", f"{RUN}/cache:secret", env=server.env())
     return report, loaded, repository
 
 
@@ -238,7 +246,7 @@ def test_the_image_and_its_history_hold_no_credentials(pushed, server, docker, t
     assert pushed
     words = list(server.keys["full"])
     saved = tmp_path / "image.tar"
-    docker("image", "save", "--output", str(saved), "dynbuild-test/cache:secret")
+    docker("image", "save", "--output", str(saved), f"{RUN}/cache:secret")
     looked = 0
     with tarfile.open(saved) as archive:
         for member in archive:
@@ -247,7 +255,7 @@ def test_the_image_and_its_history_hold_no_credentials(pushed, server, docker, t
                     assert holds(data, words) == [], member.name
                     looked += 1
     assert looked > 10
-    history = docker("history", "--no-trunc", "dynbuild-test/cache:secret")
+    history = docker("history", "--no-trunc", f"{RUN}/cache:secret")
     assert holds(history.encode(), words) == []
 
 

@@ -11,8 +11,9 @@ import json
 import pytest
 
 from tests import support
+from tests.session import NAME as RUN
 
-REPOSITORY = "dynbuild-test/contents"
+REPOSITORY = f"{RUN}/contents"
 FLAGS = (
     "--dynamo-wheels", "source", "--repository", REPOSITORY,
     "--enable-kvbm", "--enable-gpu-memory-service", "--enable-media-ffmpeg",
@@ -65,8 +66,8 @@ def picker(docker, tmp_path_factory):
     folder = tmp_path_factory.mktemp("epp")
     (folder / "epp").write_text("#!/bin/sh\n")
     (folder / "Dockerfile").write_text("FROM scratch\nCOPY --chmod=755 epp /epp\n")
-    docker("build", "--quiet", "--tag", "dynbuild-test/epp:contents", str(folder))
-    return "dynbuild-test/epp:contents"
+    docker("build", "--quiet", "--tag", f"{RUN}/epp:contents", str(folder))
+    return f"{RUN}/epp:contents"
 
 
 @pytest.fixture(scope="module", params=["runtime", "frontend"])

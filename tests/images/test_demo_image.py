@@ -8,13 +8,14 @@ import pytest
 
 from tests.conftest import DEMO, ROOT
 from tests.images import recorded
+from tests.session import NAME as RUN
 
-IMAGE = "dynbuild-test/demo:latest-none-runtime"
+IMAGE = f"{RUN}/demo:latest-none-runtime"
 
 
 @pytest.fixture(scope="module")
 def demo(build):
-    return build("--context", str(DEMO), "--repository", "dynbuild-test/demo")
+    return build("--repository", f"{RUN}/demo")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_record_is_complete(demo):
 
 
 def test_second_build_runs_no_step_and_gives_the_same_image(demo, build):
-    again = build("--context", str(DEMO), "--repository", "dynbuild-test/demo")
+    again = build("--repository", f"{RUN}/demo")
     assert again["steps"]["run"] == 0
     assert again["steps"]["cached"] > 20
     assert again["images"][0]["digest"] == demo["images"][0]["digest"]
@@ -62,13 +63,13 @@ def test_second_build_runs_no_step_and_gives_the_same_image(demo, build):
 def test_new_commit_makes_no_new_layer(demo, build, docker):
     assert demo["images"]
     other = build(
-        "--context", str(DEMO), "--tag", "dynbuild-test/demo:other", "--no-tag-latest",
+        "--tag", f"{RUN}/demo:other", "--no-tag-latest",
         env={"DYNAMO_COMMIT_SHA": "1" * 40},
     )  # fmt: skip
     assert other["steps"]["run_instructions"] == 0
     layers = ["image", "inspect", "--format", "{{json .RootFS.Layers}}"]
-    assert docker(*layers, "dynbuild-test/demo:other") == docker(*layers, IMAGE)
-    seen = docker("run", "--rm", "dynbuild-test/demo:other", "printenv", "DYNAMO_COMMIT_SHA")
+    assert docker(*layers, f"{RUN}/demo:other") == docker(*layers, IMAGE)
+    seen = docker("run", "--rm", f"{RUN}/demo:other", "printenv", "DYNAMO_COMMIT_SHA")
     assert seen == "1" * 40
 
 
@@ -141,14 +142,14 @@ def test_index_address_with_a_password_stays_out_of_everything(build, docker):
     """The index never answers, so only the steps before it run; what was given must not show."""
     secret = "hunter2-never-shown"
     report = build(
-        "--context", str(DEMO), "--tag", "dynbuild-test/demo:secret", "--no-tag-latest",
+        "--tag", f"{RUN}/demo:secret", "--no-tag-latest",
         env={"DYNBUILD_INDEX_URL": f"https://user:{secret}@127.0.0.1:9/simple"},
     )  # fmt: skip
     record = ROOT / report["record"]
     for path in record.iterdir():
         assert secret not in path.read_text(), path.name
-    assert secret not in docker("image", "inspect", "dynbuild-test/demo:secret")
-    assert secret not in docker("history", "--no-trunc", "dynbuild-test/demo:secret")
+    assert secret not in docker("image", "inspect", f"{RUN}/demo:secret")
+    assert secret not in docker("history", "--no-trunc", f"{RUN}/demo:secret")
 
 
 def test_image_serves_a_completion(demo, dynbuild):

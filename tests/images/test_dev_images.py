@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests import support
+from tests.session import NAME as RUN
 
-REPOSITORY = "dynbuild-test/dev"
+REPOSITORY = f"{RUN}/dev"
 DEV = f"{REPOSITORY}:latest-none"
 FLAGS = (
     "--dynamo-wheels", "source", "--repository", REPOSITORY,

@@ -13,8 +13,9 @@ import pytest
 
 from tests import support
 from tests.conftest import DEMO, ROOT
+from tests.session import NAME as RUN
 
-REPOSITORY = "dynbuild-test/efa"
+REPOSITORY = f"{RUN}/efa"
 FLAGS = (
     "--dynamo-wheels", "source", "--enable-kvbm", "--enable-gpu-memory-service", "--make-efa",
 )  # fmt: skip

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import DEMO
+from tests.session import NAME as RUN
 
 
 @pytest.fixture
@@ -132,6 +133,6 @@ def test_base_image_that_cannot_be_pulled(dynbuild, context):
 
 
 def test_image_to_run_that_is_not_there(dynbuild):
-    done = dynbuild("run", "--image", "dynbuild-test/none:such", "--gpus", "none")
+    done = dynbuild("run", "--image", f"{RUN}/none:such", "--gpus", "none")
     assert done.returncode == 3
     assert "dynbuild build" in done.stderr

@@ -5,16 +5,19 @@ The tree's picker is a script that says how it was started.
 
 from __future__ import annotations
 
+import os
 import uuid
 
 import pytest
 
-from tests import support
+from tests import session, support
 from tests.conftest import DEMO
+from tests.session import NAME as RUN
 
-REPOSITORY = "dynbuild-test/frontend"
+REPOSITORY = f"{RUN}/frontend"
 IMAGE = f"{REPOSITORY}:latest-none-frontend"
 FLAGS = ("--dynamo-wheels", "source", "--repository", REPOSITORY, "--target", "frontend")
+PICKER = "dynamo/dynamo-epp:v0.9.0"
 EPP = "deploy/inference-gateway/epp"
 VERSION = f"v0.0.{uuid.uuid4().int % 10**9}"
 
@@ -27,7 +30,7 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def frontend(build, tree, engine):
     """Built with the tree's own picker; make finds docker where dynbuild does."""
-    assert engine
+    session.note_new(engine, os.environ, PICKER)
     env = {"ECR_HOSTNAME": "registry.example.com"}
     return build("--context", str(tree), *FLAGS, "--build-epp", env=env)
 
@@ -40,7 +43,7 @@ def inside(frontend, container):
 
 def test_picker_is_built_under_the_name_of_the_commit_and_with_the_proxy(frontend, docker):
     assert frontend["images"][0]["tags"] == [f"{REPOSITORY}:v0.9.0-none-frontend", IMAGE]
-    proxy = docker("image", "inspect", "dynamo/dynamo-epp:v0.9.0",
+    proxy = docker("image", "inspect", PICKER,
                    "--format", '{{index .Config.Labels "epp.proxy"}}')  # fmt: skip
     assert proxy == "registry.example.com/dockerhub/"
 
@@ -59,7 +62,7 @@ def test_picker_that_is_given(build, tree, docker, tmp_path, frontend):
     assert frontend["images"]
     (tmp_path / "epp").write_text("#!/bin/sh\necho the given one\n")
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY --chmod=755 epp /epp\n")
-    picker = "dynbuild-test/epp:given"
+    picker = f"{RUN}/epp:given"
     docker("build", "--quiet", "--tag", picker, str(tmp_path))
     image = f"{REPOSITORY}:given"
     report = build(

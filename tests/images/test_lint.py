@@ -21,6 +21,7 @@ from dynbuild import proc
 from dynbuild.plan.matrix import EFA_TARGETS
 from dynbuild.render.dockerfile import render
 from tests import matrix
+from tests.session import NAME as RUN
 from tests.support import DEMO, ROOT, TEMPLATES, make_image_job
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
@@ -32,7 +33,7 @@ WORKERS = 2
 @pytest.fixture(scope="module")
 def stub(engine, base_image, tmp_path_factory):
     """The stand-in for every remote image."""
-    name = "dynbuild-test/stub-of-a-remote-image:1"
+    name = f"{RUN}/stub-of-a-remote-image:1"
     folder = tmp_path_factory.mktemp("stub")
     text = f"FROM {base_image}\nENV LD_LIBRARY_PATH=/usr/local/cuda/lib64\n"
     (folder / "Dockerfile").write_text(text, encoding="utf-8")

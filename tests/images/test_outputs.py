@@ -8,10 +8,11 @@ import uuid
 
 from dynbuild import proc
 from tests.conftest import DEMO, ROOT
+from tests.session import NAME as RUN
 
 
 def test_push_puts_both_tags_into_the_registry(build, registry, from_registry):
-    report = build("--context", str(DEMO), "--repository", f"{registry}/team/dynamo", "--push")
+    report = build("--repository", f"{registry}/team/dynamo", "--push")
     (image,) = report["images"]
     for tag in image["tags"]:
         repository, _, name = tag.removeprefix(f"{registry}/").partition(":")
@@ -32,15 +33,15 @@ def test_push_without_a_registry_is_refused_before_anything_runs(dynbuild):
 
 
 def test_no_load_leaves_no_image(build, docker):
-    name = f"dynbuild-test/none:{uuid.uuid4().hex}"
-    report = build("--context", str(DEMO), "--tag", name, "--no-tag-latest", "--no-load")
+    name = f"{RUN}/none:{uuid.uuid4().hex}"
+    report = build("--tag", name, "--no-tag-latest", "--no-load")
     assert report["images"][0]["tags"] == []
     assert docker("image", "ls", "--quiet", name) == ""
 
 
 def test_cache_is_written_and_read(build, tmp_path):
     cache = tmp_path / "cache"
-    target = ("--context", str(DEMO), "--target", "dynamo_base", "--no-load")
+    target = ("--target", "dynamo_base", "--no-load")
     build(*target, "--cache-to", f"type=local,dest={cache}")
     assert (cache / "index.json").is_file()
     report = build(*target, "--cache-from", f"type=local,src={cache}")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
+from tests import session
 from tests.conftest import DEMO
+
+pytestmark = pytest.mark.xdist_group("machine")
 
 # Nothing is compiled, and no more installed than is looked at: emulation takes its time.
 OVERLAY = """\
@@ -47,7 +51,7 @@ def build_both(build, tmp_path_factory):
     def run(base: str, *words: str):
         name, _, tag = base.rpartition(":")
         return build(
-            "--config", str(overlay), "--context", str(DEMO), "--platform", PLATFORMS,
+            "--config", str(overlay), "--platform", PLATFORMS,
             "--base-image", name, "--base-image-tag", tag, *words,
         )  # fmt: skip
 
@@ -136,9 +140,10 @@ def test_base_of_one_platform_is_refused_before_anything_runs(dynbuild, base_ima
     assert list(tmp_path.iterdir()) == []
 
 
-def test_base_of_both_platforms_on_the_engine_is_taken(pushed, dynbuild, build_both):
+def test_base_of_both_platforms_on_the_engine_is_taken(pushed, engine, dynbuild, build_both):
     """No registry is needed: what the engine has may hold both."""
     assert pushed
+    session.note_new(engine, os.environ, "dynbuild/debian:trixie-multi")
     made = dynbuild("engine", "base", "--suite", "trixie", "--arch", "amd64", "--arch", "arm64")
     assert made.stdout == "dynbuild/debian:trixie-multi\n", made.stderr
     report = build_both(made.stdout.strip(), "--target", "dynamo_base", "--no-load")

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from dynbuild.engine import packages, private
-from tests.conftest import DEMO, ROOT
+from dynbuild.engine import private
+from tests.conftest import ROOT
 from tests.images import recorded
+
+# A second engine is started.
+pytestmark = pytest.mark.xdist_group("machine")
 
 STUB = ROOT / "tests" / "data" / "ucx_stub"
 
@@ -28,11 +31,10 @@ def _link(source, target):
 @pytest.fixture
 def second_engine(engine):
     """The environment of another private engine with nothing in it."""
-    assert engine
     # Short, as a socket is below it.
     with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
-        there = private.home(dict(os.environ)) / "engine" / "packages"
-        if packages.program(there, "dockerd"):
+        if engine.kind == "private":
+            there = private.home(os.environ) / "engine" / "packages"
             place = Path(home, "engine", "packages")
             shutil.copytree(there, place, symlinks=True, copy_function=_link)
         env = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
@@ -69,7 +71,7 @@ def test_a_second_engine_compiles_and_installs_nothing(
     shutil.copytree(STUB, source)
     (source / "new").write_text(str(tmp_path))
     words = (
-        "--context", str(DEMO), "--dynamo-wheels", "index==0.9.0", "--source", f"ucx={source}",
+        "--dynamo-wheels", "index==0.9.0", "--source", f"ucx={source}",
         "--base-image", base, "--base-image-tag", "trixie", "--no-load", "--network", "host",
         "--cache", f"registry={registry}/cache/dynamo",
     )  # fmt: skip

@@ -15,6 +15,7 @@ import uuid
 import pytest
 
 from tests.conftest import ROOT
+from tests.session import NAME as RUN
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_port_under_a_bridge(docker, base_image):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    name = f"dynbuild-test-{uuid.uuid4().hex[:12]}"
+    name = f"{RUN}-{uuid.uuid4().hex[:12]}"
     # perl is part of Debian's minimal system.
     server = (
         "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 1); "
@@ -184,7 +185,7 @@ def _drain(master):
 
 
 def test_sigterm_reaches_the_process_and_nothing_is_left(docker, base_image):
-    name = f"dynbuild-test-{uuid.uuid4().hex[:12]}"
+    name = f"{RUN}-{uuid.uuid4().hex[:12]}"
     process = subprocess.Popen(
         [sys.executable, "-m", "dynbuild", "run", "--image", base_image, "--gpus", "none",
          "--workdir", "/", "--name", name, "--", "sh", "-c",
@@ -204,7 +205,7 @@ def test_sigterm_reaches_the_process_and_nothing_is_left(docker, base_image):
 
 
 def test_container_stays_where_it_is_not_to_be_removed(run, docker):
-    name = f"dynbuild-test-{uuid.uuid4().hex[:12]}"
+    name = f"{RUN}-{uuid.uuid4().hex[:12]}"
     try:
         assert run("exit 3", "--no-rm", "--name", name).returncode == 3
         assert docker("ps", "--all", "--quiet", "--filter", f"name={name}") != ""

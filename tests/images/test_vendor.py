@@ -9,10 +9,11 @@ from __future__ import annotations
 import pytest
 
 from tests import support
+from tests.session import NAME as RUN
 
-REPOSITORY = "dynbuild-test/vendor"
+REPOSITORY = f"{RUN}/vendor"
 IMAGE = f"{REPOSITORY}:latest-sglang-runtime"
-STUB = "dynbuild-test/sglang:v0.5.8-runtime"
+STUB = f"{RUN}/sglang:v0.5.8-runtime"
 
 DOCKERFILE = """\
 FROM {base}
@@ -28,11 +29,11 @@ RUN site="$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
             "$package.dist-info/RECORD" > "$site/$package.dist-info/RECORD" || exit 1; \\
     done
 """
-OVERLAY = """\
+OVERLAY = f"""\
 [frameworks.sglang.devices.cpu]
 platforms = ["linux/amd64"]
 [frameworks.sglang.devices.cpu.args]
-RUNTIME_IMAGE = "dynbuild-test/sglang"
+RUNTIME_IMAGE = "{RUN}/sglang"
 RUNTIME_IMAGE_TAG = "v0.5.8-runtime"
 PYTHON_VERSION = "3.13"
 ENABLE_MEDIA_FFMPEG = "false"

@@ -11,8 +11,9 @@ import pytest
 
 from tests.conftest import ROOT, WORKSPACE
 from tests.images import recorded
+from tests.session import NAME as RUN
 
-REPOSITORY = "dynbuild-test/workspace"
+REPOSITORY = f"{RUN}/workspace"
 IMAGE = f"{REPOSITORY}:latest-none-runtime"
 FLAGS = (
     "--dynamo-wheels", "source", "--repository", REPOSITORY,

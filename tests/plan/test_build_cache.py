@@ -21,6 +21,7 @@ def entry(text):
     return dict(part.split("=", 1) for part in text.split(","))
 
 
+@pytest.mark.processes("git")
 def test_a_registry_cache_reads_its_own_branch_and_then_main():
     read, (written,) = expand("registry")
     assert [entry(text) for text in read] == [

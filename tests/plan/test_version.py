@@ -9,6 +9,8 @@ from dynbuild.plan import version
 from dynbuild.plan.version import GitFacts
 from tests.support import ENV, commit, git, repository
 
+pytestmark = pytest.mark.processes("git")
+
 
 @pytest.fixture(autouse=True)
 def _only_the_given_environment(monkeypatch):

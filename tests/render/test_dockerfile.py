@@ -332,6 +332,7 @@ print(made.plan.model_dump_json(), dockerfile.render(made.images[0], templates))
 """
 
 
+@pytest.mark.processes("python")
 def test_the_same_text_under_two_hash_seeds():
     texts = [
         subprocess.run(

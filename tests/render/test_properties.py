@@ -118,6 +118,7 @@ def here_documents(text):
     return found
 
 
+@pytest.mark.processes("bash")
 def test_every_step_and_every_script_is_shell():
     steps = set()
     for _, text in matrix.dockerfiles().values():
@@ -132,6 +133,7 @@ def test_every_step_and_every_script_is_shell():
         assert (done.returncode, done.stderr) == (0, ""), step
 
 
+@pytest.mark.processes("bash")
 def test_the_check_of_the_shell_finds_a_mistake():
     done = subprocess.run(
         ["bash", "-n"], input="if true; then", capture_output=True, text=True, check=False

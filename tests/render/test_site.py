@@ -84,6 +84,7 @@ def test_sed_replaces_what_it_is_told_and_nothing_else(pairs, other):
             assert line == f"deb {pairs[key]} main"
 
 
+@pytest.mark.processes("sh")
 class TestScript:
     """The script that build steps source, run here on files of a test."""
 

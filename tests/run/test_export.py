@@ -785,6 +785,7 @@ def verify(tmp_path, text, level):
     )
 
 
+@pytest.mark.processes("systemd-analyze")
 @needs_systemd
 @every_request
 def test_systemd_takes_the_unit(request_, tmp_path):
@@ -793,6 +794,7 @@ def test_systemd_takes_the_unit(request_, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.processes("systemd-analyze")
 @needs_systemd
 @every_request
 def test_systemd_reads_the_words_of_the_launcher(request_, tmp_path):

@@ -17,6 +17,11 @@ from dynbuild.run.host import Identity
 from dynbuild.run.request import RunRequest
 from tests.support import ROOT
 
+pytestmark = [
+    pytest.mark.processes("docker", "docker-of-nowhere", "nvidia-smi"),
+    pytest.mark.network("::"),
+]
+
 DATA = ROOT / "tests" / "data" / "nvidia-smi"
 HERE = os.uname().nodename
 DYNAMO = Identity(uid=1000, groups=frozenset({0}))

@@ -11,6 +11,8 @@ from dynbuild.sccache.s3.bucket import Entry
 from dynbuild.sccache.s3.call import Unusable
 from tests.s3_server import BUCKET
 
+pytestmark = pytest.mark.network
+
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 

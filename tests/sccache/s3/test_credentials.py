@@ -48,6 +48,7 @@ def test_credentials_of_a_profile(aws):
     assert found.source == "shared-credentials-file"
 
 
+@pytest.mark.processes("cat")
 def test_credentials_of_a_program_end(aws, tmp_path):
     (tmp_path / "answer").write_text(
         '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c",'
@@ -89,6 +90,7 @@ def test_a_profile_that_is_not_there(aws):
     assert found.name == "no-profile"
 
 
+@pytest.mark.processes("sh")
 def test_a_program_that_fails_is_not_quoted(aws):
     env = aws(config="[default]\ncredential_process = sh -c 'echo horse >&2; exit 1'\n")
     found = refused(env)
@@ -96,6 +98,7 @@ def test_a_program_that_fails_is_not_quoted(aws):
     assert "horse" not in str(found)
 
 
+@pytest.mark.processes("sleep")
 def test_a_program_that_hangs(aws, monkeypatch):
     monkeypatch.setattr(call, "_CALL_SECONDS", 0.3)
     found = refused(aws(config="[default]\ncredential_process = sleep 2\n"))

@@ -16,6 +16,8 @@ from dynbuild.sccache.s3.credentials import Credentials
 from tests.s3_server import BUCKET, REGION
 from tests.sccache.s3.support import only
 
+pytestmark = pytest.mark.network
+
 
 def ask(cache, env, *, seconds=3600, now=None):
     return preflight.check(cache, env, expected_seconds=seconds, now=now or datetime.now(UTC))

@@ -1,0 +1,121 @@
+"""What one run of the tests makes once, for all of its workers, and takes away at its end.
+
+A run has a name, which begins the names of its images and containers, and a folder. The
+process that starts the workers makes both and hands them on in its environment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from dynbuild import proc
+from dynbuild.engine import base, client, private
+from dynbuild.engine.model import Engine
+from dynbuild.errors import NotReady
+
+NAME = os.environ.setdefault("DYNBUILD_TEST_RUN", f"dynbuild-test-{secrets.token_hex(4)}")
+FOLDER = Path(tempfile.gettempdir(), NAME)
+_MADE = "made"
+
+
+@contextmanager
+def lock(name: str) -> Iterator[Path]:
+    """The folder of the run, while this process alone does what *name* says."""
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    with (FOLDER / f"{name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield FOLDER
+
+
+def once(name: str, make: Callable[[], Any]) -> Any:
+    """What *make* returned to the first process that asked for *name*; it passes JSON."""
+    with lock(name) as folder:
+        result = folder / f"{name}.json"
+        if not result.exists():
+            result.write_text(json.dumps(make()), encoding="utf-8")
+        return json.loads(result.read_text(encoding="utf-8"))
+
+
+def note(kind: Literal["image", "digest", "registry"], name: str) -> None:
+    """Remember what the run made: an image, the digest of a build, a registry's address."""
+    with lock(_MADE) as folder, (folder / _MADE).open("a", encoding="utf-8") as file:
+        file.write(f"{kind} {name}\n")
+
+
+def start_engine(env: Mapping[str, str]) -> Engine:
+    """The engine of this machine, else a private one, started by the first who asks."""
+
+    def start() -> bool:
+        try:
+            client.find(env)
+        except NotReady:
+            private.up(env, print)
+            return True
+        return False
+
+    once("engine", start)
+    return client.find(env)
+
+
+def make_base(engine: Engine, env: Mapping[str, str], **which: Any) -> str:
+    """A base image, which goes at the end of the run unless the engine had it before."""
+    before = images(engine, env)
+    name = base.make_base(engine, env, suite="trixie", say=print, **which)
+    if name not in before:
+        note("image", name)
+    return name
+
+
+def note_new(engine: Engine, env: Mapping[str, str], name: str) -> None:
+    """Remember that the run is about to make the image *name*, unless it is there."""
+    if name not in images(engine, env):
+        note("image", name)
+
+
+def images(engine: Engine, env: Mapping[str, str]) -> list[str]:
+    """The images of the engine, by their tags."""
+    argv = (engine.docker, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+    return proc.run(argv, env=engine.env(env)).stdout.split()
+
+
+def end(env: Mapping[str, str]) -> None:
+    """Take away what the run left on the engine, and the engine where the run started it."""
+    engine = FOLDER / "engine.json"
+    try:
+        if engine.exists():
+            clean(client.find(env), env)
+            if json.loads(engine.read_text(encoding="utf-8")):
+                private.down(env)
+    finally:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def clean(engine: Engine, env: Mapping[str, str]) -> None:
+    """Remove the containers and images that the run made; those of others stay."""
+
+    def docker(*words: str) -> list[str]:
+        argv = (engine.docker, *words)
+        return proc.run(argv, env=engine.env(env)).stdout.split()
+
+    def remove(what: str, names: list[str]) -> None:
+        if names:
+            docker(what, "rm", "--force", *names)
+
+    with lock(_MADE) as folder:
+        made = folder / _MADE
+        notes = made.read_text(encoding="utf-8").splitlines() if made.exists() else []
+    noted = {tuple(line.split(" ", 1)) for line in notes}
+    names = docker("ps", "--all", "--format", "{{.Names}}")
+    remove("container", [name for name in names if name.startswith(NAME)])
+    own = (f"{NAME}/", *(f"{name}/" for kind, name in noted if kind == "registry"))
+    tags = images(engine, env)
+    remove("image", [tag for tag in tags if tag.startswith(own) or ("image", tag) in noted])

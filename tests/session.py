@@ -22,7 +22,7 @@ from dynbuild.engine import base, client, private
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 
-NAME = os.environ.setdefault("DYNBUILD_TEST_RUN", f"dynbuild-test-{secrets.token_hex(4)}")
+NAME = os.environ.setdefault("TEST_RUN_NAME", f"dynbuild-test-{secrets.token_hex(4)}")
 FOLDER = Path(tempfile.gettempdir(), NAME)
 _MADE = "made"
 

@@ -10,6 +10,8 @@ from dynbuild.build import git
 from tests.support import ENV, commit, repository
 from tests.support import git as run_git
 
+pytestmark = pytest.mark.processes("git")
+
 
 @pytest.fixture
 def repo(tmp_path):

@@ -144,6 +144,7 @@ def test_no_records(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.processes("python")
 def test_what_a_killed_build_left_is_removed(tmp_path, dead_pid):
     left = record.create(tmp_path, f"1-{dead_pid}-x").path
     (left / "log").touch()
@@ -155,6 +156,7 @@ def test_what_a_killed_build_left_is_removed(tmp_path, dead_pid):
     assert not left.exists()
 
 
+@pytest.mark.processes("python")
 def test_what_is_somebodys_is_kept(tmp_path, dead_pid):
     done = record.create(tmp_path, f"1-{dead_pid}-x")
     done.finish(ended("failed"))

@@ -18,6 +18,8 @@ from dynbuild.build import context, record
 from tests import fake_docker
 from tests.support import DEMO, call
 
+pytestmark = pytest.mark.processes("docker", "git", "mount", "umount")
+
 METADATA = {
     "none-runtime-cpu--index": {
         "buildx.build.provenance": {

@@ -29,6 +29,7 @@ def checked(shell, text):
     return subprocess.run([shell, "-n"], input=text, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.processes("bash", "sh")
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 @pytest.mark.parametrize("path", sorted((TEMPLATES / "site").glob("*.sh")), ids=lambda p: p.name)
 def test_the_parts_are_shell(shell, path):
@@ -43,6 +44,7 @@ def test_a_part_says_why(path):
     assert any(line.startswith("#") and not line.startswith("#!") for line in text.splitlines())
 
 
+@pytest.mark.processes("bash", "sh")
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_the_whole_is_shell(overlay, shell):
     text = site.script(load(overlay(EVERYTHING)), TEMPLATES)
@@ -65,6 +67,7 @@ WORD = st.from_regex(
 )
 
 
+@pytest.mark.processes("sed")
 @given(
     st.dictionaries(WORD, WORD, min_size=1, max_size=3),
     st.from_regex("[a-z.]{1,4}", fullmatch=True),

@@ -198,7 +198,7 @@ def test_s3_that_goes_away_in_the_middle_fails_no_build(tmp_path, tree, base_ima
         [*argv, *words], cwd=ROOT, env=os.environ | server.env(), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        guard = threading.Timer(300, process.send_signal, (signal.SIGINT,))
+        guard = threading.Timer(1500, process.send_signal, (signal.SIGINT,))
         guard.start()
         try:
             for line in process.stderr:

@@ -3,7 +3,6 @@ import dataclasses
 import io
 import json
 import re
-import shutil
 import subprocess
 
 import jsonschema
@@ -40,9 +39,6 @@ FILES = {
 }
 
 every_request = pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="needs systemd-analyze"
-)
 every_format = pytest.mark.parametrize("format_", FORMATS)
 
 
@@ -786,7 +782,6 @@ def verify(tmp_path, text, level):
 
 
 @pytest.mark.processes("systemd-analyze")
-@needs_systemd
 @every_request
 def test_systemd_takes_the_unit(request_, tmp_path):
     done = verify(tmp_path, made(request_, "systemd"), "warning")
@@ -795,7 +790,6 @@ def test_systemd_takes_the_unit(request_, tmp_path):
 
 
 @pytest.mark.processes("systemd-analyze")
-@needs_systemd
 @every_request
 def test_systemd_reads_the_words_of_the_launcher(request_, tmp_path):
     request = dataclasses.replace(request_, interactive=False, stdin=False, name="worker")

@@ -19,7 +19,7 @@ MODULES = sorted(
     if "_templates" not in path.parts
 )
 
-BASE = ("errors", "paths", "names", "image_id", "masking", "units", "proc", "findings")
+BASE = ("addresses", "errors", "paths", "names", "image_id", "masking", "units", "proc", "findings")
 """Modules beside the folders: they may import each other, and every folder may import them."""
 
 MAY_IMPORT = {

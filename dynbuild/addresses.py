@@ -1,0 +1,140 @@
+"""Addresses, as people write them: where the login is, and the same address without it.  Pure.
+
+Plans, records and definitions are read by many, so no address in them may hold a user name
+with a password, or a token.  There is one rule for every address, and it knows the forms
+that git, docker, pip and curl take, as well as those that only nearly are addresses:
+
+    https://bob:secret@host/path     a URL; the password may hold / ? # @ unencoded
+    https://ghp_TOKEN@host/path      a token in place of the user name
+    git+https://bob:secret@host/x    with the prefixes of pip and go-getter (git::https://…)
+    bob:secret@host/path             without a scheme, as proxies and registries are written
+    //bob:secret@host, https:bob:secret@host, and the same with backslashes
+    https://host/x?access_token=…    a secret as parameter (also signed addresses)
+    git@host:path, ssh://git@host/x  a user name alone, where a key does the rest: no secret
+    name:tag@sha256:…                an image by digest: no login at all
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from dynbuild import masking
+
+Kind = Literal["login", "token", "parameter"]
+
+_SCHEME = re.compile(r"\s*(?:git::)?(?P<scheme>[a-z][a-z0-9+.-]*):(?P<slashes>[/\\]{1,3}|)", re.I)
+# With these a user name is an account that a key opens; elsewhere it is a token or useless.
+_BY_KEY = re.compile(r"(?:git\+|svn\+)?ssh|git|rsync|sftp", re.IGNORECASE)
+_WEB = re.compile(r"(?:[a-z]+\+)?(?:https?|ftps?|s3|gs|socks\w*|docker|oci|docker-image)", re.I)
+_DIGEST = re.compile(r"@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}$", re.ASCII)
+_HOST = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[\w.-]+)(?::\d*)?", re.ASCII)
+_PARAMETER = re.compile(r"[?&;#](?P<name>[\w.-]+)=(?P<value>[^&;#\s]+)", re.ASCII)
+_SIGNED = re.compile(
+    r"(?:x-(?:amz|goog|ms|oss)-)?(?:signature|credential|security-token|sig)", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret in an address.
+
+    Attributes:
+        kind: ``login``, a user name with a password; ``token``, one in place of the user
+            name; ``parameter``, one behind a question mark.
+        start: Where it begins in the text.
+        end: Where it ends; for a login or token the ``@`` after it is not part of it.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+
+    @property
+    def title(self) -> str:
+        """What it is, for a sentence: ``a user name and password``."""
+        return {
+            "login": "a user name and password",
+            "token": "a token or user name",
+            "parameter": "a secret parameter",
+        }[self.kind]
+
+
+def secret_in(address: str) -> Secret | None:
+    """The first secret that *address* holds, or ``None``."""
+    return _login(address) or _parameter(address)
+
+
+def public(address: str) -> str:
+    """*address* without its login and without the values of secret parameters."""
+    while (secret := secret_in(address)) is not None:
+        if secret.kind == "parameter":
+            # The name stays, so that a reader sees what was there; the pair no longer matches.
+            address = f"{address[: secret.start].rstrip('=')}{address[secret.end :]}"
+        else:
+            address = address[: secret.start] + address[secret.end + 1 :]
+    return address
+
+
+def secret_field(spec: str) -> str | None:
+    """The field of a cache, output or mount *spec* that holds a secret, by its name.
+
+    Such a specification is a list of ``name=value`` with commas between, as BuildKit takes
+    it; a field with blanks or commas is written in double quotes.
+    """
+    for field in re.findall(r'(?:[^,"]|"(?:[^"]|"")*")+', spec):
+        name, equals, value = field.strip().strip('"').partition("=")
+        if not equals:
+            name, value = "", name
+        if masking.secret_value(name, value) or secret_in(value):
+            return name or "ref"
+    return None
+
+
+def _login(address: str) -> Secret | None:
+    scheme = _SCHEME.match(address)
+    name = scheme["scheme"] if scheme else ""
+    if scheme and not (scheme["slashes"] or _WEB.fullmatch(name)):
+        # "bob:" of bob:secret@host looks like a scheme, and localhost: of localhost:5000 too.
+        scheme, name = None, ""
+    start = scheme.end() if scheme else len(address) - len(address.lstrip(" \t/\\"))
+    end = _userinfo_end(address, start)
+    if end is None:
+        return None
+    user, colon, password = address[start:end].partition(":")
+    if colon:
+        return Secret("login", start, end) if user or password else None
+    if not user:
+        return None
+    if _BY_KEY.fullmatch(name) or not scheme:
+        return Secret("token", start, end) if masking.scrub(user) != user else None
+    return Secret("token", start, end) if _WEB.fullmatch(name) else None
+
+
+def _userinfo_end(address: str, start: int) -> int | None:
+    """The ``@`` that ends user name and password; ``None`` where there is neither."""
+    rest = address[start:]
+    digest = _DIGEST.search(rest)
+    if digest:
+        rest = rest[: digest.start()]
+    if "@" not in rest:
+        return None
+    authority = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        return start + authority.rindex("@")
+    if len(authority) == len(rest) or _HOST.fullmatch(authority):
+        return None
+    # What stands before the first slash is no host with a port, so the slash is part of a
+    # password that was not encoded, which ends at the last @.
+    if ":" in authority:
+        return start + rest.rindex("@")
+    return None
+
+
+def _parameter(address: str) -> Secret | None:
+    for pair in _PARAMETER.finditer(address):
+        name = pair["name"]
+        if masking.secret_value(name, pair["value"]) or _SIGNED.fullmatch(name):
+            return Secret("parameter", *pair.span("value"))
+    return None

@@ -28,6 +28,7 @@ _SCHEME = re.compile(r"\s*(?:git::)?(?P<scheme>[a-z][a-z0-9+.-]*):(?P<slashes>[/
 # With these a user name is an account that a key opens; elsewhere it is a token or useless.
 _BY_KEY = re.compile(r"(?:git\+|svn\+)?ssh|git|rsync|sftp", re.IGNORECASE)
 _WEB = re.compile(r"(?:[a-z]+\+)?(?:https?|ftps?|s3|gs|socks\w*|docker|oci|docker-image)", re.I)
+_EMBEDDED = re.compile(r"(?<![\w+.-])[a-z][\w+.-]*://\S+", re.IGNORECASE)
 _DIGEST = re.compile(r"@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}$", re.ASCII)
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[\w.-]+)(?::\d*)?", re.ASCII)
 _PARAMETER = re.compile(r"[?&;#](?P<name>[\w.-]+)=(?P<value>[^&;#\s]+)", re.ASCII)
@@ -53,17 +54,24 @@ class Secret:
 
     @property
     def title(self) -> str:
-        """What it is, for a sentence: ``a user name and password``."""
-        return {
-            "login": "a user name and password",
-            "token": "a token or user name",
-            "parameter": "a secret parameter",
-        }[self.kind]
+        """What it is, for a sentence."""
+        return "a secret parameter" if self.kind == "parameter" else "a user name or password"
 
 
 def secret_in(address: str) -> Secret | None:
-    """The first secret that *address* holds, or ``None``."""
-    return _login(address) or _parameter(address)
+    """The first secret that *address* holds, or ``None``.
+
+    An address may stand in a longer text, as in the requirement ``x @ https://host/x.whl``.
+    """
+    found = _login(address)
+    if found is None:
+        for part in _EMBEDDED.finditer(address):
+            inner = _login(part[0])
+            if inner:
+                at = part.start()
+                found = Secret(inner.kind, at + inner.start, at + inner.end)
+                break
+    return found or _parameter(address)
 
 
 def public(address: str) -> str:
@@ -100,7 +108,8 @@ def _login(address: str) -> Secret | None:
         scheme, name = None, ""
     start = scheme.end() if scheme else len(address) - len(address.lstrip(" \t/\\"))
     end = _userinfo_end(address, start)
-    if end is None:
+    # In a sentence a colon and a sign of at are no login.
+    if end is None or (not scheme and re.search(r"\s", address[start:end])):
         return None
     user, colon, password = address[start:end].partition(":")
     if colon:

@@ -7,6 +7,8 @@ them and exits.
 
 from __future__ import annotations
 
+from dynbuild import masking
+
 _QUOTED = 60
 """Characters of a user's value that a message shows."""
 
@@ -46,11 +48,12 @@ class DynbuildError(Exception):
         origin: str | None = None,
         details: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.origin = origin
-        self.details = details
+        # A message quotes what it refuses, and that may hold a password.
+        self.message = masking.scrub_message(message)
+        super().__init__(self.message)
+        self.hint = hint and masking.scrub_message(hint)
+        self.origin = origin and masking.scrub_message(origin)
+        self.details = tuple(map(masking.scrub_message, details))
 
 
 class BuildFailed(DynbuildError):

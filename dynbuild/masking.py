@@ -11,6 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+_Span = tuple[int, int]
+
 # Nobody reads a longer one, and it could keep the patterns below busy for long.
 _LONGEST = 10_000
 
@@ -34,12 +36,27 @@ def scrub(text: str, *, hashes: bool = False) -> str:
     if "-----BEGIN " in text:
         return _masked(len(text))
     spans = sorted(span for find in _FINDERS for span in find(text))
-    spans = _merged([*spans, *_chance(text, hashes)])
+    return printable(_without(text, [*spans, *_chance(text, hashes)]))
+
+
+def scrub_message(text: str) -> str:
+    """*text*, a sentence for people, without the secrets that have a known form.
+
+    What only looks like chance stays, since sentences quote paths, digests and file names, and
+    so does what follows a word such as "token:", since sentences explain.
+    """
+    if "-----BEGIN " in text:
+        return _masked(len(text))
+    spans = [*_logins(text), *_known(text), *_assigned(text, _ASSIGNED[:1])]
+    return _without(text, spans)
+
+
+def _without(text: str, spans: Iterable[_Span]) -> str:
     parts, end = [], 0
-    for start, stop in spans:
+    for start, stop in _merged(spans):
         parts += [text[end:start], _masked(stop - start)]
         end = stop
-    return printable("".join((*parts, text[end:])))
+    return "".join((*parts, text[end:]))
 
 
 def printable(text: str) -> str:
@@ -50,9 +67,6 @@ def printable(text: str) -> str:
 
 def _masked(length: int) -> str:
     return f"<masked, {length} character{'' if length == 1 else 's'}>"
-
-
-_Span = tuple[int, int]
 
 
 def _merged(spans: Iterable[_Span]) -> list[_Span]:
@@ -130,6 +144,7 @@ def secret_value(name: str, value: str) -> bool:
 _USERINFO = re.compile(r"://([^\s/?#@:]*:\S*|[^\s/?#]*)@")
 _PLAIN_USER = re.compile(r"[a-z][a-z._-]{0,15}")
 _BARE_LOGIN = re.compile(r"([^\s:@/]+:(?!//)[^\s@]+)@(?!sha\d)[\w.-]+(:\d+)?/?")
+_QUOTED_LOGIN = re.compile(r"(?<=['\"=])([^\s:@/'\"=,]+:(?!//)[^\s@'\"]+)@(?!sha\d)[\w.-]+")
 _PREFIXED = re.compile(
     r"(?:gh[oprsu]_|github_pat_|gl[a-z]{2,4}-|dckr_(?:pat|oat)_|hf_|npm_|pypi-|nvapi-|hv[bsr]\."
     r"|xox[a-z]-|xoxe\.|xapp-|ya29\.|GOCSPX-|AGE-SECRET-KEY-|dop_v1_|shp[a-z]{2}_|ATATT"
@@ -165,6 +180,7 @@ def _logins(text: str) -> Iterable[_Span]:
             yield found.span(1)
     if bare := _BARE_LOGIN.fullmatch(text):
         yield bare.span(1)
+    yield from (found.span(1) for found in _QUOTED_LOGIN.finditer(text))
 
 
 def _known(text: str) -> Iterable[_Span]:
@@ -175,8 +191,8 @@ def _known(text: str) -> Iterable[_Span]:
     yield from (found.span(1) for found in _HOOK.finditer(text))
 
 
-def _assigned(text: str) -> Iterable[_Span]:
-    for pattern in _ASSIGNED:
+def _assigned(text: str, patterns: tuple[re.Pattern[str], ...] = _ASSIGNED) -> Iterable[_Span]:
+    for pattern in patterns:
         for found in pattern.finditer(text):
             if secret_value(found["name"], found["value"]):
                 yield found.span("value")

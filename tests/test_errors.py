@@ -60,3 +60,36 @@ def test_a_quoted_value_shows_both_ends_and_what_cannot_be_printed():
     assert errors.quote("a\x00b\n") == r"'a\x00b\n'"
     assert errors.quote("first" + "9" * 5000 + "last").startswith("'first9")
     assert errors.quote("first" + "9" * 5000 + "last").endswith("9last'")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'ghp_0123456789abcdef0123456789' is neither true nor false",
+        "'ada:ghp_secret@registry.example.com/cache' is not an image repository",
+        "https://ada:ghp_secret@host/x cannot be read",
+        "there is no setting NAME_TOKEN=ghp_secret",
+    ],
+)
+def test_no_error_repeats_a_secret(text):
+    error = DynbuildError(text, hint=text, origin=text, details=(text, text))
+    assert "ghp_" not in " ".join(
+        (str(error), error.message, error.hint, error.origin, *error.details)
+    )
+    assert "<masked" in error.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the step failed: [ucx 2/2] RUN make -j8 CFLAGS=-O2",
+        "sha256:" + "0123456789abcdef" * 4 + " is gone",
+        "commit 9d960762398a88fcec32a44a040930dbd6dcde13 is not there",
+        "token: none; only gated models need one (variable HF_TOKEN)",
+        "/home/ada/.dynbuild/builds/20261122T013032-19414-none-runtime-cpu/log",
+        "git@github.com:ai-dynamo/nixl.git cannot be read",
+        "libucx-1.13.1-x7Gh29aKq01ZtYvB.so is missing",
+    ],
+)
+def test_an_error_keeps_what_is_no_secret(text):
+    assert DynbuildError(text).message == text

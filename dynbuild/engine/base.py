@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dynbuild import names, proc
+from dynbuild.addresses import public
 from dynbuild.engine import emulation, packages
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady, RequestError, ToolFailed
@@ -89,7 +90,7 @@ def make_base(
         codename = _codename(main.uri, suite, work, env)
         if codename is None:
             raise RequestError(
-                f"the mirror {packages.public(main.uri)} has no suite '{suite}'",
+                f"the mirror {public(main.uri)} has no suite '{suite}'",
                 hint="name one that it has, with --suite",
             )
         name = name or f"dynbuild/debian:{codename}{'' if arch == native else f'-{arch}'}"
@@ -234,8 +235,8 @@ def _codename(uri: str, suite: str, work: Path, env: Mapping[str, str]) -> str |
         if "404" in done.stderr or "not found" in done.stderr.lower():
             return None
         raise NotReady(
-            f"the mirror {packages.public(uri)} does not answer",
-            details=tuple(packages.public(line) for line in done.stderr.splitlines()[-3:]),
+            f"the mirror {public(uri)} does not answer",
+            details=tuple(public(line) for line in done.stderr.splitlines()[-3:]),
         )
     found = re.search(
         r"^Codename: ([a-z0-9-]+)$", release.read_text(encoding="utf-8"), re.MULTILINE
@@ -263,5 +264,5 @@ def _bootstrap(codename: str, arch: str, tar: Path, listed: Path, env: Mapping[s
         raise NotReady(
             f"mmdebstrap could not make a {codename} base for {arch}",
             hint="see whether the mirror has that suite and architecture",
-            details=tuple(packages.public(line) for line in lines) or error.details,
+            details=tuple(public(line) for line in lines) or error.details,
         ) from error

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynbuild import proc
+from dynbuild.addresses import public
 from dynbuild.errors import NotReady, ToolFailed
 
 _UPDATE_SECONDS = 600.0
@@ -49,11 +50,6 @@ class Source:
         """The entry of a sources list for this mirror, optionally for another *suite*."""
         option = f"[signed-by={self.signed_by}] " if self.signed_by else ""
         return f"deb {option}{self.uri} {suite or self.suite} {' '.join(self.components)}"
-
-
-def public(uri: str) -> str:
-    """*uri* without a user name and password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def search_path(env: Mapping[str, str]) -> str:

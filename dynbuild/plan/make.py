@@ -14,6 +14,7 @@ from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
 from dynbuild.plan import (
     compile_cache,
+    credentials,
     downloads,
     epp,
     image,
@@ -104,6 +105,7 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
     laid.decide(lambda: values.of_base(laid.values))
     laid.decide(lambda: values.of_switches(laid.values))
     problems.extend(values.problems(laid.values))
+    problems.extend(credentials.problems(config, laid.values))
     built = laid.endpoint_picker()
     intent = laid.wheel()
     cache = laid.compile_cache()

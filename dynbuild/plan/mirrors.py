@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from dynbuild import names
+from dynbuild.addresses import public, secret_in
 from dynbuild.errors import RequestError
 from dynbuild.plan.decision import Decision, Values
 from dynbuild.settings.layers import Origin, Setting
@@ -65,9 +66,9 @@ def table(config: Settings) -> Table:
         origin = config.origin("mirrors", key)
         for text in (key, value):
             _check(text, f"the mirror of '{key}'", origin)
-        if re.search("//[^/]*@", value):
+        if secret := secret_in(value):
             raise RequestError(
-                f"the mirror of '{key}' has a user name or password in its address",
+                f"the mirror of '{key}' has {secret.title} in its address",
                 origin=str(origin),
                 hint="addresses are seen by all: log in with docker login, or give git and curl "
                 "their own credentials",
@@ -179,11 +180,6 @@ def reach(config: Settings) -> Reach:
         if isinstance(value, str) and value
     }
     return Reach(mirrors, addresses, config.origin("tensorrt_llm", "release_image"), site)
-
-
-def public(text: str) -> str:
-    """An address without its user name and password."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def needs_script(catalog: Catalog) -> bool:

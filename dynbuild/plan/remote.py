@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dynbuild import names
+from dynbuild.addresses import public
 from dynbuild.plan import mirrors
 from dynbuild.plan.document import LINK, ImagePlan, Place
 from dynbuild.plan.job import ImageJob, Job
@@ -187,7 +188,7 @@ class _Look:
         where = self.image.contexts[name]
         if where.startswith(LINK) or not names.is_address(where):
             return
-        kind, address = "context", mirrors.public(where)
+        kind, address = "context", public(where)
         if where.startswith("docker-image://"):
             kind, address = "image", where.removeprefix("docker-image://")
         if address.startswith(mirrors.LOCAL):

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from dynbuild.addresses import secret_in
 from dynbuild.errors import RequestError
 from dynbuild.plan.trtllm import versions
 from dynbuild.plan.trtllm.intent import FLAGS, SCRIPT, Intent, Kind, WheelRequest
@@ -28,7 +29,6 @@ _GROUPS = (
 
 
 _COMMIT = re.compile("[0-9a-f]{7,64}")
-_CREDENTIALS = re.compile(r"https?://[^/?#\s]*@|://[^/?#\s@:]*:[^/?#\s@]*@", re.IGNORECASE)
 _SHELL_WORD = re.compile(r"[\w./:@%+=,~-]+", re.ASCII)
 
 
@@ -116,10 +116,10 @@ def _kind(request: WheelRequest) -> Kind:
 def _check_values(request: WheelRequest) -> None:
     for name, flag in FLAGS.items():
         value = getattr(request, name)
-        if _CREDENTIALS.search(value):
+        if secret := secret_in(value):
             # The value itself is not repeated here.
             raise RequestError(
-                f"{flag} has a user name or password in its address",
+                f"{flag} has {secret.title} in its address",
                 origin=str(request.origin(name)),
                 hint="it would be seen by all: site.index_url is handed over as a secret, "
                 "and git has credential helpers",

@@ -103,6 +103,8 @@ def secret_field(spec: str) -> str | None:
 def _login(address: str) -> Secret | None:
     scheme = _SCHEME.match(address)
     name = scheme["scheme"] if scheme else ""
+    if name == "pkg":
+        return None  # a package URL: what follows its @ is a version
     if scheme and not (scheme["slashes"] or _WEB.fullmatch(name)):
         # "bob:" of bob:secret@host looks like a scheme, and localhost: of localhost:5000 too.
         scheme, name = None, ""

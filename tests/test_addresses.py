@@ -80,6 +80,7 @@ def test_secrets_are_found_and_left_out(address, kind, public):
         "file:///srv/x",
         "https://host/x?version=1&key_file=/etc/key",
         "sparse+https://crates.example.com/index/",
+        "pkg:docker/dynbuild/debian@trixie?platform=linux%2Famd64",
         "${UCX_URL}/ucx-${NIXL_UCX_REF}.tar.gz",
     ],
 )

@@ -16,7 +16,7 @@ from dynbuild.build.context import Reading, Source
 from dynbuild.build.events import Event, Warned
 from dynbuild.build.hashes import Memory
 from dynbuild.build.log import Log
-from dynbuild.build.metadata import Metadata
+from dynbuild.build.metadata import Metadata, redact
 from dynbuild.build.record import Journal, Record
 from dynbuild.build.result import BuilderResult, BuildResult, CacheFigures, Failure, Steps
 from dynbuild.build.solve import Solve
@@ -129,6 +129,10 @@ class _Going:
         """Put the result together and close the record with it."""
         plan, now = self.job.plan, self.record
         metadata = Metadata.read(now.metadata)
+        try:
+            redact(now)
+        except OSError as error:
+            self.lost = self.lost or error
         done, warnings = images.results(
             plan, self.solve, metadata, why, engine=builder.engine, env=env, seconds=seconds
         )

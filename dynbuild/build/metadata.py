@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dynbuild import masking
+from dynbuild.addresses import public
+from dynbuild.build.record import Record
 from dynbuild.build.result import Material
 
 
@@ -57,6 +60,41 @@ class Metadata:
         """What went into the targets from elsewhere, each once."""
         every = (one for target in self.targets.values() for one in _materials(target))
         return tuple(dict.fromkeys(every))
+
+
+def redact(record: Record) -> None:
+    """Take logins out of the metadata of *record*.
+
+    Bake writes down which proxies it was given, those of docker's own configuration among them,
+    and a proxy's address may hold a password.
+
+    Raises:
+        OSError: It cannot be read, or not be written again; then it is gone.
+    """
+    if not record.metadata.is_file():
+        return
+    text = record.metadata.read_bytes()
+    try:
+        document: object = json.loads(text)
+        kept = json.dumps(_public(document), indent=2, ensure_ascii=False) + "\n"
+    except (ValueError, RecursionError):
+        kept = masking.scrub_message(text.decode(errors="replace"))
+    try:
+        record.write(record.metadata, kept)
+    except OSError:
+        record.metadata.unlink()
+        raise
+
+
+def _public(value: object) -> object:
+    """*value*, which was JSON, with no login in any of its texts."""
+    if isinstance(value, str):
+        return public(value)
+    if isinstance(value, list):
+        return [_public(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _public(one) for name, one in value.items()}
+    return value
 
 
 def _materials(target: Mapping[str, object]) -> Iterator[Material]:

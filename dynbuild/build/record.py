@@ -29,6 +29,8 @@ from dynbuild.build.result import BuildResult
 from dynbuild.errors import NotReady
 
 STATE = ".dynbuild"
+# Logs and arguments of a build are the business of who built, whatever the umask says.
+_FOLDER, _FILE = 0o700, 0o600
 _ABANDONED_SECONDS = 24 * 3600
 
 
@@ -81,7 +83,8 @@ class Record:
         """Write a file of the record whole or not at all."""
         part = path.with_name(f".{path.name}.part")
         try:
-            part.write_text(text, encoding="utf-8", errors="surrogateescape")
+            with _open(part) as out:
+                out.write(text.encode("utf-8", errors="surrogateescape"))
             part.replace(path)
         except OSError:
             with suppress(OSError):
@@ -118,7 +121,7 @@ class Journal:
         self._file: IO[bytes] | None = None
         try:
             # Unbuffered: what is told is on the disk, and nothing is left to fail at the end.
-            self._file = path.open("wb", buffering=0)
+            self._file = _open(path, buffering=0)
         except OSError as error:
             self.error = error
 
@@ -139,6 +142,13 @@ class Journal:
                 left = left[self._file.write(left) :]
         except OSError as error:
             self.error = error
+
+
+def _open(path: Path, *, buffering: int = -1) -> IO[bytes]:
+    """Make the file *path*, empty, which only its owner may read."""
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE)
+    os.fchmod(opened, _FILE)
+    return os.fdopen(opened, "wb", buffering)
 
 
 def hashes(context: Path) -> Path:
@@ -172,6 +182,8 @@ def create(context: Path, build_id: str) -> Record:
         _sweep(parent)
         path = parent / build_id
         path.mkdir()
+        for folder in (parent, path):
+            folder.chmod(_FOLDER)
     except OSError as error:
         raise unwritable(parent, error) from error
     return Record(path)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynbuild.build.metadata import Metadata
+from dynbuild.build.metadata import Metadata, redact
+from dynbuild.build.record import Record
 from dynbuild.build.result import Material
 
 # As written by buildx 0.29 for an image and a git repository, shortened.
@@ -94,3 +95,49 @@ def test_no_json_breaks_the_reader(value):
     read = Metadata.parse(json.dumps(value).encode())
     assert isinstance(read.digest("x"), str)
     assert all(one.uri is not None for one in read.materials())
+
+
+PROXY = "http://ada:hunter2@proxy.example.com:3128"
+WITH_PROXY = {
+    "a": {
+        "buildx.build.provenance": {
+            "materials": DOCUMENT["none-runtime-cpu"]["buildx.build.provenance"]["materials"],
+            "invocation": {"parameters": {"args": {"build-arg:FTP_PROXY": PROXY}}},
+            "buildConfig": [{"proxy_env": {"ftp_proxy": PROXY}}],
+        }
+    }
+}
+
+
+def test_the_password_of_a_proxy_does_not_stay(tmp_path):
+    record = Record(tmp_path)
+    record.metadata.write_text(json.dumps(WITH_PROXY))
+    redact(record)
+    text = record.metadata.read_text()
+    assert "hunter2" not in text
+    assert text.count("http://proxy.example.com:3128") == 2
+    assert (
+        Metadata.read(record.metadata).materials()
+        == Metadata.parse(json.dumps(WITH_PROXY).encode()).materials()
+    )
+    assert record.metadata.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("end", range(1, len(json.dumps(WITH_PROXY)), 25))
+def test_nor_in_metadata_that_is_cut_off(tmp_path, end):
+    record = Record(tmp_path)
+    record.metadata.write_text(json.dumps(WITH_PROXY)[:end])
+    redact(record)
+    assert "hunter2@" not in record.metadata.read_text()
+
+
+def test_metadata_without_a_login_says_the_same(tmp_path):
+    record = Record(tmp_path)
+    record.metadata.write_bytes(TEXT)
+    redact(record)
+    assert json.loads(record.metadata.read_text()) == DOCUMENT
+
+
+def test_no_metadata_is_nothing_to_do(tmp_path):
+    redact(Record(tmp_path))
+    assert not list(tmp_path.iterdir())

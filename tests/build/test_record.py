@@ -175,3 +175,22 @@ def test_a_place_that_cannot_be_written(tmp_path):
         record.create(tmp_path, ID)
     assert str(tmp_path) in caught.value.message
     assert "--context" in caught.value.hint
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777])
+def test_a_record_is_its_owners_alone_whatever_the_umask(tmp_path, umask):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / ".dynbuild").mkdir()
+    before = os.umask(umask)
+    try:
+        made = record.create(tree, ID)
+        made.write(made.bake, "{}")
+        with Journal(made.log) as log:
+            log.write("line")
+        made.finish(ended())
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (made.path, *made.path.iterdir())}
+    assert modes == {ID: 0o700, "bake.json": 0o600, "log": 0o600, "result.json": 0o600}
+    assert made.path.parent.stat().st_mode & 0o777 == 0o700

@@ -5,6 +5,9 @@ import pytest
 from dynbuild.errors import RequestError
 from tests.support import NONE_CPU, call, load, make_plan, refusal, source_tree
 
+# A plan asks git for the version.
+pytestmark = pytest.mark.processes("git")
+
 LOGIN = "https://ada:hunter2@git.example.com/ai/ucx.git"
 PLACES = {
     "a named context": f'[contexts]\nucx_src = "{LOGIN}"\n',

@@ -23,10 +23,6 @@ LONGEST_FILE, LONGEST_FUNCTION = 500, 60
 HEAD = 40
 """Lines in which a long file gives its reason."""
 
-LONG_FILES = {"settings/request_options.py"}
-LONG_FUNCTIONS = {"cli/build.py:build", "cli/sccache.py:prune"}
-"""What is still too long; these may only shrink."""
-
 FOREIGN = {
     "build/record.py:Record.write_json.value": "JSON",
     "build/result.py:BuildResult._schema_1": "JSON, of an earlier schema",
@@ -99,7 +95,7 @@ def test_files_are_short(file):
     text = source(file)
     head = "\n".join(text.splitlines()[:HEAD])
     short = text.count("\n") <= LONGEST_FILE
-    assert short or file in LONG_FILES or re.search(r"^# long: \w+ \w+", head, re.MULTILINE)
+    assert short or re.search(r"^# long: \w+ \w+", head, re.MULTILINE)
 
 
 def test_functions_are_short():
@@ -109,7 +105,7 @@ def test_functions_are_short():
         for name, function in functions(file)
         if lines_of(function) > LONGEST_FUNCTION
     }
-    assert set(long) <= LONG_FUNCTIONS, long
+    assert long == {}
 
 
 def unknown_any():

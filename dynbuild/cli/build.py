@@ -18,6 +18,8 @@ from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings.layers import Origin, Setting
 
 if TYPE_CHECKING:
+    from dynbuild.build.result import BuildResult
+    from dynbuild.engine.builder import Builder
     from dynbuild.engine.model import Engine
     from dynbuild.plan.document import PlanDocument
     from dynbuild.plan.job import Job
@@ -199,20 +201,12 @@ def build(
         _dry_run(decided, texts, format)
         return
     from dynbuild import proc
-    from dynbuild.build import drive, failure, prepare
-    from dynbuild.build.bases import check_bases, check_load
+    from dynbuild.build import drive, prepare
     from dynbuild.cli import signals
-    from dynbuild.engine import requirements
-    from dynbuild.engine.builder import find as find_builder
-    from dynbuild.render import bake
     from dynbuild.report import progress
 
     engine = _engine()
-    builder = find_builder(engine, os.environ)
-    network = bake.network_of(decided.plan, builder.network)
-    requirements.check(builder, texts.values(), network=network)
-    check_load(builder, decided.plan)
-    check_bases(builder, os.environ, decided.plan)
+    builder = _builder(engine, decided.plan, texts)
     decided, texts, lost = _with_compile_cache(asked, decided, texts)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
@@ -240,6 +234,37 @@ def build(
             )
     for warning in (*result.warnings, *lost):
         console.warn(warning)
+    _show(result, format)
+
+
+def _builder(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Builder:
+    """The builder of *engine*, which can solve this and hand over what comes of it.
+
+    Raises:
+        NotReady: It cannot.
+    """
+    from dynbuild.build.bases import check_bases, check_load
+    from dynbuild.engine import builder, requirements
+    from dynbuild.render import bake
+
+    found = builder.find(engine, os.environ)
+    network = bake.network_of(plan, found.network)
+    requirements.check(found, texts.values(), network=network)
+    check_load(found, plan)
+    check_bases(found, os.environ, plan)
+    return found
+
+
+def _show(result: BuildResult, format: str) -> None:
+    """The result of a build, for people or for programs.
+
+    Raises:
+        BuildFailed: It is a failure.
+        Interrupted: It was cancelled.
+    """
+    from dynbuild.build import failure
+    from dynbuild.report import progress
+
     if format == "json":
         console.out_json(result.document())
     if result.failure is not None:

@@ -11,7 +11,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from typer._click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup, TyperOption
@@ -20,7 +20,7 @@ from dynbuild.cli import complete, console
 from dynbuild.report.look import COLUMNS
 
 if TYPE_CHECKING:
-    from typer._click import Context, HelpFormatter
+    from typer._click import Context, HelpFormatter, Parameter
 
 _FIRST = 32
 """The widest column of names; a longer name has its help on the line below."""
@@ -30,13 +30,11 @@ class Option(TyperOption):
     """An option that is not there is not validated: building a validator for each takes long."""
 
     def process_value(self, ctx: Context, value: Any) -> Any:
-        """The value as the command gets it; plain text is what it is."""
-        annotation = self.type_descriptor.annotation
-        if value is not None and not (annotation is str and isinstance(value, str)):
-            return super().process_value(ctx, value)
+        """The value as the command gets it; what is right as it is needs no validator."""
         if value is None and self.multiple:
             value = ()
-        if value is None and self.required:
+        missing = self.required and self.value_is_missing(value)
+        if missing or not _is_right(value, self.type_descriptor.annotation):
             return super().process_value(ctx, value)
         return value if self.callback is None else self.callback(ctx, self, value)
 
@@ -49,14 +47,30 @@ class Option(TyperOption):
         return [CompletionItem(word) for word in complete.words(option, ctx.params, incomplete)]
 
 
+def _is_right(value: object, annotation: object) -> bool:
+    """Whether *value* is of the type that an option has, so that nothing makes another of it."""
+    if get_origin(annotation) is Literal:
+        return value in get_args(annotation)
+    if get_origin(annotation) is list:
+        items = value if isinstance(value, (list, tuple)) else (None,)
+        return all(_is_right(item, *get_args(annotation)) for item in items)
+    return value is None or (annotation in (str, bool, int) and type(value) is annotation)
+
+
+def _light(params: list[Parameter]) -> list[Parameter]:
+    """Typer makes the options, and takes no class for them."""
+    for param in params:
+        if type(param) is TyperOption:
+            param.__class__ = Option
+    return params
+
+
 class Command(TyperCommand):
     """A command with this help, and with options that cost nothing where they are left out."""
 
-    def __init__(self, name: str | None, **given: Any) -> None:
-        super().__init__(name, **given)
-        for param in self.params:
-            if type(param) is TyperOption:
-                param.__class__ = Option  # Typer makes the objects, and takes no class for them
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        """All parameters, that of --help among them."""
+        return _light(super().get_params(ctx))
 
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the help to *formatter*."""
@@ -65,6 +79,10 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """A group of commands with this help."""
+
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        """All parameters, that of --help among them."""
+        return _light(super().get_params(ctx))
 
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the help to *formatter*."""

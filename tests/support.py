@@ -7,6 +7,7 @@ every process and every in-process command gets the environment that a test give
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import shutil
@@ -172,6 +173,8 @@ def call(*argv, env=None, cwd=None, columns=None):
             main()
         except SystemExit as end:
             return Result(end.code, out.getvalue(), err.getvalue())
+        finally:
+            gc.enable()  # what a process of its own does no more
 
 
 def spawn(*argv, env=None, cwd=ROOT, options=(), program=()):

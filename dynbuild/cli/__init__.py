@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from dynbuild import masking
 from dynbuild.cli import console
 from dynbuild.errors import DynbuildError, shorten
 
@@ -19,6 +19,8 @@ BUG = 70
 
 def main() -> NoReturn:
     """Run the command line and exit with the status of what happened."""
+    # What is imported stays to the end; looking for garbage in it takes a tenth of a short command.
+    gc.disable()
     _open_streams()
     try:
         # Typer is imported here, so that an interruption of even that ends in one line.
@@ -113,6 +115,8 @@ def _ended(error: BaseException) -> int:
 def _bug(error: BaseException) -> int:
     """What nobody foresaw: one sentence, and with -vv everything."""
     import traceback
+
+    from dynbuild import masking
 
     if console.verbosity() >= 2:
         for line in traceback.format_exception(error):

@@ -54,9 +54,12 @@ Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 class Model(BaseModel):
-    """Base of all models: frozen, strict, no unknown keys."""
+    """Base of all models: frozen, strict, no unknown keys.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    Only the whole catalog is validated: no part of it has a validator of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
 
 class Request(Model):

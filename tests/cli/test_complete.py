@@ -11,6 +11,8 @@ from dynbuild.cli import complete
 from dynbuild.settings import request_options, run_options
 from tests.support import CATALOG, DEMO, TEMPLATES, call, spawn
 
+pytestmark = pytest.mark.processes("bash", "python")
+
 SETTINGS = """
 [run.profiles.small]
 gpus = "none"

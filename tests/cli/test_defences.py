@@ -9,6 +9,8 @@ import pytest
 
 from tests.support import DEMO, call, spawn
 
+pytestmark = pytest.mark.processes("env", "git", "python", "sh")
+
 IMAGE = ("--framework", "none", "--target", "runtime", "--device", "cpu", "--dynamo-wheels")
 PLAN = ("plan", *IMAGE, "index")
 DIGITS = "9" * 5000

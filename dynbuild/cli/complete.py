@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dynbuild.cli import console, tree
+from dynbuild.cli import tree
 from dynbuild.settings import files, lines
 from dynbuild.settings.option import Option
 
@@ -37,7 +37,6 @@ def words(option: Option, said: Mapping[str, Any], incomplete: str) -> list[str]
     """
     if option.kind == "pairs" and "=" in incomplete:
         return []
-    console.set_verbosity(-1)
     offered = (*option.words, *(_names(option.source, said) if option.source else ()))
     item = incomplete
     before = ""
@@ -54,7 +53,7 @@ def _names(source: str, said: Mapping[str, Any]) -> Iterator[str]:
     if source == "variable":
         yield from sorted(os.environ)
     elif source == "image":
-        yield from _built(tree.context(said.get("context")))
+        yield from _built(tree.root_of(said.get("context")))
     elif source == "platform":
         yield from ("linux/amd64", "linux/arm64")
     elif source not in ("folder", "file"):
@@ -98,7 +97,7 @@ def _catalog(said: Mapping[str, Any]) -> tuple[Table, list[str]]:
     catalog = _read(templates / "catalog.toml")
     own = _table(catalog, "request").get("release_line", "")
     known = [str(own), *lines.known(templates)]
-    overlays = [tree.context(said.get("context")) / tree.SETTINGS]
+    overlays = [tree.root_of(said.get("context")) / tree.SETTINGS]
     overlays += [Path(name).expanduser() for name in said.get("config") or ()]
     line = said.get("release_line") or os.environ.get("DYNBUILD_RELEASE_LINE") or own
     if line != own and line in known:

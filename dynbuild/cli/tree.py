@@ -24,13 +24,19 @@ def context(given: str | None) -> Path:
     Raises:
         RequestError: There is no current folder any more, or *given* is no path.
     """
+    root = root_of(given)
+    if given is None and root != Path.cwd():
+        console.say(f"the source tree is {root}; --context names another")
+    return root
+
+
+def root_of(given: str | None) -> Path:
+    """``context``, and nothing is said of it."""
     if given is not None:
         return _resolved(paths.expanded(given, origin="flag --context"))
     here = _resolved(Path())
     for folder in (here, *here.parents):
         if _is_tree(folder, here):
-            if folder != here:
-                console.say(f"the source tree is {folder}; --context names another")
             return folder
         if (folder / ".git").exists():
             break

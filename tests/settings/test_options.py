@@ -13,6 +13,8 @@ from dynbuild.settings.layers import Origin
 from dynbuild.settings.option import Option
 from tests.support import CATALOG, ROOT, call, load, spawn_python
 
+pytestmark = pytest.mark.processes("git", "python")
+
 REQUEST = (*request_options.REQUEST, *request_options.SITE)
 KINDS = {"text": str, "integer": int, "switch": bool, "list": list[str]}
 

@@ -131,13 +131,15 @@ def unknown_keys(
 
 
 def nul_characters(resolved: Mapping[layers.KeyPath, Setting]) -> Iterator[Problem]:
-    """Texts with a NUL character, which no argument, variable or path of a process can have."""
+    """Texts with a NUL character, which no argument, variable or path of a process can have.
+
+    Build arguments are left to the plan, which refuses every control character in them.
+    """
     for path, setting in resolved.items():
         items = setting.value if isinstance(setting.value, list) else [setting.value]
-        if any(isinstance(item, str) and "\0" in item for item in items):
-            yield Problem(
-                f"'{'.'.join(path)}' has a control character in it, NUL", str(setting.origin)
-            )
+        hostile = any(isinstance(item, str) and "\0" in item for item in items)
+        if hostile and path[0] not in ("args", "frameworks"):
+            yield Problem(f"'{'.'.join(path)}' has a NUL character in it", str(setting.origin))
 
 
 def _holds_args(path: layers.KeyPath) -> bool:

@@ -51,7 +51,6 @@ def test_settings_that_are_nested_deeply(tmp_path, text):
     refused(call(*PLAN, "--context", tree(tmp_path / "tree", text)))
 
 
-@pytest.mark.processes("git")
 def test_settings_that_begin_with_a_byte_order_mark(tmp_path):
     text = '\N{ZERO WIDTH NO-BREAK SPACE}[args]\nNIXL_REF = "9.9"\n'
     result = call(*PLAN, "--context", tree(tmp_path / "tree", text), "--format", "json")

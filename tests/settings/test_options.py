@@ -254,19 +254,15 @@ def with_added(code, *argv, env=None):
     return spawn_python(f"{ADDED}\n{textwrap.dedent(code)}", *argv, env=env)
 
 
-# Models and commands read the declarations when they are imported.
-OWN_PROCESS = pytest.mark.processes("python")
-
+# Models and commands read the declarations when they are imported: a process of its own.
 MAIN = "from dynbuild.cli import main; main()"
 
 
-@OWN_PROCESS
 def test_a_declared_option_is_in_the_help():
     out = with_added(MAIN, "run", "--help").out
     assert re.search(r"--hostname NAME +Its own name of itself\.", out)
 
 
-@OWN_PROCESS
 def test_a_declared_option_is_in_every_layer(tmp_path):
     def name(*words, env=None):
         argv = ("run", "--dry-run", "--gpus", "none", "--context", tmp_path, *words)
@@ -286,14 +282,12 @@ def test_a_declared_option_is_in_every_layer(tmp_path):
     assert name("--profile", "p", "--hostname", "flag", env=env) == "flag"
 
 
-@OWN_PROCESS
 @pytest.mark.parametrize("format_", ["compose", "k8s", "devcontainer", "systemd"])
 def test_a_declared_option_is_in_every_export(format_):
     out = with_added(MAIN, "run", "--hostname", "me", "--export", format_).out
     assert re.search(r"hostname(\": |: |=)\"?me", out)
 
 
-@OWN_PROCESS
 def test_a_declared_option_is_in_the_tables_of_the_documentation():
     code = """
     import tomllib

@@ -9,17 +9,16 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from dynbuild.plan import values
 from dynbuild.plan.job import ImageJob
 from dynbuild.plan.matrix import EFA_TARGETS
 from dynbuild.render.dockerfile import render
 from dynbuild.settings import lines
-from tests.support import CATALOG, TEMPLATES, load, make_job
+from tests.support import CATALOG, SWITCHES, TEMPLATES, load, make_job
 
 LINES = (CATALOG["request"]["release_line"], *lines.known(TEMPLATES))
 AWS = "-aws"
 
-_ON = dict.fromkeys(values.SWITCHES, "true")
+_ON = dict.fromkeys(SWITCHES, "true")
 _S3 = {"SCCACHE_BUCKET": "objects", "SCCACHE_REGION": "eu-1"}
 VARIANTS = {
     "default": {},

@@ -34,6 +34,15 @@ DEMO = ROOT / "examples" / "demo"
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
 CATALOG = tomllib.loads((TEMPLATES / "catalog.toml").read_text(encoding="utf-8"))
+ARGUMENTS = CATALOG["args"]
+"""The declarations of the build arguments; ``CATALOG`` has the values alone."""
+CATALOG["args"] = {name: declared["value"] for name, declared in ARGUMENTS.items()}
+CATALOG["arguments"] = {
+    name: {key: value for key, value in declared.items() if key != "value"}
+    for name, declared in ARGUMENTS.items()
+}
+SWITCHES = tuple(name for name, declared in ARGUMENTS.items() if declared["kind"] == "switch")
+PER_BUILD = {name for name, declared in ARGUMENTS.items() if declared.get("per_build")}
 
 # The same examples in every run, and no clock: a loaded machine fails no test.
 hypothesis.settings.register_profile(
@@ -114,8 +123,15 @@ def make_image(*overlays, **asked):
     return make_image_job(*overlays, **asked).plan
 
 
+def with_values(job, values):
+    """*job* with those values of its own arguments, whatever the plan would say of them."""
+    (image,) = job.images
+    own = image.plan.build_args
+    return with_args(job, {arg: values.get(arg, value) for arg, value in own.items()})
+
+
 def with_args(job, args):
-    """*job* with those values of arguments, whatever the plan would say of them."""
+    """*job* with those arguments alone, whatever the plan would say of them."""
     images = tuple(
         replace(image, plan=image.plan.model_copy(update={"build_args": dict(args)}))
         for image in job.images

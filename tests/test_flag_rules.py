@@ -264,7 +264,10 @@ VALUES = [
     ),
     Row(line=f"{RUNTIME} --build-arg NIXL_REFF=1", refused="unknown key", hint="'NIXL_REF'"),
     Row(line=f"{RUNTIME} --build-arg NIXL_REF", refused="NAME=VALUE"),
-    Row(line=f"{RUNTIME} --build-arg 'BUILD_JOBS=a b*'", args={"BUILD_JOBS": "a b*"}),
+    Row(
+        line="--target runtime --build-arg 'TORCH_CUDA_ARCH_LIST=a b*'",
+        args={"TORCH_CUDA_ARCH_LIST": "a b*"},
+    ),
 ]
 
 # Forced and default features; unlike the script, a flag can turn each off.

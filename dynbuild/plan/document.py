@@ -12,9 +12,6 @@ from dynbuild.settings.layers import Origin
 LINK = "target:"
 """Before the name of an image of the same plan, in place of a build context's folder."""
 
-VOLATILE = frozenset({"DYNAMO_COMMIT_SHA", "USER_UID", "USER_GID"})
-"""Arguments whose values belong to a build and not into a rendered file."""
-
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +56,11 @@ class ImagePlan(_Model):
     build_args: dict[str, str] = Field(description="value of every global ARG")
     origins: dict[str, str] = Field(description="where each of build_args came from, to read")
     set_by: dict[str, Origin] = Field(description="the same in parts")
+    unset: dict[str, str] = Field(description="what the empty ones of build_args mean")
+    used_by: dict[str, tuple[str, ...]] = Field(
+        description="stages that each of build_args is used in: they, and those on them, are "
+        "built anew for another value"
+    )
     passed_args: tuple[str, ...] = Field(
         description="arguments that BuildKit knows by itself, such as proxies; names only"
     )

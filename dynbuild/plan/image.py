@@ -79,6 +79,14 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
         build_args={arg: setting.value for arg, setting in build_args.items()},
         origins={arg: str(setting.origin) for arg, setting in build_args.items()},
         set_by={arg: setting.origin for arg, setting in build_args.items()},
+        unset={
+            arg: config.catalog.arguments[arg].empty
+            for arg, setting in build_args.items()
+            if not setting.value
+        },
+        used_by={
+            arg: tuple(stage.name for stage in chain if arg in stage.args) for arg in build_args
+        },
         passed_args=tuple(passed),
         labels=_labels(decided, cell),
         secrets=tuple(secret.id for secret in used_secrets),

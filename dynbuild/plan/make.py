@@ -103,8 +103,7 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
     laid.decide(lambda: user.caller(shared.machine))
     laid.decide(lambda: user.not_root(laid.values))
     laid.decide(lambda: values.of_base(laid.values))
-    laid.decide(lambda: values.of_switches(laid.values))
-    problems.extend(values.problems(laid.values))
+    laid.decide(lambda: values.of_switches(config, laid.values))
     problems.extend(credentials.problems(config, laid.values))
     built = laid.endpoint_picker()
     intent = laid.wheel()
@@ -120,6 +119,8 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
         cache=cache,
     )
     images = _images(cell, decided, problems)
+    used = {arg for one in images for arg in one.plan.build_args}
+    problems.extend(values.problems(config, cell, laid.values, used))
     problems.check()
     step = wheel.preparation(intent) if intent else None
     python = str(laid.values["PYTHON_VERSION"].value)

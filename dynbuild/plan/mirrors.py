@@ -118,7 +118,7 @@ def of_args(config: Settings, values: Values, *, made: Collection[str] = ()) -> 
         value = str(setting.value)
         if value in made or value == _EMPTY_STAGE or arg in (*KEPT, *PASSED_THROUGH):
             continue
-        if arg.endswith("_IMAGE"):
+        if config.catalog.arguments[arg].kind in ("image", "reference"):
             found, prefix = image(value, mirrors)
         elif "://" in value:
             found, prefix = address(value, mirrors)

@@ -42,6 +42,7 @@ class Recipe:
         linked: A stage that another image of the same build brings; empty if none does.
         site: Steps that go to the network run the site's script first (``mirrors.script``).
         meson_packages: Meson's subprojects come from a build context of that name.
+        per_build: Arguments whose values are a build's and stand in no rendered file.
     """
 
     framework: str
@@ -64,6 +65,7 @@ class Recipe:
     linked: str = ""
     site: bool = False
     meson_packages: bool = False
+    per_build: frozenset[str] = frozenset()
 
     @property
     def builder_distro(self) -> str:
@@ -206,4 +208,5 @@ def of(config: Settings, cell: Cell, values: Values) -> Recipe:
         linked=cell.link.stage if cell.link else "",
         site=mirrors.needs_script(catalog),
         meson_packages=bool(catalog.site.meson_packages),
+        per_build=frozenset(arg for arg, one in catalog.arguments.items() if one.per_build),
     )

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Iterator
 
-from dynbuild.plan import stages
+from dynbuild.errors import quote
+from dynbuild.plan import kinds, stages
 from dynbuild.plan.decision import Decision, Values
 from dynbuild.plan.matrix import Cell, Wheels
 from dynbuild.plan.version import Version
 from dynbuild.settings import environment, load
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.load import Settings
-from dynbuild.settings.models import PASSED_THROUGH
+from dynbuild.settings.models import PASSED_THROUGH, Argument
 from dynbuild.settings.problems import Problem
-
-SWITCHES = (
-    "ENABLE_KVBM",
-    "ENABLE_GPU_MEMORY_SERVICE",
-    "ENABLE_MEDIA_NIXL",
-    "ENABLE_MEDIA_FFMPEG",
-)
-"""Arguments that are true or false."""
 
 
 def of(config: Settings, cell: Cell) -> Values:
@@ -51,38 +43,63 @@ def of_base(values: Values) -> Decision:
     return Decision("fix", follows)
 
 
-def of_switches(values: Values) -> Decision:
+def of_switches(config: Settings, values: Values) -> Decision:
     """Switches in the one spelling that the templates' shells know."""
     spelled = {
         arg: Setting(str(values[arg].value).lower() or "false", values[arg].origin)
-        for arg in SWITCHES
+        for arg, declared in config.catalog.arguments.items()
+        if declared.kind == "switch"
     }
     return Decision("fix", spelled)
 
 
-def problems(values: Values) -> Iterator[Problem]:
-    """What is wrong with values."""
-    for arg in SWITCHES:
-        if values[arg].value not in ("true", "false"):
-            yield Problem(
-                f"{arg} is '{values[arg].value}'",
-                str(values[arg].origin),
-                "it is 'true' or 'false'",
-            )
-    for arg, setting in values.items():
-        # Control characters, line and paragraph separators, lone surrogates.
-        if any(unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") for char in setting.value):
-            yield Problem(
-                f"the value of {arg} has a line break or a control character", str(setting.origin)
-            )
-            continue
-        composed = unicodedata.normalize("NFC", setting.value)
-        if setting.value != composed.removeprefix("\ufeff"):
-            yield Problem(
-                f"the value of {arg} has characters that docker buildx bake would change",
-                str(setting.origin),
-                "write it in Unicode's composed form (NFC), without a byte order mark",
-            )
+def problems(
+    config: Settings, cell: Cell, values: Values, used: Collection[str]
+) -> Iterator[Problem]:
+    """What is wrong with values: with those of the cell, and with any that somebody wrote.
+
+    Args:
+        config: The settings.
+        cell: What they are the values for.
+        values: The values.
+        used: The arguments that a stage of the cell uses.
+    """
+    written = [setting for setting in _written(config) if setting not in values.items()]
+    for arg, setting in (*values.items(), *written):
+        declared = config.catalog.arguments.get(arg, _UNDECLARED)
+        like = str(config.lowest("args", arg) or "")
+        said = kinds.problem(arg, declared, setting, like)
+        if said is None and (arg in used or setting.origin.layer != "catalog"):
+            said = kinds.missing(arg, declared, setting, like)
+        if said:
+            yield said
+    yield from _other_cuda(cell, values["CUDA_VERSION"])
+
+
+_UNDECLARED = Argument(kind="text", help="", empty="empty")
+"""What BuildKit knows by itself."""
+
+
+def _written(config: Settings) -> Iterator[tuple[str, Setting]]:
+    """The values that people wrote, in any scope; those of the highest layer that has one."""
+    seen = set()
+    for layer in reversed(config.layers[1:]):
+        for path, setting in layer.items():
+            scoped = path[0] == "frameworks" and ("args" in path[2:] or path[4:5] == ("cuda",))
+            if (path[0] == "args" or scoped) and path not in seen:
+                seen.add(path)
+                yield path[-1], setting
+
+
+def _other_cuda(cell: Cell, setting: Setting) -> Iterator[Problem]:
+    """The CUDA version of the packages is that of the base images."""
+    version, cuda = str(setting.value), cell.id.cuda
+    if cuda and version and version != cuda and not version.startswith(f"{cuda}."):
+        yield Problem(
+            f"CUDA_VERSION is {quote(version)}, but the base images have CUDA {cuda}",
+            str(setting.origin),
+            f"--cuda-version {'.'.join(version.split('.')[:2])} takes base images and all",
+        )
 
 
 def unused(values: Values, used: Collection[str]) -> list[str]:

@@ -18,7 +18,6 @@ import jinja2
 from dynbuild import __version__
 from dynbuild.errors import TemplateError
 from dynbuild.plan import stages
-from dynbuild.plan.document import VOLATILE, ImagePlan
 from dynbuild.plan.job import ImageJob
 from dynbuild.plan.stages import Stage
 
@@ -48,7 +47,7 @@ def render(image: ImageJob, templates: Path) -> str:
     _check_templates(chain, image, templates)
     environment = _environment(templates, site=image.recipe.site)
     texts = [_stage(stage, image, environment) for stage in chain]
-    parts = [_header(image, chain), _arguments(image.plan), *texts]
+    parts = [_header(image, chain), _arguments(image), *texts]
     return "\n".join(_tidy(part) for part in parts)
 
 
@@ -151,13 +150,13 @@ def _header(job: ImageJob, chain: Iterable[Stage]) -> str:
     return "\n".join(f"# {line}".rstrip() for line in lines)
 
 
-def _arguments(image: ImagePlan) -> str:
+def _arguments(job: ImageJob) -> str:
     lines = [
         _banner("arguments"),
         "# A stage sees an argument only where it declares it again.",
     ]
-    for name, value in image.build_args.items():
-        lines.append(f"ARG {name}={quote('' if name in VOLATILE else value)}")
+    for name, value in job.plan.build_args.items():
+        lines.append(f"ARG {name}={quote('' if name in job.recipe.per_build else value)}")
     return "\n".join(lines)
 
 

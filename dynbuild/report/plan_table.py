@@ -39,7 +39,7 @@ def _image(image: ImagePlan, look: Look) -> Iterator[str]:
         yield _field("contexts" if index == 0 else "", f"{name} = {path}")
     yield ""
     rows_of_args = [
-        (name, value or "(empty)", _short(image.set_by[name]))
+        (name, value or f"({image.unset[name] or 'empty'})", _short(image.set_by[name]))
         for name, value in image.build_args.items()
     ]
     head, rule, *lines = look.table(("argument", "value", "from"), rows_of_args)

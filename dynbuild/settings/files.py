@@ -41,7 +41,19 @@ def read(path: Path, layer: LayerName) -> Layer:
         if _has_nul((*leaf, value)):
             raise RequestError("a setting has a NUL character in it", origin=str(origin))
         found[leaf] = Setting(_beside(path, leaf, value, origin), origin)
-    return found
+    return _declared(found) if layer == "catalog" else found
+
+
+def _declared(catalog: Layer) -> Layer:
+    """Arguments that are declared with their value: the value, and beside it what they are."""
+    apart: dict[layers.KeyPath, Setting] = {}
+    for path, setting in catalog.items():
+        if path[0] == "args" and len(path) == 3:
+            value = path[2] == "value"
+            apart[path[:2] if value else ("arguments", *path[1:])] = setting
+        else:
+            apart[path] = setting
+    return apart
 
 
 def _text(path: Path) -> str:

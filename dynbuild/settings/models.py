@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     create_model,
+    field_validator,
     model_validator,
 )
 
@@ -22,6 +23,12 @@ from dynbuild.settings import run_options
 
 Args = dict[str, str]
 """Build arguments by name; the values are text, as in a Dockerfile."""
+
+ArgumentKind = Literal[
+    "ref", "version", "image", "tag", "reference", "int", "switch", "choice", "url", "names",
+    "path", "text",
+]  # fmt: skip
+"""What the value of an argument is (``dynbuild.plan.kinds``)."""
 
 PASSED_THROUGH = frozenset(
     name
@@ -241,6 +248,26 @@ class TensorrtLlm(Model):
     abi_incompatible: list[str]
 
 
+class Argument(Model):
+    """What a build argument is.  The catalog says it beside the value, and only there."""
+
+    kind: ArgumentKind
+    help: str = Field(description="what it is the version, address or number of")
+    empty: str = Field(default="", description="what an empty value means; else it has one")
+    words: list[str] = Field(default_factory=list, description="taken besides; * is anything")
+    bounds: tuple[int, int] | None = Field(default=None, description="of a whole number")
+    parts: tuple[int, int] | None = Field(
+        default=None, description="how many numbers, of a version"
+    )
+    noun: str = Field(default="", description="what messages call a value")
+    per_build: bool = Field(default=False, description="no value of the rendered file")
+
+    @field_validator("bounds", "parts", mode="before")
+    @classmethod
+    def _pair(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+
 class Catalog(Model):
     """The whole of the settings after all layers are combined."""
 
@@ -250,6 +277,7 @@ class Catalog(Model):
     mirrors: dict[str, str] = Field(default_factory=dict)
     contexts: dict[str, str] = Field(default_factory=dict)
     args: Args
+    arguments: dict[str, Argument] = Field(description="what each of *args* is")
     tools: dict[str, Tool]
     sources: dict[str, Source]
     frameworks: dict[str, Framework]
@@ -277,4 +305,7 @@ def keys_at(path: tuple[str, ...]) -> tuple[str, ...] | None:
             return ()
         annotation = getattr(annotation, "__value__", annotation)
     fields = getattr(annotation, "model_fields", None)
-    return tuple(fields) if fields is not None else None
+    if fields is None:
+        return None
+    # What arguments are is said in the catalog's own ``[args]``, and nowhere else.
+    return tuple(key for key in fields if path or key != "arguments")

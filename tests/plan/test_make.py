@@ -18,6 +18,7 @@ from tests.support import (
     NONE_CPU,
     NONE_RUNTIME,
     ROOT,
+    SWITCHES,
     VERSION,
     load,
     make_image,
@@ -563,14 +564,6 @@ def test_a_value_with_another_line_break(char):
 
 def test_a_value_that_is_not_text():
     refusal(**NONE_RUNTIME, args={"NIXL_REF": "a\udcffb"})
-
-
-SWITCHES = (
-    "ENABLE_KVBM",
-    "ENABLE_GPU_MEMORY_SERVICE",
-    "ENABLE_MEDIA_NIXL",
-    "ENABLE_MEDIA_FFMPEG",
-)
 
 
 @pytest.mark.parametrize("name", SWITCHES)

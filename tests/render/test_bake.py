@@ -4,7 +4,7 @@ import pytest
 
 from dynbuild.plan.machine import Machine
 from dynbuild.render import bake
-from tests.support import NONE_CPU, NONE_RUNTIME, make_job
+from tests.support import NONE_CPU, NONE_RUNTIME, make_job, with_values
 
 
 def target(made):
@@ -129,7 +129,7 @@ def evaluate(text):
 
 @pytest.mark.parametrize("text", HCL)
 def test_a_value_is_not_evaluated_by_bake(text):
-    made = make_job(**NONE_CPU, args={"BUILD_JOBS": text}, context=f"/src/{text}")
+    made = with_values(make_job(**NONE_CPU, context=f"/src/{text}"), {"BUILD_JOBS": text})
     found = target(made)
     assert evaluate(found["args"]["BUILD_JOBS"]) == text
     assert evaluate(found["context"]) == f"/src/{text}"
@@ -137,7 +137,7 @@ def test_a_value_is_not_evaluated_by_bake(text):
 
 @pytest.mark.parametrize("text", ["$HOME", "100%", "a$b{c}", "}"])
 def test_a_value_with_harmless_signs_stays_as_it_is(text):
-    made = make_job(**NONE_CPU, args={"BUILD_JOBS": text})
+    made = with_values(make_job(**NONE_CPU), {"BUILD_JOBS": text})
     assert target(made)["args"]["BUILD_JOBS"] == text
 
 

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError, TemplateError
 from dynbuild.plan import stages
-from dynbuild.plan.document import VOLATILE
 from dynbuild.plan.secrets import AWS_SECRETS
 from dynbuild.render.dockerfile import _tidy, quote, render
 from tests.support import (
@@ -19,6 +19,7 @@ from tests.support import (
     GOLDEN,
     NONE_CPU,
     NONE_RUNTIME,
+    PER_BUILD,
     ROOT,
     TEMPLATES,
     load,
@@ -237,7 +238,7 @@ def test_global_arguments_are_those_of_the_plan(image, text):
     arguments, _ = read(text)
     assert list(arguments) == list(image.plan.build_args)
     for name, value in arguments.items():
-        expected = "" if name in VOLATILE else image.plan.build_args[name]
+        expected = "" if name in PER_BUILD else image.plan.build_args[name]
         assert unquote(value) == expected
 
 
@@ -529,8 +530,9 @@ def test_a_plain_value_needs_no_quotes(value):
 @example("x ")
 @example("a#b \\")
 def test_a_value_reaches_the_rendered_file_whole(value):
-    plain = rendered("cpu")[0].plan
-    image = plain.model_copy(update={"build_args": {**plain.build_args, "BUILD_JOBS": value}})
+    plain = rendered("cpu")[0]
+    args = {**plain.plan.build_args, "BUILD_JOBS": value}
+    image = replace(plain, plan=plain.plan.model_copy(update={"build_args": args}))
     line = re.search(r"^ARG BUILD_JOBS=(.*)$", render_arguments(image), re.MULTILINE)[1]
     assert unquote(line) == value
 

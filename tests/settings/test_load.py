@@ -365,7 +365,7 @@ def test_the_templates_of_a_checkout():
 def test_another_folder_of_templates(tmp_path):
     copy = shutil.copytree(TEMPLATES, tmp_path / "templates")
     catalog = copy / "catalog.toml"
-    catalog.write_text(catalog.read_text().replace('NIXL_REF = "0.9.0"', 'NIXL_REF = "0.9.1"'))
+    catalog.write_text(catalog.read_text().replace('value = "0.9.0"', 'value = "0.9.1"'))
     assert settings.templates_dir(str(copy)) == copy
     assert make_image(templates=copy, **NONE_CPU).build_args["NIXL_REF"] == "0.9.1"
 
@@ -385,7 +385,8 @@ def test_a_folder_of_templates_without_a_catalog(tmp_path):
 
 def test_a_catalog_with_an_error_names_its_line(tmp_path):
     text = (TEMPLATES / "catalog.toml").read_text(encoding="utf-8")
-    (tmp_path / "catalog.toml").write_text(text.replace('MAX_JOBS = "16"', "MAX_JOBS = 16"))
+    text = text.replace('MAX_JOBS = { value = "16"', "MAX_JOBS = { value = 16")
+    (tmp_path / "catalog.toml").write_text(text)
     error = refused(templates=tmp_path)
     assert error.message.startswith("'args.MAX_JOBS' must be a string in quotes")
     assert error.origin.startswith(f"catalog {tmp_path}/catalog.toml:")

@@ -1,17 +1,17 @@
-import tomllib
+import copy
 
 import pytest
 from pydantic import ValidationError
 
 from dynbuild.settings import models
 from dynbuild.settings.models import Catalog, Request, Source, Tool
-from tests.support import CATALOG, DEMO
+from tests.support import CATALOG
 
 
 def test_the_catalog_is_valid():
     catalog = Catalog.model_validate(CATALOG)
     assert catalog.format == 1
-    assert catalog.model_dump(exclude_unset=True) == CATALOG
+    assert catalog.model_dump(mode="json", exclude_unset=True) == CATALOG
 
 
 def test_a_model_cannot_be_changed():
@@ -22,7 +22,7 @@ def test_a_model_cannot_be_changed():
 
 @pytest.mark.parametrize("path", [(), ("request",), ("site",), ("tools", "uv"), ("sources", "ucx")])
 def test_no_model_takes_an_unknown_key(path):
-    tree = tomllib.loads((DEMO.parent.parent / "templates/catalog.toml").read_text())
+    tree = copy.deepcopy(CATALOG)
     branch = tree
     for key in path:
         branch = branch[key]
@@ -98,7 +98,7 @@ def test_what_is_no_checksum(text):
 @pytest.mark.parametrize(
     ("path", "keys"),
     [
-        ((), tuple(Catalog.model_fields)),
+        ((), tuple(key for key in Catalog.model_fields if key != "arguments")),
         (("request",), tuple(Request.model_fields)),
         (("tools", "any"), tuple(Tool.model_fields)),
         (("sources", "any"), tuple(Source.model_fields)),

@@ -1,0 +1,240 @@
+"""What the value of an argument may be, by its kind.  Pure.
+
+The catalog declares each argument (``[args]``, ``dynbuild.settings.models.Argument``); here is
+the grammar of each kind, and what to do about a value that is none.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import unicodedata
+
+from dynbuild import names
+from dynbuild.errors import RequestError, quote
+from dynbuild.masking import scrub
+from dynbuild.settings.layers import Setting
+from dynbuild.settings.models import Argument
+from dynbuild.settings.problems import Problem
+
+NOUNS = {
+    "ref": "git ref",
+    "version": "version",
+    "image": "name of an image",
+    "tag": "tag of an image",
+    "reference": "reference of an image",
+    "int": "whole number",
+    "switch": "switch",
+    "choice": "one of its words",
+    "url": "address",
+    "names": "list of names",
+    "path": "path in an image",
+    "text": "text",
+}
+"""What messages call a value of each kind."""
+
+_VERSION = re.compile(r"v?([0-9]+(?:\.[0-9]+)*)(?:[-+._]?[0-9A-Za-z]+)*")
+_NUMBER = re.compile("0|[1-9][0-9]{0,11}")
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_./+-]*"
+_NAMES = re.compile(rf"{_NAME}(?:,{_NAME})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(?:@sha256:[0-9a-f]{64})?")
+_URL = re.compile(r"https?://([^\s/?#\"'<>\\^`{|}]+)[^\s\"'<>\\^`{|}]*", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+)
+# https://git-scm.com/docs/git-check-ref-format, with a dash in front for an option of git.
+_NO_REF = re.compile(
+    r"[\s~^:?*\[\\\x00-\x20\x7f]|\.\.|@\{|//|^[-/]|[/.]$|\.lock(?:/|$)|(?:^|/)\.|^@$"
+)
+
+
+def problem(arg: str, declared: Argument, setting: Setting, like: str = "") -> Problem | None:
+    """What is wrong with a value; ``None`` if nothing is.  An empty one is left to ``missing``.
+
+    Args:
+        arg: Name of the argument.
+        declared: What the catalog says of it.
+        setting: The value, and who set it.
+        like: The catalog's own value, as an example.
+    """
+    value, origin = str(setting.value), str(setting.origin)
+    if said := _unreadable(arg, value):
+        return Problem(said[0], origin, said[1])
+    if not value or any(fnmatch.fnmatchcase(value, word) for word in declared.words):
+        return None
+    refusal = _REFUSALS[declared.kind](value, arg, declared)
+    if refusal is None:
+        return None
+    message, hint = refusal
+    if like and declared.kind not in ("switch", "choice", "int"):
+        hint = f"{hint}, such as {like}"
+    return Problem(message, origin, hint)
+
+
+def missing(arg: str, declared: Argument, setting: Setting, like: str = "") -> Problem | None:
+    """The problem that a value is empty and has to be none; ``None`` if it is not."""
+    if setting.value or declared.empty or declared.kind == "switch":
+        return None
+    noun = declared.noun or NOUNS[declared.kind]
+    hint = f"it is a {noun}" if not like else f"leave it out for the catalog's own, {like}"
+    return Problem(f"{arg} is empty", str(setting.origin), hint)
+
+
+def _unreadable(arg: str, value: str) -> tuple[str, str | None] | None:
+    """A value that no Dockerfile and no bake definition carries as it is."""
+    # Control characters, line and paragraph separators, lone surrogates.
+    if any(unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") for char in value):
+        return f"the value of {arg} has a line break or a control character", None
+    if value != unicodedata.normalize("NFC", value).removeprefix("\ufeff"):
+        return (
+            f"the value of {arg} has characters that docker buildx bake would change",
+            "write it in Unicode's composed form (NFC), without a byte order mark",
+        )
+    return None
+
+
+_Refusal = tuple[str, str] | None
+
+
+def _not(arg: str, value: str, declared: Argument) -> str:
+    return f"{arg} is {quote(scrub(value))}, which is no {declared.noun or NOUNS[declared.kind]}"
+
+
+def _ref(value: str, arg: str, declared: Argument) -> _Refusal:
+    if not _NO_REF.search(value):
+        return None
+    return _not(arg, value, declared), "it is a branch, a tag or a commit, without blanks"
+
+
+def _version(value: str, arg: str, declared: Argument) -> _Refusal:
+    found = _VERSION.fullmatch(value)
+    least, most = declared.parts or (1, 99)
+    exact = found is not None and (not declared.parts or value == found[1])
+    if found and exact and least <= found[1].count(".") + 1 <= most:
+        return None
+    if not declared.parts:
+        words = f", or {', '.join(declared.words)}" if declared.words else ""
+        return _not(arg, value, declared), f"it begins with a number, or v and a number{words}"
+    numbers = f"{least}" if least == most else f"{least} to {most}"
+    return _not(arg, value, declared), f"it has {numbers} numbers with dots between them"
+
+
+def _image(value: str, arg: str, declared: Argument) -> _Refusal:
+    name, at, digest = value.partition("@")
+    repository, tag = names.split_reference(name)
+    beside = "MANYLINUX_TAG" if arg == "MANYLINUX_IMAGE" else f"{arg}_TAG"
+    if at and _is_repository(repository):
+        behind = f"{tag or 'TAG'}@{digest}"
+        return (
+            f"{arg} is {quote(value)}, which has a digest",
+            f"a digest stands behind the tag: {arg}={repository} and {beside}={behind}",
+        )
+    if tag and _is_repository(repository):
+        return (
+            f"{arg} is {quote(value)}, which has a tag",
+            f"the tag is an argument of its own: {arg}={repository} and {beside}={tag}",
+        )
+    if _is_repository(value):
+        return None
+    return _not(arg, value, declared), (
+        "lower-case letters, digits, '.', '_', '-' between slashes, with a registry in front or not"
+    )
+
+
+def _is_repository(text: str) -> bool:
+    try:
+        names.check_repository(text)
+    except RequestError:
+        return False
+    # Docker takes a first part with capitals for the name of a registry; nobody means that.
+    return _lower(text) or names.is_qualified(text)
+
+
+def _lower(text: str) -> bool:
+    return text == text.lower()
+
+
+def _tag(value: str, arg: str, declared: Argument) -> _Refusal:
+    if _TAG.fullmatch(value):
+        return None
+    return _not(arg, value, declared), (
+        "up to 128 letters, digits, '_', '.', '-', and @sha256:… behind them for a digest"
+    )
+
+
+def _reference(value: str, arg: str, declared: Argument) -> _Refusal:
+    try:
+        names.check_image(value)
+    except RequestError as error:
+        return _not(arg, value, declared), error.hint or "NAME:TAG, or NAME@sha256:DIGEST"
+    repository, _ = names.split_reference(value.partition("@")[0])
+    if _is_repository(repository):
+        return None
+    return _not(arg, value, declared), "the name is in lower case: NAME:TAG"
+
+
+def _int(value: str, arg: str, declared: Argument) -> _Refusal:
+    least, most = declared.bounds or (0, 10**11)
+    if _NUMBER.fullmatch(value) and least <= int(value) <= most:
+        return None
+    empty = f", or empty: {declared.empty}" if declared.empty else ""
+    return _not(arg, value, declared), f"a number from {least} to {most}{empty}"
+
+
+def _switch(value: str, arg: str, declared: Argument) -> _Refusal:
+    del declared
+    if value.lower() in ("true", "false"):
+        return None
+    return f"{arg} is {quote(value)}", "it is 'true' or 'false'"
+
+
+def _choice(value: str, arg: str, declared: Argument) -> _Refusal:
+    empty = f", or empty: {declared.empty}" if declared.empty else ""
+    return f"{arg} is {quote(value)}", f"it is one of: {', '.join(declared.words)}{empty}"
+
+
+def _url(value: str, arg: str, declared: Argument) -> _Refusal:
+    found = _URL.fullmatch(value)
+    if found and "@" in found[1]:
+        # The address is not repeated here.
+        return (
+            f"{arg} has a user name or password in its address",
+            "it would be seen by all who get the image's Dockerfile or its record",
+        )
+    if found and _HOST.fullmatch(found[1]):
+        return None
+    return _not(arg, value, declared), "it begins with https:// or http:// and has no blanks"
+
+
+def _names(value: str, arg: str, declared: Argument) -> _Refusal:
+    if _NAMES.fullmatch(value):
+        return None
+    return _not(arg, value, declared), "names with commas between them, without blanks"
+
+
+def _path(value: str, arg: str, declared: Argument) -> _Refusal:
+    parts = value.split("/")
+    if value.startswith("/") and ".." not in parts and not re.search(r"[:\s\"'$\\]", value):
+        return None
+    return _not(arg, value, declared), "an absolute path, without blanks and colons"
+
+
+def _text(value: str, arg: str, declared: Argument) -> _Refusal:
+    del value, arg, declared
+    return None
+
+
+_REFUSALS = {
+    "ref": _ref,
+    "version": _version,
+    "image": _image,
+    "tag": _tag,
+    "reference": _reference,
+    "int": _int,
+    "switch": _switch,
+    "choice": _choice,
+    "url": _url,
+    "names": _names,
+    "path": _path,
+    "text": _text,
+}

@@ -6,13 +6,17 @@ file differs from what would be written.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from dynbuild.build import result
-from dynbuild.plan import document, make, matrix
+from dynbuild.plan import argument_list, document, make, matrix
+from dynbuild.plan.job import Job
 from dynbuild.plan.version import Version
 from dynbuild.render.dockerfile import render
 from dynbuild.settings import load, option_tables
@@ -42,6 +46,40 @@ def files() -> Iterator[tuple[Path, str]]:
     values = catalog.model_dump()
     for page in (ROOT / "docs" / "build.md", ROOT / "docs" / "launcher.md"):
         yield page, option_tables.filled(page.read_text(encoding="utf-8"), values)
+    page = ROOT / "docs" / "arguments.md"
+    table = functools.partial(argument_list.lines, catalog, _stages_of_arguments(templates))
+    yield page, option_tables.replaced(page.read_text(encoding="utf-8"), "arguments", table)
+
+
+def _stages_of_arguments(templates: Path) -> dict[str, list[str]]:
+    """For each argument the stages that use it in any image."""
+    used: dict[str, list[str]] = {}
+    catalog = load.load(templates=templates, overlays=(), env={}, flags={}).catalog
+    variants = (
+        ({"make_efa": True}, {"HAS_TRTLLM_CONTEXT": "1"}),
+        ({"use_sccache": "s3"}, {"SCCACHE_BUCKET": "objects", "SCCACHE_REGION": "eu-1"}),
+        ({"dynamo_wheels": "index"}, {"ENABLE_GPU_MEMORY_SERVICE": "false"}),
+    )
+    for framework, entry in catalog.frameworks.items():
+        for device, row in entry.devices.items():
+            for cuda, target in itertools.product(row.cuda or ("",), ("local-dev", "frontend")):
+                for request, args in variants if target in entry.targets else ():
+                    own = {**request, "make_efa": "make_efa" in request and target != "frontend"}
+                    own |= {"use_sccache": request.get("use_sccache", "")}
+                    asked = {**own, "framework": framework, "target": target, "device": device}
+                    made = _job(templates, {**asked, "cuda_version": cuda}, args)
+                    for image in made.images:
+                        for arg, stages in image.plan.used_by.items():
+                            used.setdefault(arg, []).extend(stages)
+    return {arg: list(dict.fromkeys(stages)) for arg, stages in used.items()}
+
+
+def _job(templates: Path, request: Mapping[str, Any], args: Mapping[str, str]) -> Job:
+    origin = Origin("flag", "")
+    flags = {("request", key): Setting(value, origin) for key, value in request.items()}
+    flags |= {("args", key): Setting(value, origin) for key, value in args.items()}
+    config = load.load(templates=templates, overlays=(), env={}, flags=flags)
+    return make.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)
 
 
 def _rendered(
@@ -50,10 +88,7 @@ def _rendered(
     """The image, and the one with AWS's layer where there is one."""
     asked = {"framework": framework, "target": target, "device": device, "cuda_version": cuda}
     asked["make_efa"] = target in matrix.EFA_TARGETS
-    flags = {("request", key): Setting(value, Origin("flag", "")) for key, value in asked.items()}
-    config = load.load(templates=templates, overlays=(), env={}, flags=flags)
-    made = make.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)
-    for image in made.images:
+    for image in _job(templates, asked, {}).images:
         yield ROOT / "dockerfiles" / image.plan.dockerfile, render(image, templates)
 
 

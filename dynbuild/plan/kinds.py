@@ -9,6 +9,8 @@ from __future__ import annotations
 import fnmatch
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from dynbuild import names
 from dynbuild.errors import RequestError, quote
@@ -65,10 +67,8 @@ def problem(arg: str, declared: Argument, setting: Setting, like: str = "") -> P
     refusal = _REFUSALS[declared.kind](value, arg, declared)
     if refusal is None:
         return None
-    message, hint = refusal
-    if like and declared.kind not in ("switch", "choice", "int"):
-        hint = f"{hint}, such as {like}"
-    return Problem(message, origin, hint)
+    example = f", such as {like}" if like and refusal.example else ""
+    return Problem(refusal.message, origin, f"{refusal.hint}{example}")
 
 
 def missing(arg: str, declared: Argument, setting: Setting, like: str = "") -> Problem | None:
@@ -93,20 +93,33 @@ def _unreadable(arg: str, value: str) -> tuple[str, str | None] | None:
     return None
 
 
-_Refusal = tuple[str, str] | None
+class Refusal(NamedTuple):
+    """Why a value is none of its kind.
+
+    Attributes:
+        message: What is wrong.
+        hint: What is taken.
+        example: Whether the catalog's own value shows it.
+    """
+
+    message: str
+    hint: str
+    example: bool = False
 
 
-def _not(arg: str, value: str, declared: Argument) -> str:
-    return f"{arg} is {quote(scrub(value))}, which is no {declared.noun or NOUNS[declared.kind]}"
+def _no(arg: str, value: str, declared: Argument, hint: str) -> Refusal:
+    noun = declared.noun or NOUNS[declared.kind]
+    message = f"{arg} is {quote(scrub(value))}, which is no {noun}"
+    return Refusal(message, hint, declared.kind not in ("int", "choice"))
 
 
-def _ref(value: str, arg: str, declared: Argument) -> _Refusal:
+def _ref(value: str, arg: str, declared: Argument) -> Refusal | None:
     if not _NO_REF.search(value):
         return None
-    return _not(arg, value, declared), "it is a branch, a tag or a commit, without blanks"
+    return _no(arg, value, declared, "it is a branch, a tag or a commit, without blanks")
 
 
-def _version(value: str, arg: str, declared: Argument) -> _Refusal:
+def _version(value: str, arg: str, declared: Argument) -> Refusal | None:
     found = _VERSION.fullmatch(value)
     least, most = declared.parts or (1, 99)
     exact = found is not None and (not declared.parts or value == found[1])
@@ -114,30 +127,33 @@ def _version(value: str, arg: str, declared: Argument) -> _Refusal:
         return None
     if not declared.parts:
         words = f", or {', '.join(declared.words)}" if declared.words else ""
-        return _not(arg, value, declared), f"it begins with a number, or v and a number{words}"
+        return _no(arg, value, declared, f"it begins with a number, or v and a number{words}")
     numbers = f"{least}" if least == most else f"{least} to {most}"
-    return _not(arg, value, declared), f"it has {numbers} numbers with dots between them"
+    return _no(arg, value, declared, f"it has {numbers} numbers with dots between them")
 
 
-def _image(value: str, arg: str, declared: Argument) -> _Refusal:
+def _image(value: str, arg: str, declared: Argument) -> Refusal | None:
     name, at, digest = value.partition("@")
     repository, tag = names.split_reference(name)
     beside = "MANYLINUX_TAG" if arg == "MANYLINUX_IMAGE" else f"{arg}_TAG"
     if at and _is_repository(repository):
         behind = f"{tag or 'TAG'}@{digest}"
-        return (
+        return Refusal(
             f"{arg} is {quote(value)}, which has a digest",
             f"a digest stands behind the tag: {arg}={repository} and {beside}={behind}",
         )
     if tag and _is_repository(repository):
-        return (
+        return Refusal(
             f"{arg} is {quote(value)}, which has a tag",
             f"the tag is an argument of its own: {arg}={repository} and {beside}={tag}",
         )
     if _is_repository(value):
         return None
-    return _not(arg, value, declared), (
-        "lower-case letters, digits, '.', '_', '-' between slashes, with a registry in front or not"
+    return _no(
+        arg,
+        value,
+        declared,
+        "lower-case letters, digits, '.', '_', '-' between slashes, with a registry in front or not",
     )
 
 
@@ -154,77 +170,80 @@ def _lower(text: str) -> bool:
     return text == text.lower()
 
 
-def _tag(value: str, arg: str, declared: Argument) -> _Refusal:
+def _tag(value: str, arg: str, declared: Argument) -> Refusal | None:
     if _TAG.fullmatch(value):
         return None
-    return _not(arg, value, declared), (
-        "up to 128 letters, digits, '_', '.', '-', and @sha256:… behind them for a digest"
+    return _no(
+        arg,
+        value,
+        declared,
+        "up to 128 letters, digits, '_', '.', '-', and @sha256:… behind them for a digest",
     )
 
 
-def _reference(value: str, arg: str, declared: Argument) -> _Refusal:
+def _reference(value: str, arg: str, declared: Argument) -> Refusal | None:
     try:
         names.check_image(value)
     except RequestError as error:
-        return _not(arg, value, declared), error.hint or "NAME:TAG, or NAME@sha256:DIGEST"
+        return _no(arg, value, declared, error.hint or "NAME:TAG, or NAME@sha256:DIGEST")
     repository, _ = names.split_reference(value.partition("@")[0])
     if _is_repository(repository):
         return None
-    return _not(arg, value, declared), "the name is in lower case: NAME:TAG"
+    return _no(arg, value, declared, "the name is in lower case: NAME:TAG")
 
 
-def _int(value: str, arg: str, declared: Argument) -> _Refusal:
+def _int(value: str, arg: str, declared: Argument) -> Refusal | None:
     least, most = declared.bounds or (0, 10**11)
     if _NUMBER.fullmatch(value) and least <= int(value) <= most:
         return None
     empty = f", or empty: {declared.empty}" if declared.empty else ""
-    return _not(arg, value, declared), f"a number from {least} to {most}{empty}"
+    return _no(arg, value, declared, f"a number from {least} to {most}{empty}")
 
 
-def _switch(value: str, arg: str, declared: Argument) -> _Refusal:
+def _switch(value: str, arg: str, declared: Argument) -> Refusal | None:
     del declared
     if value.lower() in ("true", "false"):
         return None
-    return f"{arg} is {quote(value)}", "it is 'true' or 'false'"
+    return Refusal(f"{arg} is {quote(value)}", "it is 'true' or 'false'")
 
 
-def _choice(value: str, arg: str, declared: Argument) -> _Refusal:
+def _choice(value: str, arg: str, declared: Argument) -> Refusal | None:
     empty = f", or empty: {declared.empty}" if declared.empty else ""
-    return f"{arg} is {quote(value)}", f"it is one of: {', '.join(declared.words)}{empty}"
+    return Refusal(f"{arg} is {quote(value)}", f"it is one of: {', '.join(declared.words)}{empty}")
 
 
-def _url(value: str, arg: str, declared: Argument) -> _Refusal:
+def _url(value: str, arg: str, declared: Argument) -> Refusal | None:
     found = _URL.fullmatch(value)
     if found and "@" in found[1]:
         # The address is not repeated here.
-        return (
+        return Refusal(
             f"{arg} has a user name or password in its address",
             "it would be seen by all who get the image's Dockerfile or its record",
         )
     if found and _HOST.fullmatch(found[1]):
         return None
-    return _not(arg, value, declared), "it begins with https:// or http:// and has no blanks"
+    return _no(arg, value, declared, "it begins with https:// or http:// and has no blanks")
 
 
-def _names(value: str, arg: str, declared: Argument) -> _Refusal:
+def _names(value: str, arg: str, declared: Argument) -> Refusal | None:
     if _NAMES.fullmatch(value):
         return None
-    return _not(arg, value, declared), "names with commas between them, without blanks"
+    return _no(arg, value, declared, "names with commas between them, without blanks")
 
 
-def _path(value: str, arg: str, declared: Argument) -> _Refusal:
+def _path(value: str, arg: str, declared: Argument) -> Refusal | None:
     parts = value.split("/")
     if value.startswith("/") and ".." not in parts and not re.search(r"[:\s\"'$\\]", value):
         return None
-    return _not(arg, value, declared), "an absolute path, without blanks and colons"
+    return _no(arg, value, declared, "an absolute path, without blanks and colons")
 
 
-def _text(value: str, arg: str, declared: Argument) -> _Refusal:
+def _text(value: str, arg: str, declared: Argument) -> Refusal | None:
     del value, arg, declared
     return None
 
 
-_REFUSALS = {
+_REFUSALS: Mapping[str, Callable[[str, str, Argument], Refusal | None]] = {
     "ref": _ref,
     "version": _version,
     "image": _image,

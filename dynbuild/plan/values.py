@@ -66,6 +66,8 @@ def problems(
     """
     written = [setting for setting in _written(config) if setting not in values.items()]
     for arg, setting in (*values.items(), *written):
+        if setting.origin.layer == "derived":
+            continue  # from another value, of which it is said
         declared = config.catalog.arguments.get(arg, _UNDECLARED)
         like = str(config.lowest("args", arg) or "")
         said = kinds.problem(arg, declared, setting, like)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -26,11 +27,15 @@ def filled(page: str, catalog: Mapping[str, Any]) -> str:
         catalog: The values of the catalog, table by table.
     """
     for name, table in TABLES.items():
-        start, mark, rest = page.partition(f"<!-- {name} -->\n")
-        _, end, rest = rest.partition(f"<!-- end of {name} -->")
-        if end:
-            page = "\n".join((f"{start}{mark}", *table(catalog), "", f"{end}{rest}"))
+        page = replaced(page, name, functools.partial(table, catalog))
     return page
+
+
+def replaced(page: str, name: str, lines: Callable[[], list[str]]) -> str:
+    """*page* with *lines* between the marks of *name*, where it has them."""
+    start, mark, rest = page.partition(f"<!-- {name} -->\n")
+    _, end, rest = rest.partition(f"<!-- end of {name} -->")
+    return "\n".join((f"{start}{mark}", *lines(), "", f"{end}{rest}")) if end else page
 
 
 def flags_of_build(catalog: Mapping[str, Any]) -> list[str]:

@@ -80,10 +80,10 @@ def test_a_dry_run_shows_no_secret():
 
 @pytest.mark.parametrize("text", ["two words", "quote'", 'quote"', "star*", "a;b", "\u00e4"])
 def test_values_stay_whole_in_a_dry_run(text):
-    (target,) = dry(*CPU, *HERE, "--build-arg", f"BUILD_JOBS={text}")["definition"][
-        "target"
-    ].values()
-    assert target["args"]["BUILD_JOBS"] == text
+    vllm = ("--framework", "vllm", "--target", "runtime")
+    definition = dry(*vllm, *HERE, "--build-arg", f"TORCH_CUDA_ARCH_LIST={text}")["definition"]
+    (target,) = definition["target"].values()
+    assert target["args"]["TORCH_CUDA_ARCH_LIST"] == text
 
 
 def test_a_folder_with_a_blank_in_its_name(tmp_path):

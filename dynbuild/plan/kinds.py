@@ -132,6 +132,11 @@ def _version(value: str, arg: str, declared: Argument) -> Refusal | None:
     return _no(arg, value, declared, f"it has {numbers} numbers with dots between them")
 
 
+_PLAIN_NAME = (
+    "lower-case letters, digits, '.', '_', '-' between slashes, with or without a registry"
+)
+
+
 def _image(value: str, arg: str, declared: Argument) -> Refusal | None:
     name, at, digest = value.partition("@")
     repository, tag = names.split_reference(name)
@@ -149,12 +154,7 @@ def _image(value: str, arg: str, declared: Argument) -> Refusal | None:
         )
     if _is_repository(value):
         return None
-    return _no(
-        arg,
-        value,
-        declared,
-        "lower-case letters, digits, '.', '_', '-' between slashes, with a registry in front or not",
-    )
+    return _no(arg, value, declared, _PLAIN_NAME)
 
 
 def _is_repository(text: str) -> bool:

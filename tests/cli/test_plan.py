@@ -446,3 +446,24 @@ def test_templates_from_the_environment(tmp_path):
 
 def test_an_odd_environment_gives_no_traceback():
     assert call("plan", *CPU, *HERE, env={"SUDO_UID": "ada"}).code in (0, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--vllm-max-jobs", "abc"], "MAX_JOBS is 'abc', which is no whole number"),
+        (["--nixl-ref", "a b"], "NIXL_REF is 'a b', which is no git ref"),
+        (["--base-image", "debian:12"], "BASE_IMAGE is 'debian:12', which has a tag"),
+        (["--base-image-tag", "a b"], "BASE_IMAGE_TAG is 'a b'"),
+        (["--efa-version", "x"], "EFA_VERSION is 'x', which is no version"),
+        (["--epp-image", "Own:1"], "EPP_IMAGE is 'Own:1'"),
+        (["--dynamo-wheels", "index==new"], "DYNAMO_VERSION is 'new', which is no version"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_flags_are_checked_as_arguments_are(argv, message):
+    result = call("plan", "--framework", "none", "--target", "runtime", *argv)
+    assert result.code == 2
+    assert message in result.err
+    assert f"(from flag {argv[0]})" in result.err
+    assert result.hint

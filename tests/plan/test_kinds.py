@@ -13,7 +13,6 @@ from tests.support import (
     CATALOG,
     NONE_CPU,
     NONE_RUNTIME,
-    call,
     load,
     make_image,
     refusal,
@@ -219,27 +218,6 @@ def test_a_value_is_told_once_and_all_of_them():
     for name in ("NIXL_REF is empty", "PYTHON_VERSION is '4'", "MAX_JOBS is 'abc'"):
         assert text.count(name) == 1
     assert error.exit_code == 2
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["--vllm-max-jobs", "abc"], "MAX_JOBS is 'abc', which is no whole number"),
-        (["--nixl-ref", "a b"], "NIXL_REF is 'a b', which is no git ref"),
-        (["--base-image", "debian:12"], "BASE_IMAGE is 'debian:12', which has a tag"),
-        (["--base-image-tag", "a b"], "BASE_IMAGE_TAG is 'a b'"),
-        (["--efa-version", "x"], "EFA_VERSION is 'x', which is no version"),
-        (["--epp-image", "Own:1"], "EPP_IMAGE is 'Own:1'"),
-        (["--dynamo-wheels", "index==new"], "DYNAMO_VERSION is 'new', which is no version"),
-    ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
-)
-def test_flags_are_checked_as_arguments_are(argv, message):
-    result = call("plan", "--framework", "none", "--target", "runtime", *argv)
-    assert result.code == 2
-    assert message in result.err
-    assert f"(from flag {argv[0]})" in result.err
-    assert result.hint
 
 
 def test_an_empty_value_counts_where_it_is_used_or_was_given():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from dynbuild.addresses import secret_in
 from dynbuild.errors import quote
 from dynbuild.plan import kinds, stages
 from dynbuild.plan.decision import Decision, Values
@@ -66,8 +67,8 @@ def problems(
     """
     written = [setting for setting in _written(config) if setting not in values.items()]
     for arg, setting in (*values.items(), *written):
-        if setting.origin.layer == "derived":
-            continue  # from another value, of which it is said
+        if setting.origin.layer == "derived" or secret_in(str(setting.value)):
+            continue  # said of the value that it is from, and by plan.credentials
         declared = config.catalog.arguments.get(arg, _UNDECLARED)
         like = str(config.lowest("args", arg) or "")
         said = kinds.problem(arg, declared, setting, like)

@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples" / "demo"
 WORKSPACE = ROOT / "examples" / "workspace"
 
-LONGEST = ("machine", "test_compile_cache", "test_dev_images")
-"""Groups of tests in the order in which they are begun; ``machine``: those that start engines
-or emulators, one after the other."""
+LONGEST = ("emulators", "test_compile_cache", "test_dev_images", "engines")
+"""Groups of tests in the order in which they are begun: a module each, and those that change
+the emulators of the kernel, and those that start other engines."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ from dynbuild.engine import emulation, packages
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
 # The kernel is one for all tests.
-pytestmark = pytest.mark.xdist_group("machine")
+pytestmark = pytest.mark.xdist_group("emulators")
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 

@@ -26,7 +26,7 @@ from dynbuild.errors import NotReady, RequestError, ToolFailed
 
 REPO = Path(__file__).parents[2]
 # Engines are started here: one after the other.
-pytestmark = pytest.mark.xdist_group("machine")
+pytestmark = pytest.mark.xdist_group("engines")
 
 
 def silent(_line):

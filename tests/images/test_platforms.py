@@ -10,7 +10,7 @@ import pytest
 from tests import session
 from tests.conftest import DEMO
 
-pytestmark = pytest.mark.xdist_group("machine")
+pytestmark = pytest.mark.xdist_group("emulators")
 
 # Nothing is compiled, and no more installed than is looked at: emulation takes its time.
 OVERLAY = """\

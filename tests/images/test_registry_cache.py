@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.images import recorded
 
 # A second engine is started.
-pytestmark = pytest.mark.xdist_group("machine")
+pytestmark = pytest.mark.xdist_group("engines")
 
 STUB = ROOT / "tests" / "data" / "ucx_stub"
 

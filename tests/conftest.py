@@ -34,6 +34,7 @@ LONGEST = ("emulators", "test_compile_cache", "test_dev_images", "engines")
 the emulators of the kernel, and those that start other engines."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a module stay together, as they share what it builds; the longest come first."""
     for item in items:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dynbuild import proc
-from dynbuild.engine import base, client, private
+from dynbuild.engine import base, client, emulation, private
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 
@@ -88,13 +88,20 @@ def images(engine: Engine, env: Mapping[str, str]) -> list[str]:
 
 
 def end(env: Mapping[str, str]) -> None:
-    """Take away what the run left on the engine, and the engine where the run started it."""
-    engine = FOLDER / "engine.json"
+    """Take away what the run left, on the engine too, and the engine where the run started it."""
+
+    def made(name: str) -> Any:
+        file = FOLDER / f"{name}.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
     try:
-        if engine.exists():
+        if made("emulator"):
+            arch = emulation.other()
+            assert emulation.remove(env, arch) == (arch,)
+        if made("engine") is not None:
             clean(client.find(env), env)
-            if json.loads(engine.read_text(encoding="utf-8")):
-                private.down(env)
+        if made("engine"):
+            private.down(env)
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)
 

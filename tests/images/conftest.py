@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -82,13 +82,11 @@ def from_registry(registry: str) -> Callable[[str], tuple[Any, str]]:
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[str]:
+def emulator() -> str:
     """The architecture that this machine is not, made to run here as long as the tests do."""
     arch = emulation.other()
-    registered = emulation.ensure(arch, os.environ, print)
-    yield arch
-    if registered:
-        assert emulation.remove(os.environ, arch) == (arch,)
+    session.once("emulator", lambda: emulation.ensure(arch, os.environ, print))
+    return arch
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from dynbuild import proc
 from dynbuild.engine.model import Engine
@@ -29,27 +31,43 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples" / "demo"
 WORKSPACE = ROOT / "examples" / "workspace"
 
-LONGEST = ("emulators", "test_compile_cache", "test_dev_images", "engines")
-"""Groups of tests in the order in which they are begun: a module each, and those that change
-the emulators of the kernel, and those that start other engines."""
+EMULATORS, ENGINES = "emulators", "engines"
+GROUPS = {
+    "tests/engine/test_emulation.py": EMULATORS,
+    "tests/images/test_platforms.py": EMULATORS,
+    "tests/images/test_compile_cache.py": "test_compile_cache",
+    "tests/images/test_dev_images.py": "test_dev_images",
+    "tests/engine/test_private.py": ENGINES,
+    "tests/images/test_registry_cache.py": ENGINES,
+}
+"""Modules whose tests run one after the other, in the order in which they are begun: those that
+change the kernel's emulators, those that start other engines, and the longest by themselves."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a module stay together, as they share what it builds; the longest come first."""
+    """Mark the tests that need an engine; the longest come first."""
     for item in items:
-        parts = item.path.relative_to(ROOT / "tests").parts
-        if parts[0] in ("images", "engine"):
+        if item.path.relative_to(ROOT / "tests").parts[0] in ("images", "engine"):
             item.add_marker("engine")
-            if item.get_closest_marker("xdist_group") is None:
-                item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=_rank)
+    order = list(dict.fromkeys(GROUPS.values()))
+    items.sort(key=lambda item: _rank(order, item))
 
 
-def _rank(item: pytest.Item) -> int:
-    mark = item.get_closest_marker("xdist_group")
-    group = mark.args[0] if mark else ""
-    return LONGEST.index(group) if group in LONGEST else len(LONGEST)
+def _rank(order: list[str], item: pytest.Item) -> int:
+    group = GROUPS.get(item.nodeid.partition("::")[0])
+    return len(order) if group is None else order.index(group)
+
+
+class _ByGroup(LoadFileScheduling):
+    """Tests of a module stay together, as they share what it builds; so do those of a group."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return GROUPS.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return _ByGroup(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

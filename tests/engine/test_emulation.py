@@ -13,8 +13,6 @@ from dynbuild import proc
 from dynbuild.engine import emulation, packages
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
-# The kernel is one for all tests.
-pytestmark = pytest.mark.xdist_group("emulators")
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 

@@ -25,8 +25,6 @@ from dynbuild.engine.private.place import make_private_directory, place_of
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
 REPO = Path(__file__).parents[2]
-# Engines are started here: one after the other.
-pytestmark = pytest.mark.xdist_group("engines")
 
 
 def silent(_line):

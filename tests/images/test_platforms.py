@@ -10,8 +10,6 @@ import pytest
 from tests import session
 from tests.conftest import DEMO
 
-pytestmark = pytest.mark.xdist_group("emulators")
-
 # Nothing is compiled, and no more installed than is looked at: emulation takes its time.
 OVERLAY = """\
 [tools]

@@ -15,9 +15,6 @@ from dynbuild.engine import private
 from tests.conftest import ROOT
 from tests.images import recorded
 
-# A second engine is started.
-pytestmark = pytest.mark.xdist_group("engines")
-
 STUB = ROOT / "tests" / "data" / "ucx_stub"
 
 

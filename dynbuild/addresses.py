@@ -17,10 +17,10 @@ that git, docker, pip and curl take, as well as those that only nearly are addre
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from dynbuild import masking
+from dynbuild.quick import dataclass
 
 Kind = Literal["login", "token", "parameter"]
 

@@ -7,8 +7,6 @@ them and exits.
 
 from __future__ import annotations
 
-from dynbuild import masking
-
 _QUOTED = 60
 """Characters of a user's value that a message shows."""
 
@@ -49,6 +47,9 @@ class DynbuildError(Exception):
         details: tuple[str, ...] = (),
     ) -> None:
         # A message quotes what it refuses, and that may hold a password.
+        # Most commands meet no error, and need no patterns of secrets.
+        from dynbuild import masking
+
         self.message = masking.scrub_message(message)
         super().__init__(self.message)
         self.hint = hint and masking.scrub_message(hint)

@@ -18,12 +18,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from math import ceil, inf
 from pathlib import Path
 from typing import NoReturn
 
 from dynbuild.errors import Interrupted, NotReady, ToolFailed
+from dynbuild.quick import dataclass
 
 _TAIL_LINES = 12
 _GRACE_SECONDS = 15.0

@@ -7,7 +7,6 @@ every process and every in-process command gets the environment that a test give
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import os
 import shutil
@@ -172,7 +171,7 @@ class Terminal(io.StringIO):
 
 def call(*argv, env=None, cwd=None, columns=None):
     """Run the command line in this process; with *columns* on a terminal that is so wide."""
-    from dynbuild.cli import main
+    from dynbuild.cli import command_line
 
     out, err = io.StringIO(), io.StringIO()
     if columns is not None:
@@ -185,12 +184,8 @@ def call(*argv, env=None, cwd=None, columns=None):
         stack.enter_context(contextlib.redirect_stderr(err))
         if cwd is not None:
             stack.enter_context(contextlib.chdir(cwd))
-        try:
-            main()
-        except SystemExit as end:
-            return Result(end.code, out.getvalue(), err.getvalue())
-        finally:
-            gc.enable()  # what a process of its own does no more
+        code = command_line(list(map(str, argv)))
+        return Result(code, out.getvalue(), err.getvalue())
 
 
 def spawn(*argv, env=None, cwd=ROOT, options=(), program=()):

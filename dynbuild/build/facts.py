@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 from collections.abc import Mapping
@@ -64,12 +63,13 @@ def _index_url(env: Mapping[str, str]) -> str:
         Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf",
         *([Path(env["PIP_CONFIG_FILE"])] if env.get("PIP_CONFIG_FILE") else []),
     )
-    if not found:
-        for path in files:
-            parser = configparser.RawConfigParser()
-            try:
-                parser.read(path, encoding="utf-8")
-            except (configparser.Error, OSError, UnicodeDecodeError):
-                continue
-            found = parser.get("global", "index-url", fallback=found)
+    for path in filter(Path.is_file, () if found else files):
+        import configparser  # few have such a file
+
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(path, encoding="utf-8")
+        except (configparser.Error, OSError, UnicodeDecodeError):
+            continue
+        found = parser.get("global", "index-url", fallback=found)
     return found if found.startswith(("http://", "https://")) else ""

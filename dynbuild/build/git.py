@@ -8,6 +8,7 @@ library that would start the same commands.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -78,6 +79,33 @@ def read(directory: Path, env: Mapping[str, str]) -> GitFacts:
         described=described.stdout.strip() + ("-dirty" if status.changed else ""),
         branch=status.branch,
     )
+
+
+class Reading:
+    """The facts of a repository, read while something else is done."""
+
+    def __init__(self, directory: Path, env: Mapping[str, str]) -> None:
+        self._given = directory, dict(env)
+        self._read: GitFacts | BaseException = GitFacts()
+        self._thread = threading.Thread(target=self._run, name="git", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._read = read(*self._given)
+        except BaseException as error:
+            self._read = error
+
+    def facts(self) -> GitFacts:
+        """The facts, when they are there.
+
+        Raises:
+            NotReady: As ``read`` does.
+        """
+        self._thread.join()
+        if isinstance(self._read, BaseException):
+            raise self._read
+        return self._read
 
 
 class _Status(NamedTuple):

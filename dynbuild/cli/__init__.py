@@ -6,6 +6,7 @@ import codecs
 import gc
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
@@ -21,12 +22,21 @@ def main() -> NoReturn:
     """Run the command line and exit with the status of what happened."""
     # What is imported stays to the end; looking for garbage in it takes a tenth of a short command.
     gc.disable()
+    status = command_line(sys.argv[1:])
+    if gc.isenabled() or console.verbosity() > 1 or threading.active_count() > 1:
+        sys.exit(status)
+    # A short command leaves nothing to tidy up, and taking the interpreter apart takes long.
+    os._exit(status)
+
+
+def command_line(argv: Sequence[str]) -> int:
+    """Run the command that *argv* says, show what went wrong; the exit status."""
     _open_streams()
     try:
         # Typer is imported here, so that an interruption of even that ends in one line.
         from dynbuild.cli import commands
 
-        status = commands.run(words(sys.argv[1:]))
+        status = commands.run(words(argv))
         sys.stdout.flush()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
@@ -35,7 +45,7 @@ def main() -> NoReturn:
         status = 1 if "_DYNBUILD_COMPLETE" in os.environ else _ended(error)
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         _flush(number, stream)
-    sys.exit(status)
+    return status
 
 
 def words(argv: Sequence[str]) -> list[str]:

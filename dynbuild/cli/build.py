@@ -6,7 +6,8 @@ import json
 import os
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +16,7 @@ import typer
 from dynbuild.cli import console
 from dynbuild.cli.request import Asked, with_request
 from dynbuild.errors import NotReady, RequestError
+from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
 
 if TYPE_CHECKING:
@@ -40,7 +42,11 @@ class _Decided:
 
 def _decide(asked: Asked) -> _Decided:
     """Gather the facts, which is where files and git are read, and make the plan."""
-    from dynbuild.build import facts, git, inputs
+    from dynbuild.build import git
+
+    # git answers while everything else is imported.
+    reading = git.Reading(asked.context, os.environ)
+    from dynbuild.build import facts, inputs
     from dynbuild.plan import make, secrets, version
     from dynbuild.render import bake, site
     from dynbuild.settings import load
@@ -58,7 +64,7 @@ def _decide(asked: Asked) -> _Decided:
     machine = facts.read(env)
     made = make.make_plan(
         config,
-        version=version.derive(git.read(context, env), env),
+        version=version.derive(reading.facts(), env),
         context=context,
         machine=machine,
     )
@@ -71,7 +77,17 @@ def _decide(asked: Asked) -> _Decided:
 def _dockerfiles(decided: _Decided) -> dict[str, str]:
     from dynbuild.render.dockerfile import render
 
-    return {image.name: render(image, decided.templates) for image in decided.job.images}
+    return {
+        image.name: render(image, decided.templates, compiled=_compiled(os.environ))
+        for image in decided.job.images
+    }
+
+
+def _compiled(env: Mapping[str, str]) -> Path | None:
+    """Where the code of templates is kept; nowhere for a user whose home is not there."""
+    home = Path(env.get("HOME") or "/nonexistent")
+    cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache")
+    return cache / "dynbuild" / "templates" if cache.is_absolute() and home.is_dir() else None
 
 
 @with_request
@@ -95,9 +111,9 @@ def plan(
 
       dynbuild plan --framework none --target runtime --config site.toml --offline
     """
+    decided = _decide(asked)
     from dynbuild.report import plan_table
 
-    decided = _decide(asked)
     if offline:
         _offline(decided, format)
         return

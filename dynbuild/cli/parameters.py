@@ -6,13 +6,13 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from dynbuild import paths
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import dataclass
 from dynbuild.settings.layers import KeyPath, Layer, Origin, Setting
 from dynbuild.settings.option import Option
 

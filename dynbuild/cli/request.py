@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from dynbuild import paths
 from dynbuild.cli import tree
 from dynbuild.cli.parameters import Invocation, command
 from dynbuild.errors import RequestError
+from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Layer
 from dynbuild.settings.request_options import REQUEST
 

@@ -36,7 +36,7 @@ _TOOLS = {
     "sccache": ("sccache", "--version"),
     "uv": ("uv", "--version"),
 }
-_LIBRARIES = ("boto3", "gitpython", "jinja2", "psutil", "pydantic", "python-on-whales", "typer")
+_LIBRARIES = ("boto3", "jinja2", "psutil", "pydantic", "python-on-whales", "typer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

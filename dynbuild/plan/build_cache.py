@@ -8,11 +8,11 @@ well, so that the first build of a branch begins with it.  Layers of all stages 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from dynbuild import names
 from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
+from dynbuild.quick import dataclass
 
 MAIN = "main"
 KINDS = ("registry", "registry=REF", "s3", "local=DIR", "gha")

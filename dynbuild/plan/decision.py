@@ -7,10 +7,11 @@ meet those.  ``fold`` makes the new values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from dynbuild.errors import RequestError
+from dynbuild.quick import dataclass
 from dynbuild.settings import layers
 from dynbuild.settings.layers import Setting
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from dynbuild.plan import stages
 from dynbuild.plan.decision import Values
 from dynbuild.plan.recipe import Recipe
 from dynbuild.plan.stages import Stage
+from dynbuild.quick import dataclass
 from dynbuild.settings.load import OVERLAY_NAME, Settings
 from dynbuild.settings.problems import Problem
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dynbuild.plan import build_cache, mirrors, recipe, secrets, stages, tags
 from dynbuild.plan.decision import Values
@@ -15,6 +14,7 @@ from dynbuild.plan.recipe import Recipe
 from dynbuild.plan.stages import Stage
 from dynbuild.plan.trtllm.intent import CONTEXT, Intent
 from dynbuild.plan.version import Version
+from dynbuild.quick import dataclass
 from dynbuild.sccache.cache import CompileCache
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import PASSED_THROUGH, Catalog

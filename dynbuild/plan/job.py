@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dynbuild.image_id import ImageId
 from dynbuild.plan.document import ImagePlan, PlanDocument
 from dynbuild.plan.mirrors import Reach
 from dynbuild.plan.recipe import Recipe
 from dynbuild.plan.trtllm.intent import Intent
+from dynbuild.quick import dataclass
 from dynbuild.sccache.cache import CompileCache
 
 

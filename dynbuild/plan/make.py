@@ -7,7 +7,7 @@ wrong with it is told at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dynbuild.errors import RequestError
@@ -32,6 +32,7 @@ from dynbuild.plan.machine import Machine
 from dynbuild.plan.matrix import Cell
 from dynbuild.plan.trtllm.intent import Intent
 from dynbuild.plan.version import Version
+from dynbuild.quick import dataclass
 from dynbuild.sccache.cache import CompileCache
 from dynbuild.settings.load import Settings
 from dynbuild.settings.problems import Collector

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dynbuild import names
 from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId, variant_of
+from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Framework

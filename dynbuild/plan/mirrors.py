@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dynbuild import names
 from dynbuild.addresses import public, secret_in
 from dynbuild.errors import RequestError
 from dynbuild.plan.decision import Decision, Values
+from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import PASSED_THROUGH, Catalog, Source, Tool

@@ -7,12 +7,12 @@ so does the cache of every stage that does not use it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dynbuild.errors import RequestError
 from dynbuild.plan import matrix, mirrors
 from dynbuild.plan.decision import Values
 from dynbuild.plan.matrix import Cell
+from dynbuild.quick import dataclass
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Source, Tool
 

@@ -8,11 +8,11 @@ refuses a template that disagrees with this table.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from dynbuild.errors import RequestError
 from dynbuild.plan.matrix import AWS
 from dynbuild.plan.recipe import Recipe
+from dynbuild.quick import dataclass
 
 BASE = ("BASE_IMAGE", "BASE_IMAGE_TAG")
 RUNTIME = ("RUNTIME_IMAGE", "RUNTIME_IMAGE_TAG")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin
 
 FALLBACK = "0.0.1"

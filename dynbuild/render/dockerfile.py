@@ -1,8 +1,9 @@
 """From a plan to the text of its Dockerfile.
 
-Pure but for reading the templates: the same plan gives the same text. Each stage is one
-template; an undefined name is an error, and so is a template whose ``ARG`` lines differ
-from the stage table, since a forgotten one makes a build argument silently empty.
+Pure but for reading the templates, and their compiled code: the same plan gives the same
+text. Each stage is one template; an undefined name is an error, and so is a template whose
+``ARG`` lines differ from the stage table, since a forgotten one makes a build argument
+silently empty.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dynbuild.errors import TemplateError
 from dynbuild.plan import stages
 from dynbuild.plan.job import ImageJob
 from dynbuild.plan.stages import Stage
+from dynbuild.render.compiled import Compiled
 
 SUFFIX = ".Dockerfile.j2"
 
@@ -37,26 +39,32 @@ _AUTOMATIC = frozenset(
 _WIDTH = 88
 
 
-def render(image: ImageJob, templates: Path) -> str:
+def render(image: ImageJob, templates: Path, *, compiled: Path | None = None) -> str:
     """The Dockerfile of *image*.
+
+    Args:
+        image: What is rendered.
+        templates: The folder of the templates.
+        compiled: Where their code is kept; ``None`` keeps none.
 
     Raises:
         TemplateError: A template is missing, malformed, or disagrees with the stage table.
     """
     chain = stages.chain(image.recipe)
     _check_templates(chain, image, templates)
-    environment = _environment(templates, site=image.recipe.site)
+    environment = _environment(templates, compiled, site=image.recipe.site)
     texts = [_stage(stage, image, environment) for stage in chain]
     parts = [_header(image, chain), _arguments(image), *texts]
     return "\n".join(_tidy(part) for part in parts)
 
 
 @functools.cache
-def _environment(templates: Path, *, site: bool) -> jinja2.Environment:
+def _environment(templates: Path, compiled: Path | None, *, site: bool) -> jinja2.Environment:
     """One for every image: templates are compiled once, and again when their file changes.
 
     Args:
         templates: The folder with the templates.
+        compiled: The folder with their code, if any is kept.
         site: Whether steps run the site's script; macros see it as ``redirected``.
     """
     environment = jinja2.Environment(
@@ -65,6 +73,7 @@ def _environment(templates: Path, *, site: bool) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        bytecode_cache=Compiled(compiled) if compiled else None,
         autoescape=False,  # noqa: S701 - the output is a Dockerfile, not HTML
     )
     environment.globals["redirected"] = site

@@ -6,9 +6,9 @@ Whoever writes to a stream knows what it is and makes the ``Look``; text is made
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from dynbuild.errors import shorten
+from dynbuild.quick import dataclass
 
 COLUMNS = 80
 """Of prose and of lines that are padded, where nobody says how wide it may be."""

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dynbuild.quick import dataclass
 from dynbuild.run import numa
 from dynbuild.run.mounts import parse
 from dynbuild.run.request import RunRequest

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import dataclass
 
 _FIELD = re.compile(r'"((?:[^"]|"")*)"|([^",\r\n]*)')
 _KEYS = ("count", "device", "driver", "capabilities", "options")

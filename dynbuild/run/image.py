@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dynbuild import names
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import dataclass
 from dynbuild.settings.load import Settings
 
 

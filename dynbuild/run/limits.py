@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dynbuild import names
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import dataclass
 
 NAMES = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import dataclass
 
 PROPAGATION = ("shared", "slave", "private", "rshared", "rslave", "rprivate")
 CONSISTENCY = ("consistent", "cached", "delegated")

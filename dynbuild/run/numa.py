@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
 from dynbuild.errors import RequestError
+from dynbuild.quick import dataclass
 from dynbuild.run.gpus import Gpus, gpu_of, parse
 
 _TITLES = re.compile(r"CPU Affinity|NUMA Affinity|GPU NUMA ID")

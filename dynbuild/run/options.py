@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dynbuild import names, paths, units
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import dataclass
 from dynbuild.run import gpus, limits, mounts, ports, user
 from dynbuild.run.request import Passed, RunRequest
 from dynbuild.settings import layers, problems

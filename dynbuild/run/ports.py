@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import dataclass
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dynbuild.quick import dataclass
 from dynbuild.run.gpus import is_none
 from dynbuild.run.user import read
 

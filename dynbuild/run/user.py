@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import dataclass
 
 _NUMBER = re.compile(r"[0-9]+")
 _LONGEST = 10

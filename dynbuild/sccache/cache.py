@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from dynbuild.errors import RequestError
+from dynbuild.quick import dataclass
 
 Kind = Literal["s3", "local"]
 

@@ -7,7 +7,6 @@ a ``Catalog`` and, for every leaf, where its value came from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from dynbuild import paths
 from dynbuild.errors import TemplateError
+from dynbuild.quick import dataclass
 from dynbuild.settings import environment, files, layers, lines, models, problems
 from dynbuild.settings.layers import Layer, Origin, Setting
 from dynbuild.settings.models import Catalog

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from dynbuild import names
 from dynbuild.errors import RequestError
+from dynbuild.quick import dataclass
 from dynbuild.settings import layers, models
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.models import Catalog

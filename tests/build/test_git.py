@@ -7,6 +7,7 @@ import pytest
 
 from dynbuild import proc
 from dynbuild.build import git
+from dynbuild.errors import NotReady
 from tests.support import ENV, commit, repository
 from tests.support import git as run_git
 
@@ -71,3 +72,10 @@ def test_names_in_any_encoding(repo):
     facts = git.read(repo, os.environ)
     assert facts.branch == "br\N{REPLACEMENT CHARACTER}nch"
     assert facts.tags == ("v1.0.0-br\N{REPLACEMENT CHARACTER}nch",)
+
+
+def test_what_is_read_beside_other_work_is_the_same(repo, tmp_path):
+    assert git.Reading(repo, ENV).facts() == git.read(repo, ENV)
+    assert git.Reading(tmp_path / "none", ENV).facts().state == "not a repository"
+    with pytest.raises(NotReady, match="cannot be started"):
+        git.Reading(repo, {**ENV, "PATH": "/nowhere"}).facts()

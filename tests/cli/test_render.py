@@ -92,3 +92,16 @@ def test_a_template_that_disagrees_with_the_stage_table(templates):
     assert "the stage 'ucx' and its template disagree on arguments" in result.err
     assert "without an ARG line: BUILD_JOBS" in result.hint
     assert "BUILD_JOB" in result.hint.rpartition(":")[2]
+
+
+def test_compiled_templates_are_kept_in_a_home_that_is_there(tmp_path):
+    words = ("render", "--context", DEMO)
+    assert call(*words, env={"HOME": str(tmp_path / "none")}).code == 0
+    assert list(tmp_path.iterdir()) == []
+    first = call(*words, env={"HOME": str(tmp_path)})
+    kept = tmp_path / ".cache/dynbuild/templates"
+    assert list(kept.iterdir())
+    assert call(*words, env={"HOME": str(tmp_path)}) == first
+    other = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "other")}
+    assert call(*words, env=other) == first
+    assert len(list((tmp_path / "other/dynbuild/templates").iterdir())) == len(list(kept.iterdir()))

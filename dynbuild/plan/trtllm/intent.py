@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
 
 CONTEXT = "trtllm_wheel"

@@ -89,10 +89,8 @@ def run(
             timeout=timeout,
             check=False,
         )
-    except (FileNotFoundError, PermissionError) as error:
-        if cwd is not None and not cwd.is_dir():
-            raise NotReady(f"the directory {cwd} does not exist") from error
-        raise NotReady(f"the program '{command[0]}' cannot be started", hint=needs) from error
+    except OSError as error:
+        raise _unstartable(command, error, cwd=cwd, needs=needs) from error
     except subprocess.TimeoutExpired as error:
         raise NotReady(f"'{command[0]}' did not answer within {timeout:g} s") from error
     result = Completed(
@@ -311,10 +309,8 @@ def start(
             bufsize=0,
             start_new_session=True,
         )
-    except (FileNotFoundError, PermissionError) as error:
-        if cwd is not None and not cwd.is_dir():
-            raise NotReady(f"the directory {cwd} does not exist") from error
-        raise NotReady(f"the program '{command[0]}' cannot be started") from error
+    except OSError as error:
+        raise _unstartable(command, error, cwd=cwd) from error
     return Process(command, process, cancellation or Cancellation(), grace)
 
 
@@ -374,8 +370,8 @@ def start_daemon(argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> i
                 env=dict(env),
                 start_new_session=True,
             )
-        except (FileNotFoundError, PermissionError) as error:
-            raise NotReady(f"the program '{argv[0]}' cannot be started") from error
+        except OSError as error:
+            raise _unstartable(argv, error) from error
     # The daemon is meant to live on; an object without a status would complain of that.
     process.returncode = 0
     return process.pid
@@ -389,5 +385,16 @@ def replace(argv: Sequence[str], *, env: Mapping[str, str]) -> NoReturn:
     """
     try:
         os.execvpe(argv[0], list(argv), dict(env))
-    except FileNotFoundError as error:
-        raise NotReady(f"the program '{argv[0]}' cannot be started") from error
+    except OSError as error:
+        raise _unstartable(argv, error) from error
+
+
+def _unstartable(
+    argv: Sequence[str], error: OSError, *, cwd: Path | None = None, needs: str | None = None
+) -> NotReady:
+    """What is wrong where *argv* could not be started."""
+    if cwd is not None and not cwd.is_dir():
+        return NotReady(f"the directory {cwd} does not exist")
+    usual = isinstance(error, (FileNotFoundError, PermissionError))
+    why = "" if usual else f": {error.strerror}"
+    return NotReady(f"the program '{argv[0]}' cannot be started{why}", hint=needs)

@@ -51,7 +51,7 @@ hypothesis.settings.load_profile("dynbuild")
 
 ENV = {
     "PATH": os.environ.get("PATH", os.defpath),
-    "HOME": "/nonexistent",
+    "HOME": "/dev/null/absent",
     "LC_ALL": "C.UTF-8",
     "TERM": "dumb",
     "COLUMNS": "80",

@@ -12,7 +12,7 @@ import pytest
 from dynbuild import proc
 from dynbuild.errors import Interrupted, NotReady, ToolFailed
 
-pytestmark = pytest.mark.processes("python", "such")
+pytestmark = pytest.mark.processes("python", "such", "text", "program", "loop", "true")
 
 FOREVER = "import time\nprint('ready', flush=True)\ntime.sleep(3600)"
 DEAF = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{FOREVER}"
@@ -223,3 +223,22 @@ def test_the_handler_of_a_signal_wakes_a_reader():
             assert process.wait() != 0
         finally:
             signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_program_that_is_none_is_told_with_the_reason(tmp_path):
+    text = tmp_path / "text"
+    text.write_text("neither a program nor a script\n")
+    text.chmod(0o755)
+    with pytest.raises(NotReady, match="cannot be started: Exec format error"):
+        proc.run([str(text)])
+    with pytest.raises(NotReady, match="cannot be started: Not a directory"):
+        proc.run([str(text / "program")])
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(NotReady, match="cannot be started: Too many levels of symbolic links"):
+        proc.run([str(loop)])
+
+
+def test_arguments_that_are_too_long_are_told():
+    with pytest.raises(NotReady, match="cannot be started: Argument list too long"):
+        proc.run(["/bin/true", "x" * (1 << 22)])

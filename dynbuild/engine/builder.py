@@ -175,7 +175,7 @@ def _chosen(env: Mapping[str, str]) -> bool:
     state = Path(env.get("BUILDX_CONFIG") or config / "buildx")
     try:
         current = json.loads((state / "current").read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         current = {}
     except (OSError, ValueError, RecursionError):
         return True

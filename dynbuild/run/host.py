@@ -317,6 +317,8 @@ def _mount(
         exists = True
     except FileNotFoundError:
         exists, writable = False, None if user is None else user.uid == 0
+    except NotADirectoryError:
+        exists, writable = False, False  # nobody can make it: a part of its path is a file
     except OSError:
         exists, writable = True, None
     return HostMount(

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -209,15 +208,21 @@ def test_a_signal_ends_the_build_and_closes_its_record(docker, tree):
         )
     )
 
+    over = threading.Event()
+
     def interrupt():
         while not (docker.path / "begun").exists():
-            time.sleep(0.01)
+            if over.wait(0.01):
+                return
         os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    done = build(docker, tree, "--format", "json")
-    thread.join()
+    try:
+        done = build(docker, tree, "--format", "json")
+    finally:
+        over.set()
+        thread.join()
     assert done.code == 130
     one_sentence(done)
     assert "interrupted; the build is cancelled" in done.err

@@ -47,7 +47,7 @@ def read(compose, text, **env):
     done = subprocess.run(
         [compose, "--project-name", "test", "--file", "-", "config", "--format", "json"],
         input=text,
-        env={"PATH": os.defpath, "HOME": "/nonexistent", **env},
+        env={"PATH": os.defpath, "HOME": "/dev/null/absent", **env},
         capture_output=True,
         text=True,
         check=False,

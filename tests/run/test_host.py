@@ -171,7 +171,9 @@ def test_gpus_by_their_device_nodes(env, tmp_path, monkeypatch):
     ids=["tcp", "ssh", "virtual machine"],
 )
 def test_an_engine_elsewhere_leaves_this_machine_out(env, on, info):
-    found = read(env, info, on=engine(**on), volumes=("/nonexistent:/a",), hf_home="/nonexistent")
+    found = read(
+        env, info, on=engine(**on), volumes=("/dev/null/absent:/a",), hf_home="/dev/null/absent"
+    )
     assert found.gpu_devices is None
     assert found.shm_size is None
     assert found.memory == info.get("MemTotal")
@@ -262,7 +264,7 @@ def test_the_size_of_shared_memory(env, monkeypatch):
     about = os.statvfs("/dev/shm")
     assert found.shm_size == about.f_frsize * about.f_blocks
     assert found.disk_free > 0
-    monkeypatch.setattr(host, "_SHM", Path("/nonexistent"))
+    monkeypatch.setattr(host, "_SHM", Path("/dev/null/absent"))
     assert read(env).shm_size is None
 
 
@@ -484,7 +486,7 @@ def test_mounts_of_a_request(env, tmp_path):
 
 
 def test_root_writes_everywhere(env, tmp_path):
-    found = read(env, user="root", volumes=(f"{tmp_path}:/a", "/nonexistent:/b"), hf_home="/hf")
+    found = read(env, user="root", volumes=(f"{tmp_path}:/a", f"{tmp_path}/x:/b"), hf_home="/hf")
     assert [(m.exists, m.writable) for m in found.mounts] == [(True, True), (False, True)]
     assert (found.hf_cache.target, found.hf_cache.exists) == ("/root/.cache/huggingface", False)
 
@@ -506,3 +508,9 @@ def test_numbers_mean_nothing_where_they_are_remapped(env, tmp_path, option):
 def test_a_user_without_numbers(env, tmp_path):
     found = read(env, image_user="ada", volumes=(f"{tmp_path}:/a",))
     assert found.mounts[0].writable is None
+
+
+def test_a_source_below_a_file_is_not_there_and_nobody_can_make_it(env, tmp_path):
+    (tmp_path / "file").touch()
+    found = read(env, user="root", volumes=(f"{tmp_path}/file/x:/a",))
+    assert [(m.exists, m.writable) for m in found.mounts] == [(False, False)]

@@ -38,5 +38,5 @@ def aws(tmp_path, monkeypatch):
             path.write_text(text)
         return {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
 
-    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.setenv("HOME", "/dev/null/absent")
     return write

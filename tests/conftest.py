@@ -33,11 +33,11 @@ WORKSPACE = ROOT / "examples" / "workspace"
 
 EMULATORS, ENGINES = "emulators", "engines"
 GROUPS = {
-    "tests/engine/test_emulation.py": EMULATORS,
+    "tests/engine/test_emulation_kernel.py": EMULATORS,
     "tests/images/test_platforms.py": EMULATORS,
     "tests/images/test_compile_cache.py": "test_compile_cache",
     "tests/images/test_dev_images.py": "test_dev_images",
-    "tests/engine/test_private.py": ENGINES,
+    "tests/engine/test_private_life.py": ENGINES,
     "tests/images/test_registry_cache.py": ENGINES,
 }
 """Modules whose tests run one after the other, in the order in which they are begun: those that
@@ -47,7 +47,7 @@ change the kernel's emulators, those that start other engines, and the longest b
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need an engine; the longest come first."""
     for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] in ("images", "engine"):
+        if item.path.relative_to(ROOT / "tests").parts[0] == "images":
             item.add_marker("engine")
     order = list(dict.fromkeys(GROUPS.values()))
     items.sort(key=lambda item: _rank(order, item))

@@ -94,9 +94,8 @@ def make_base(
                 hint="name one that it has, with --suite",
             )
         name = name or f"dynbuild/debian:{codename}{'' if arch == native else f'-{arch}'}"
-        docker = engine.env(env)
-        found = proc.run((engine.docker, "image", "ls", "--quiet", name), env=docker).stdout
-        if found and not force:
+        ids = proc.run((engine.docker, "image", "ls", "--quiet", name), env=engine.env(env)).stdout
+        if ids and not force:
             say(f"{name} is there already")
             return name
         packages.ensure_programs(("mmdebstrap",), env, say)
@@ -106,14 +105,17 @@ def make_base(
         listed = work / "base.list"
         listed.write_text(_sources_list(main, codename, work, env), encoding="utf-8")
         _bootstrap(codename, arch, work / "base.tar", listed, env)
-        changes = (f"--change=ENV PATH={_PATH}", '--change=CMD ["bash"]')
-        platform = f"--platform={_PLATFORMS.get(arch, f'linux/{arch}')}"
-        proc.run(
-            (engine.docker, "import", platform, *changes, str(work / "base.tar"), name), env=docker
-        )
+        _import(engine, env, work / "base.tar", name, arch)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return name
+
+
+def _import(engine: Engine, env: Mapping[str, str], tar: Path, name: str, arch: str) -> None:
+    changes = (f"--change=ENV PATH={_PATH}", '--change=CMD ["bash"]')
+    platform = f"--platform={_PLATFORMS.get(arch, f'linux/{arch}')}"
+    argv = (engine.docker, "import", platform, *changes, str(tar), name)
+    proc.run(argv, env=engine.env(env))
 
 
 def make_joined_base(
@@ -148,13 +150,7 @@ def make_joined_base(
         NotReady: An image cannot be made, joined or pushed.
     """
     if push is not None:
-        names.check_reference(push, origin="--push")
-        if not names.is_qualified(push) or not names.split_reference(push)[1]:
-            raise RequestError(
-                f"'{push}' names no {'tag' if names.is_qualified(push) else 'registry'}",
-                origin="--push",
-                hint="REGISTRY/NAME:TAG, as in registry.example.com/team/debian:trixie",
-            )
+        _check_pushable(push)
     if not engine.containerd_store:
         raise NotReady(
             "this engine keeps one platform an image, so images cannot be joined",
@@ -166,20 +162,9 @@ def make_joined_base(
     }
     arch, first = next(iter(images.items()))
     name = push or f"{first.removesuffix(f'-{arch}')}-multi"
-    platforms = ",".join(_PLATFORMS[arch] for arch in images)
-    output = "--load" if push is None else "--push"
-    docker = engine.env(env)
-    # The builder that sees the engine's images has the name of the client's context.
-    builder = proc.run((engine.docker, "context", "show"), env=docker).stdout.strip()
-    where = (f"--builder={builder}", f"--platform={platforms}", "--provenance=false")
     say(f"{'joining' if push is None else 'pushing'} {' and '.join(images.values())} as {name}")
     try:
-        proc.run(
-            (engine.docker, "buildx", "build", "--quiet", *where, output, f"--tag={name}", "-"),
-            env=docker,
-            input=_joined(images),
-            timeout=_SECONDS,
-        )
+        _join(engine, env, images, name, "--load" if push is None else "--push")
     except ToolFailed as error:
         raise NotReady(
             f"{name} cannot be {'made' if push is None else 'pushed'}",
@@ -190,6 +175,32 @@ def make_joined_base(
             or error.details,
         ) from error
     return name
+
+
+def _check_pushable(reference: str) -> None:
+    names.check_reference(reference, origin="--push")
+    if not names.is_qualified(reference) or not names.split_reference(reference)[1]:
+        raise RequestError(
+            f"'{reference}' names no {'tag' if names.is_qualified(reference) else 'registry'}",
+            origin="--push",
+            hint="REGISTRY/NAME:TAG, as in registry.example.com/team/debian:trixie",
+        )
+
+
+def _join(
+    engine: Engine, env: Mapping[str, str], images: Mapping[str, str], name: str, output: str
+) -> None:
+    docker = engine.env(env)
+    # The builder that sees the engine's images has the name of the client's context.
+    builder = proc.run((engine.docker, "context", "show"), env=docker).stdout.strip()
+    platforms = ",".join(_PLATFORMS[arch] for arch in images)
+    options = (f"--builder={builder}", f"--platform={platforms}", "--provenance=false")
+    proc.run(
+        (engine.docker, "buildx", "build", "--quiet", *options, output, f"--tag={name}", "-"),
+        env=docker,
+        input=_joined(images),
+        timeout=_SECONDS,
+    )
 
 
 def _native(env: Mapping[str, str]) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from types import SimpleNamespace
 
 import pytest
 
 from dynbuild import proc
-from dynbuild.build import bases
 from dynbuild.engine import base
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady, RequestError, ToolFailed
@@ -107,82 +105,3 @@ def test_the_classic_store_cannot_join(played):
         _join(CLASSIC)
     assert "containerd-snapshotter" in str(caught.value.hint)
     assert played.asked == []
-
-
-# --- an image of the engine that is for another platform
-
-
-def _image(architecture="amd64", kind=MANIFEST):
-    return json.dumps(
-        {"Os": "linux", "Architecture": architecture, "Descriptor": {"mediaType": kind}}
-    )
-
-
-def _plan(platforms=BOTH, contexts=None, **args):
-    image = SimpleNamespace(
-        name="none-runtime-cpu",
-        platforms=platforms,
-        contexts=contexts or {},
-        build_args=args or {"BASE_IMAGE": "dynbuild/debian", "BASE_IMAGE_TAG": "trixie"},
-        origins={"BASE_IMAGE": "flag --base-image"},
-    )
-    return SimpleNamespace(images=(image,))
-
-
-@pytest.mark.parametrize(
-    ("has", "platforms", "missing"),
-    [("amd64", BOTH, "arm64"), ("arm64", BOTH, "amd64"), ("amd64", ("linux/arm64",), "arm64")],
-)
-def test_a_base_for_another_platform_is_refused(played, has, platforms, missing):
-    played.answers["image inspect"] = _image(has)
-    with pytest.raises(RequestError) as caught:
-        bases.check_bases(ENGINE, {}, _plan(platforms))
-    assert caught.value.message == (
-        f"the image dynbuild/debian:trixie on this engine is for linux/{has} only, and"
-        f" none-runtime-cpu is wanted for linux/{missing}"
-    )
-    assert caught.value.origin == "flag --base-image"
-    assert "dynbuild engine base --arch amd64 --arch arm64" in str(caught.value.hint)
-
-
-@pytest.mark.parametrize(
-    ("answer", "plan"),
-    [
-        (_image(), _plan(("linux/amd64",))),
-        # What an index lacks here may be in the registry, and BuildKit asks for it.
-        (_image(kind="application/vnd.oci.image.index.v1+json"), _plan()),
-        (_image(kind="application/vnd.docker.distribution.manifest.list.v2+json"), _plan()),
-        (ToolFailed("no such image", returncode=1), _plan()),
-        # Something else takes the place of the stage, or of the image.
-        (_image(), _plan(contexts={"base": "docker-image://other"})),
-        (_image(), _plan(contexts={"dynbuild/debian:trixie": "docker-image://other"})),
-        (_image(), _plan(BASE_IMAGE="", BASE_IMAGE_TAG="")),
-    ],
-)
-def test_what_is_not_refused(played, answer, plan):
-    played.answers["image inspect"] = answer
-    bases.check_bases(ENGINE, {}, plan)
-
-
-def test_other_images_that_are_built_on_are_looked_at(played):
-    played.answers["image inspect"] = _image()
-    for arg in ("RUNTIME_IMAGE", "FRONTEND_BASE_IMAGE", "PYTORCH_BASE_IMAGE"):
-        with pytest.raises(RequestError, match="the image a:b"):
-            bases.check_bases(ENGINE, {}, _plan(**{arg: "a", f"{arg}_TAG": "b"}))
-
-
-def test_builders_and_stores_that_do_not_take_it(played):
-    played.answers["image inspect"] = _image()
-    played.answers["buildx inspect"] = "Name: other\nDriver: docker-container\n"
-    bases.check_bases(ENGINE, {}, _plan())
-    played.asked.clear()
-    bases.check_bases(CLASSIC, {}, _plan())
-    assert played.asked == []
-
-
-def test_the_arguments_of_bases_are_in_the_catalog():
-    from tests.support import CATALOG
-
-    known = set(CATALOG["args"])
-    for arg in bases._BASES:
-        assert {arg, f"{arg}_TAG"} <= known

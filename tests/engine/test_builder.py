@@ -13,6 +13,8 @@ from dynbuild.errors import NotReady
 from tests import fake_docker
 from tests.support import ROOT
 
+pytestmark = pytest.mark.processes("docker")
+
 ENGINE = Engine("system", "docker", None, None, "28.5.2+dfsg4", "0.29.1+ds1", containerd_store=True)
 
 # As `docker buildx ls --format json` of buildx 0.29 says it, labels left out.

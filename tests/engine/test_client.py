@@ -14,6 +14,8 @@ from dynbuild.engine.client import find
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 
+pytestmark = [pytest.mark.processes("docker"), pytest.mark.network]
+
 SYSTEM = {
     "ServerVersion": "29.0.0",
     "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],

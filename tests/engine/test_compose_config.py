@@ -9,12 +9,15 @@ import subprocess
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from dynbuild.addresses import public
 from dynbuild.engine import packages
 from dynbuild.errors import NotReady, ToolFailed
 from dynbuild.run.export import common, export
 from dynbuild.run.request import RunRequest
 from tests import support
 from tests.run.export_requests import REQUESTS, requests, variables
+
+pytestmark = pytest.mark.engine
 
 # Debian's name and Ubuntu's; Debian 12's docker-compose is another program, in Python.
 PACKAGES = (("testing", "docker-compose"), ("", "docker-compose-v2"))
@@ -39,7 +42,7 @@ def download(work):
         if program := packages.program(work / package / "root", "docker-compose"):
             return program
         reasons.append(f"{package}: it contains no docker-compose")
-    pytest.fail(f"no suite of {packages.public(source.uri)} has Compose: {reasons}")
+    pytest.fail(f"no suite of {public(source.uri)} has Compose: {reasons}")
 
 
 def read(compose, text, **env):

@@ -6,7 +6,11 @@ import resource
 import socket
 from pathlib import Path
 
+import pytest
+
 from dynbuild.engine import limits
+
+pytestmark = pytest.mark.network
 
 TEXT = """\
 Limit                     Soft Limit           Hard Limit           Units

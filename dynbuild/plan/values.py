@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from dynbuild.addresses import secret_in
 from dynbuild.errors import quote
@@ -13,7 +13,7 @@ from dynbuild.plan.version import Version
 from dynbuild.settings import environment, load
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.load import Settings
-from dynbuild.settings.models import PASSED_THROUGH, Argument
+from dynbuild.settings.models import PASSED_THROUGH, Argument, ArgumentKind
 from dynbuild.settings.problems import Problem
 
 
@@ -66,10 +66,11 @@ def problems(
         used: The arguments that a stage of the cell uses.
     """
     written = [setting for setting in _written(config) if setting not in values.items()]
+    arguments = _declarations(config)
     for arg, setting in (*values.items(), *written):
         if setting.origin.layer == "derived" or secret_in(str(setting.value)):
             continue  # said of the value that it is from, and by plan.credentials
-        declared = config.catalog.arguments.get(arg, _UNDECLARED)
+        declared = arguments.get(arg, _UNDECLARED)
         like = str(config.lowest("args", arg) or "")
         said = kinds.problem(arg, declared, setting, like)
         if said is None and (arg in used or setting.origin.layer != "catalog"):
@@ -77,6 +78,28 @@ def problems(
         if said:
             yield said
     yield from _other_cuda(cell, values["CUDA_VERSION"])
+
+
+def _declarations(config: Settings) -> Mapping[str, Argument]:
+    """What arguments are: as the catalog says, or as an overlay uses them.
+
+    The version of a tool that comes from an image is the tag of that; the ref of a source that
+    comes from a repository is a ref of that.
+    """
+    catalog = config.catalog
+    used_as: dict[str, ArgumentKind] = {}
+    for tool in catalog.tools.values():
+        if tool.kind == "image":
+            used_as[tool.version] = "tag"
+    for name, source in catalog.sources.items():
+        if source.kind == "git" and source.ref != config.lowest("sources", name, "ref"):
+            used_as[source.ref] = "ref"
+    changed = {
+        arg: catalog.arguments[arg].model_copy(update={"kind": kind})
+        for arg, kind in used_as.items()
+        if arg in catalog.arguments
+    }
+    return {**catalog.arguments, **changed}
 
 
 _UNDECLARED = Argument(kind="text", help="", empty="empty")

@@ -220,6 +220,18 @@ def test_a_value_is_told_once_and_all_of_them():
     assert error.exit_code == 2
 
 
+def test_an_argument_is_what_an_overlay_uses_it_for(overlay):
+    """The tag of a tool's own image, the ref of a source's own repository."""
+    source = '[sources.ffmpeg]\nkind = "git"\nrepo = "https://example.com/f.git"\nref = "{}"\n'
+    path = overlay(f'[args]\nFFMPEG_VERSION = "n7.1"\n{source.format("FFMPEG_VERSION")}')
+    assert make_image(path, **NONE_CPU)
+    tool = '[tools.nats]\nkind = "image"\nimage = "nats"\nfiles = ["/nats-server"]\n'
+    path = overlay(f'[args]\nNATS_VERSION = "alpine"\n{tool}')
+    assert make_image(path, **NONE_CPU).build_args["NATS_VERSION"] == "alpine"
+    error = refusal(overlay('[args]\nNATS_VERSION = "alpine"\n'), **NONE_CPU)
+    assert "which is no version" in error.message
+
+
 def test_an_empty_value_counts_where_it_is_used_or_was_given():
     """The catalog has none for the runtime image of ``none``, which uses none."""
     assert "RUNTIME_IMAGE" not in make_image(**NONE_RUNTIME).build_args

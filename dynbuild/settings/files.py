@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Mapping
@@ -30,7 +31,12 @@ def read(path: Path, layer: LayerName) -> Layer:
         RequestError: There is no such file, or it is no TOML.
         NotReady: It cannot be read.
     """
-    text = _text(path)
+    return _parsed(path, layer, _text(path))
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(path: Path, layer: LayerName, text: str) -> Layer:
+    """A file is parsed once in a process, and again when its text is another."""
     leaves = _leaves(path, text)
     lines = _line_numbers(text)
     root = next((root for root in (PACKAGED, CHECKOUT) if path.is_relative_to(root)), None)
@@ -38,8 +44,6 @@ def read(path: Path, layer: LayerName) -> Layer:
     found: dict[layers.KeyPath, Setting] = {}
     for leaf, value in leaves:
         origin = Origin(layer, name, _line_of(leaf, lines))
-        if _has_nul((*leaf, value)):
-            raise RequestError("a setting has a NUL character in it", origin=str(origin))
         found[leaf] = Setting(_beside(path, leaf, value, origin), origin)
     return _declared(found) if layer == "catalog" else found
 
@@ -91,12 +95,6 @@ def _leaves(path: Path, text: str) -> list[tuple[layers.KeyPath, Any]]:
 
 def _first(error: ValueError) -> str:
     return str(error).partition(";")[0]
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(map(_has_nul, value))
-    return isinstance(value, str) and "\0" in value
 
 
 PATHS = frozenset(

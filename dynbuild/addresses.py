@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from dynbuild import masking
 from dynbuild.quick import dataclass
 
 Kind = Literal["login", "token", "parameter"]
@@ -91,6 +90,8 @@ def secret_field(spec: str) -> str | None:
     Such a specification is a list of ``name=value`` with commas between, as BuildKit takes
     it; a field with blanks or commas is written in double quotes.
     """
+    from dynbuild import masking
+
     for field in re.findall(r'(?:[^,"]|"(?:[^"]|"")*")+', spec):
         name, equals, value = field.strip().strip('"').partition("=")
         if not equals:
@@ -119,6 +120,8 @@ def _login(address: str) -> Secret | None:
     if not user:
         return None
     if _BY_KEY.fullmatch(name) or not scheme:
+        from dynbuild import masking
+
         return Secret("token", start, end) if masking.scrub(user) != user else None
     return Secret("token", start, end) if _WEB.fullmatch(name) else None
 
@@ -145,6 +148,8 @@ def _userinfo_end(address: str, start: int) -> int | None:
 
 def _parameter(address: str) -> Secret | None:
     for pair in _PARAMETER.finditer(address):
+        from dynbuild import masking
+
         name = pair["name"]
         if masking.secret_value(name, pair["value"]) or _SIGNED.fullmatch(name):
             return Secret("parameter", *pair.span("value"))

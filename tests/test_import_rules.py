@@ -22,7 +22,7 @@ MODULES = sorted(
 
 BASE = (
     *("addresses", "errors", "paths", "names", "image_id", "masking", "units", "proc", "findings"),
-    "quick",
+    *("quick", "kept"),
 )
 """Modules beside the folders: they may import each other, and every folder may import them."""
 

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dynbuild.cli import console
-from dynbuild.cli.request import Asked, with_request
+from dynbuild.cli.request import Asked, kept_in, with_request
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
@@ -59,6 +58,7 @@ def _decide(asked: Asked) -> _Decided:
         overlays=load.overlays_of(context, asked.overlays),
         env=env,
         flags=asked.flags,
+        cache=kept_in("settings", env),
     )
     inputs.check_context(context)
     machine = facts.read(env)
@@ -78,16 +78,9 @@ def _dockerfiles(decided: _Decided) -> dict[str, str]:
     from dynbuild.render.dockerfile import render
 
     return {
-        image.name: render(image, decided.templates, compiled=_compiled(os.environ))
+        image.name: render(image, decided.templates, compiled=kept_in("templates", os.environ))
         for image in decided.job.images
     }
-
-
-def _compiled(env: Mapping[str, str]) -> Path | None:
-    """Where the code of templates is kept; nowhere for a user whose home is not there."""
-    home = Path(env.get("HOME") or "/nonexistent")
-    cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache")
-    return cache / "dynbuild" / "templates" if cache.is_absolute() and home.is_dir() else None
 
 
 @with_request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,15 @@ def settings_of(invocation: Invocation, context: Path | None = None) -> Settings
         overlays=load.overlays_of(context or context_of(invocation), _configs(invocation)),
         env=os.environ,
         flags=invocation.layer,
+        cache=kept_in("settings", os.environ),
     )
+
+
+def kept_in(what: str, env: Mapping[str, str]) -> Path | None:
+    """Where work of the kind *what* is kept; nowhere for a user whose home is not there."""
+    home = Path(env.get("HOME") or "/nonexistent")
+    cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache")
+    return cache / "dynbuild" / what if cache.is_absolute() and home.is_dir() else None
 
 
 def _configs(invocation: Invocation) -> tuple[Path, ...]:

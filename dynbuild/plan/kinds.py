@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from dynbuild import names
 from dynbuild.errors import RequestError, quote
-from dynbuild.masking import scrub
 from dynbuild.settings.layers import Setting
 from dynbuild.settings.models import Argument
 from dynbuild.settings.problems import Problem
@@ -109,6 +108,8 @@ class Refusal(NamedTuple):
 
 def _no(arg: str, value: str, declared: Argument, hint: str) -> Refusal:
     noun = declared.noun or NOUNS[declared.kind]
+    from dynbuild.masking import scrub  # few values are wrong, and its patterns are many
+
     message = f"{arg} is {quote(scrub(value))}, which is no {noun}"
     return Refusal(message, hint, declared.kind not in ("int", "choice"))
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from dynbuild import names, paths
+from dynbuild import kept, names, paths
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings import layers, request_options
 from dynbuild.settings.layers import Layer, LayerName, Origin, Setting
+
+Row: TypeAlias = tuple[layers.KeyPath, Any, int | None]
+"""A leaf of a file: its path, its value, the line it stands on."""
 
 PACKAGED = Path(__file__).parent.parent / "_templates"
 CHECKOUT = Path(__file__).parent.parent.parent / "templates"
@@ -24,28 +30,51 @@ def own() -> Path:
     return PACKAGED if PACKAGED.is_dir() else CHECKOUT
 
 
-def read(path: Path, layer: LayerName) -> Layer:
+def read(path: Path, layer: LayerName, cache: Path | None = None) -> Layer:
     """The values of a file of settings; *layer* is what their origins say they are of.
+
+    Args:
+        path: The file.
+        layer: Whose it is.
+        cache: The folder where its values are kept once it is parsed; ``None``: nowhere.
 
     Raises:
         RequestError: There is no such file, or it is no TOML.
         NotReady: It cannot be read.
     """
-    return _parsed(path, layer, _text(path))
+    return _parsed(path, layer, _text(path), cache)
 
 
 @functools.lru_cache(maxsize=16)
-def _parsed(path: Path, layer: LayerName, text: str) -> Layer:
+def _parsed(path: Path, layer: LayerName, text: str, cache: Path | None) -> Layer:
     """A file is parsed once in a process, and again when its text is another."""
-    leaves = _leaves(path, text)
-    lines = _line_numbers(text)
+    rows = _kept(path, text, cache) if cache else _rows(path, text)
     root = next((root for root in (PACKAGED, CHECKOUT) if path.is_relative_to(root)), None)
     name = f"templates/{path.relative_to(root)}" if root else str(path)
     found: dict[layers.KeyPath, Setting] = {}
-    for leaf, value in leaves:
-        origin = Origin(layer, name, _line_of(leaf, lines))
+    for leaf, value, line in rows:
+        origin = Origin(layer, name, line)
         found[leaf] = Setting(_beside(path, leaf, value, origin), origin)
     return _declared(found) if layer == "catalog" else found
+
+
+def _rows(path: Path, text: str) -> list[Row]:
+    """The leaves of a file, each with its line."""
+    lines = _line_numbers(text)
+    return [(leaf, value, _line_of(leaf, lines)) for leaf, value in _leaves(path, text)]
+
+
+def _kept(path: Path, text: str, cache: Path) -> list[Row]:
+    """``_rows``, as they were kept for the very same text, else to be kept."""
+    made_of = f"settings, {hashlib.sha256(text.encode()).hexdigest()}"
+    file = cache / f"{path.stem}.json"
+    content = kept.read(file, made_of)
+    if content is not None:
+        return [(tuple(leaf), value, line) for leaf, value, line in json.loads(content)]
+    rows = _rows(path, text)
+    with suppress(TypeError):  # a date, which no setting takes
+        kept.write(file, made_of, json.dumps(rows).encode())
+    return rows
 
 
 def _declared(catalog: Layer) -> Layer:

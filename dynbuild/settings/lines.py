@@ -26,7 +26,7 @@ def chosen(base: Layer, above: Sequence[Layer], env: Mapping[str, str], flags: L
     return layers.resolve((base, *above, given, flags)).get(KEY, base[KEY])
 
 
-def with_line(base: Layer, line: Setting, templates: Path) -> Layer:
+def with_line(base: Layer, line: Setting, templates: Path, cache: Path | None = None) -> Layer:
     """The catalog as it is for a release line.
 
     The line is laid over the catalog, except that its table of a framework replaces the
@@ -45,7 +45,7 @@ def with_line(base: Layer, line: Setting, templates: Path) -> Layer:
             origin=str(line.origin),
             hint=names.did_you_mean(str(line.value), there),
         )
-    own_values = files.read(templates / "lines" / f"{line.value}.toml", "catalog")
+    own_values = files.read(templates / "lines" / f"{line.value}.toml", "catalog", cache)
     replaced = {path[:2] for path in own_values if path[0] == "frameworks"}
     kept = {path: setting for path, setting in base.items() if path[:2] not in replaced}
     return {**kept, **own_values}

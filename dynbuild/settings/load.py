@@ -78,6 +78,7 @@ def load(
     overlays: Sequence[Path],
     env: Mapping[str, str],
     flags: Layer,
+    cache: Path | None = None,
 ) -> Settings:
     """Combine all layers and check the result.
 
@@ -86,6 +87,7 @@ def load(
         overlays: Settings files, lowest first.
         env: The environment; only ``DYNBUILD_…`` variables are looked at.
         flags: What the command line says.
+        cache: Where the catalog's values are kept once it is parsed.
 
     Raises:
         TemplateError: There is no catalog in *templates*.
@@ -99,9 +101,9 @@ def load(
             hint="a template folder needs its own catalog.toml; copy dynbuild's to start from",
         )
     above = [files.read(path, "overlay") for path in overlays]
-    base = files.read(catalog_file, "catalog")
+    base = files.read(catalog_file, "catalog", cache)
     default_line = str(base[lines.KEY].value)
-    base = lines.with_line(base, lines.chosen(base, above, env, flags), templates)
+    base = lines.with_line(base, lines.chosen(base, above, env, flags), templates, cache)
     known = {table: _keys_below(base, table) for table in models.CLOSED_TABLES}
     known["args"] |= models.PASSED_THROUGH
     stack = (base, *above, environment.layer(env, known["args"]), flags)

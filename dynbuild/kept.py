@@ -1,0 +1,60 @@
+"""Work that is kept on the disk, so that the next command need not do it again.
+
+A folder counts only if it is the user's own and nobody else can write in it, as with
+``__pycache__``.  Each file begins with what it was made of and by, and with a checksum; whatever
+is wrong with one, or with the folder, the work is done as if nothing were kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from dynbuild import __version__
+
+_MADE_BY = f"dynbuild {__version__}, {sys.version}"
+
+
+def read(path: Path, made_of: str) -> bytes | None:
+    """What is kept as *path*, if it was made of just that by just this program."""
+    with suppress(OSError):
+        if _is_own(path.parent):
+            head, _, content = path.read_bytes().partition(b"\n\n")
+            if head == _head(made_of, content):
+                return content
+    return None
+
+
+def write(path: Path, made_of: str, content: bytes) -> None:
+    """Keep *content* as *path*, whole or not at all."""
+    import tempfile  # a command that finds everything does not need it
+
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_own(path.parent):
+            return
+        # The file is for its owner only from the start.
+        number, part = tempfile.mkstemp(dir=path.parent, prefix=".")
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(_head(made_of, content) + b"\n\n" + content)
+            os.replace(part, path)  # noqa: PTH105
+        except OSError:
+            os.unlink(part)  # noqa: PTH108
+            raise
+
+
+def _head(made_of: str, content: bytes) -> bytes:
+    made_by = " ".join(_MADE_BY.split())
+    return f"{made_by}\n{made_of}\n{hashlib.sha256(content).hexdigest()}".encode()
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether *folder* belongs to the caller, and nobody else can write in it."""
+    found = folder.lstat()
+    writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not writable

@@ -52,10 +52,19 @@ def _parsed(path: Path, layer: LayerName, text: str, cache: Path | None) -> Laye
     root = next((root for root in (PACKAGED, CHECKOUT) if path.is_relative_to(root)), None)
     name = f"templates/{path.relative_to(root)}" if root else str(path)
     found: dict[layers.KeyPath, Setting] = {}
+    hostile = "\\u0000" in text.lower()
     for leaf, value, line in rows:
         origin = Origin(layer, name, line)
+        if hostile and _has_nul((*leaf, value)):
+            raise RequestError("a setting has a NUL character in it", origin=str(origin))
         found[leaf] = Setting(_beside(path, leaf, value, origin), origin)
     return _declared(found) if layer == "catalog" else found
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _rows(path: Path, text: str) -> list[Row]:

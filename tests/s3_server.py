@@ -153,8 +153,9 @@ def _spawn(place: Path, ports: list[int], log: Path) -> int:
     argv = [
         "timeout", "--signal=KILL", str(_LIFE_SECONDS), str(weed), "-logtostderr=true", "server",
         f"-dir={place}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false",
-        "-filer", f"-filer.localSocket={place}/filer.sock",
-        "-s3", f"-s3.config={place}/s3.json", f"-s3.localSocket={place}/s3.sock",
+        # The sockets are named from the working directory: a path of one has 107 bytes at most.
+        "-filer", "-filer.localSocket=filer.sock",
+        "-s3", f"-s3.config={place}/s3.json", "-s3.localSocket=s3.sock",
         "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-volume.max=32", "-master.volumeSizeLimitMB=32",
         *(f"-{name}.port={port}" for name, port in zip(_PORTS, ports[:4], strict=True)),
@@ -162,7 +163,12 @@ def _spawn(place: Path, ports: list[int], log: Path) -> int:
     ]  # fmt: skip
     with log.open("a") as out:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            argv,
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     process.returncode = 0  # another worker may stop it: nobody waits for it here
     return process.pid

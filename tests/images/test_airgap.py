@@ -90,12 +90,27 @@ def site(tmp_path):
     return write
 
 
+@pytest.fixture
+def own_base(docker, base_image, tmp_path):
+    """Flags for a base image that no other test builds on: no step on it is in the cache.
+
+    To build with --no-cache would say the same, but a build beside this one that has the same
+    steps may then decide which of the two results is kept.
+    """
+    folder = tmp_path / "base"
+    folder.mkdir()
+    lines = (f"FROM {base_image}", f"RUN --network=none echo {uuid.uuid4()} > /etc/airgap-test", "")
+    (folder / "Dockerfile").write_text("\n".join(lines))
+    docker("build", "--quiet", "--tag", f"{RUN}/airgap-base:now", str(folder))
+    return ("--base-image", f"{RUN}/airgap-base", "--base-image-tag", "now")
+
+
 def test_apt_uses_the_mirror_and_the_image_shows_nothing_of_it(
-    build, docker, base_image, mirror, site
+    build, docker, base_image, *, own_base, mirror, site
 ):
     address = f"127.0.0.1:{mirror.server_port}"
     config = site(f'[site]\napt_mirror = "http://ada:hunter2@{address}/apt"\n')
-    report = build(*config, *SITE, *TARGET, "--no-cache")
+    report = build(*config, *SITE, *TARGET, *own_base)
     asked = [path for path, _ in mirror.asked]
     assert any(path.endswith("/dists/trixie/InRelease") for path in asked)
     assert {login for _, login in mirror.asked} == {"Basic YWRhOmh1bnRlcjI="}
@@ -122,7 +137,8 @@ def test_apt_uses_the_mirror_and_the_image_shows_nothing_of_it(
     assert report["images"]
 
     # Another address is no other step: nothing listens there, and nothing is asked.
-    again = build(*site('[site]\napt_mirror = "http://127.0.0.1:1/apt"\n'), *SITE, *TARGET)
+    nowhere = site('[site]\napt_mirror = "http://127.0.0.1:1/apt"\n')
+    again = build(*nowhere, *SITE, *TARGET, *own_base)
     assert again["steps"]["run"] == 0, again["steps"]
 
 

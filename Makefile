@@ -29,7 +29,7 @@ demo: $(STAMP) ## Build the runtime image for real, run it, ask it something
 
 test: ready $(STAMP) ## All tests: the quick ones, then real builds on a real engine
 	@$(PY) -m pytest -n auto -m "not engine"
-	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m engine tests/engine tests/images
+	@$(PY) -m pytest -n 1 --dist loadfile --no-loadscope-reorder -m engine tests/engine tests/images
 
 ready:
 	@$(PYTHON) tests/ready.py

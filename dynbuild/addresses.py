@@ -90,13 +90,11 @@ def secret_field(spec: str) -> str | None:
     Such a specification is a list of ``name=value`` with commas between, as BuildKit takes
     it; a field with blanks or commas is written in double quotes.
     """
-    from dynbuild import masking
-
     for field in re.findall(r'(?:[^,"]|"(?:[^"]|"")*")+', spec):
         name, equals, value = field.strip().strip('"').partition("=")
         if not equals:
             name, value = "", name
-        if masking.secret_value(name, value) or secret_in(value):
+        if _is_secret(name, value) or secret_in(value):
             return name or "ref"
     return None
 
@@ -148,9 +146,13 @@ def _userinfo_end(address: str, start: int) -> int | None:
 
 def _parameter(address: str) -> Secret | None:
     for pair in _PARAMETER.finditer(address):
-        from dynbuild import masking
-
-        name = pair["name"]
-        if masking.secret_value(name, pair["value"]) or _SIGNED.fullmatch(name):
+        if _is_secret(pair["name"], pair["value"]) or _SIGNED.fullmatch(pair["name"]):
             return Secret("parameter", *pair.span("value"))
     return None
+
+
+def _is_secret(name: str, value: str) -> bool:
+    # The patterns of masking take long to compile, and most addresses need none of them.
+    from dynbuild import masking
+
+    return masking.secret_value(name, value)

@@ -9,30 +9,8 @@ from packaging.utils import parse_wheel_filename
 
 from dynbuild.build import trtllm_wheel
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.plan.trtllm import decision
-from dynbuild.plan.trtllm.intent import STAMP, WheelRequest
-from dynbuild.settings.layers import Origin, Setting
-
-SPEC = Setting("tensorrt-llm==1.3.0rc1", Origin("catalog", "catalog.toml:1"))
-INDEX = Setting("https://index.example.com/", Origin("catalog", "catalog.toml:2"))
-IMAGE = "registry.example.com/tensorrt-llm/release"
-OTHER = "https://other.example.com/simple"
-GIT = "https://git.example.com/TensorRT-LLM.git"
-
-
-def decide(arch_list=("amd64",), default_spec=SPEC, builds="/builds", **wanted):
-    return decision.decide(
-        WheelRequest(**wanted),
-        arch_list=arch_list,
-        default_spec=default_spec,
-        default_index=INDEX,
-        nixl_ref="0.9.0",
-        abi_incompatible=("1.3.0rc1",),
-        release_image=IMAGE,
-        source=Path("/src"),
-        builds=Path(builds),
-    )
-
+from dynbuild.plan.trtllm.intent import STAMP
+from tests.plan.test_trtllm import GIT, decide
 
 FITS = "tensorrt_llm-1.2.0-cp312-cp312-linux_x86_64.whl"
 

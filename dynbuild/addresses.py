@@ -10,6 +10,8 @@ that git, docker, pip and curl take, as well as those that only nearly are addre
     bob:secret@host/path             without a scheme, as proxies and registries are written
     //bob:secret@host, https:bob:secret@host, and the same with backslashes
     https://host/x?access_token=…    a secret as parameter (also signed addresses)
+    https://host/ghp_TOKEN/x         a token of a known form, wherever it stands
+    https%3A%2F%2Fbob%3Asecret%40h   the same with signs encoded, or in letters of full width
     git@host:path, ssh://git@host/x  a user name alone, where a key does the rest: no secret
     name:tag@sha256:…                an image by digest: no login at all
 """
@@ -17,6 +19,7 @@ that git, docker, pip and curl take, as well as those that only nearly are addre
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Literal
 
 from dynbuild.quick import dataclass
@@ -27,10 +30,12 @@ _SCHEME = re.compile(r"\s*(?:git::)?(?P<scheme>[a-z][a-z0-9+.-]*):(?P<slashes>[/
 # With these a user name is an account that a key opens; elsewhere it is a token or useless.
 _BY_KEY = re.compile(r"(?:git\+|svn\+)?ssh|git|rsync|sftp", re.IGNORECASE)
 _WEB = re.compile(r"(?:[a-z]+\+)?(?:https?|ftps?|s3|gs|socks\w*|docker|oci|docker-image)", re.I)
-_EMBEDDED = re.compile(r"(?<![\w+.-])[a-z][\w+.-]*://\S+", re.IGNORECASE)
+_EMBEDDED = re.compile(r"(?<![\w+.-])(?:[a-z][\w+.-]*:|:)//", re.IGNORECASE)
 _DIGEST = re.compile(r"@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}$", re.ASCII)
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[\w.-]+)(?::\d*)?", re.ASCII)
-_PARAMETER = re.compile(r"[?&;#](?P<name>[\w.-]+)=(?P<value>[^&;#\s]+)", re.ASCII)
+_PARAMETER = re.compile(r"[?&;#](?P<name>[\w.%\[\]-]+)=(?P<value>[^&;#\s]+)", re.ASCII)
+# What may be a token by its form, in a path or a tag: words, versions and commits are none.
+_RUN = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9a-f]*[g-zA-Z])[A-Za-z0-9]{16,}")
 _SIGNED = re.compile(
     r"(?:x-(?:amz|goog|ms|oss)-)?(?:signature|credential|security-token|sig)", re.I
 )
@@ -62,15 +67,12 @@ def secret_in(address: str) -> Secret | None:
 
     An address may stand in a longer text, as in the requirement ``x @ https://host/x.whl``.
     """
-    found = _login(address)
-    if found is None:
-        for part in _EMBEDDED.finditer(address):
-            inner = _login(part[0])
-            if inner:
-                at = part.start()
-                found = Secret(inner.kind, at + inner.start, at + inner.end)
-                break
-    return found or _parameter(address)
+    found = _login(address) or _embedded(address) or _parameter(address) or _known(address)
+    if found is None and (plain := _decoded(address)) != address:
+        inner = secret_in(plain)
+        # Where it is in the text as it was written is not known.
+        return Secret(inner.kind, 0, len(address)) if inner else None
+    return found
 
 
 def public(address: str) -> str:
@@ -80,7 +82,8 @@ def public(address: str) -> str:
             # The name stays, so that a reader sees what was there; the pair no longer matches.
             address = f"{address[: secret.start].rstrip('=')}{address[secret.end :]}"
         else:
-            address = address[: secret.start] + address[secret.end + 1 :]
+            rest = address[secret.end :]
+            address = address[: secret.start] + rest.removeprefix("@")
     return address
 
 
@@ -90,10 +93,13 @@ def secret_field(spec: str) -> str | None:
     Such a specification is a list of ``name=value`` with commas between, as BuildKit takes
     it; a field with blanks or commas is written in double quotes.
     """
-    for field in re.findall(r'(?:[^,"]|"(?:[^"]|"")*")+', spec):
-        name, equals, value = field.strip().strip('"').partition("=")
-        if not equals:
-            name, value = "", name
+    if spec.lstrip().startswith("{"):  # JSON, which no spec is
+        spec = re.sub(r'"\s*:\s*"', "=", spec)
+    fields = re.findall(r'(?:[^,"]|"(?:[^"]|"")*")+', spec)
+    # Who writes it otherwise has a mistake in it, and a secret in that all the same.
+    for field in (*fields, *re.split(r"[,;\n\"'{}]+", spec)):
+        name, equals, value = field.strip(" \t\r\n\"'").partition("=")
+        name, value = (name.strip(" \t\"'"), value.strip()) if equals else ("", name)
         if _is_secret(name, value) or secret_in(value):
             return name or "ref"
     return None
@@ -144,11 +150,43 @@ def _userinfo_end(address: str, start: int) -> int | None:
     return None
 
 
+def _embedded(address: str) -> Secret | None:
+    """A login of an address inside of the text, also of one in a parameter of another."""
+    for start in _EMBEDDED.finditer(address):
+        at = start.start() + (1 if start[0].startswith(":") else 0)
+        if inner := _login(re.split(r"\s", address[at:], maxsplit=1)[0]):
+            return Secret(inner.kind, at + inner.start, at + inner.end)
+    return None
+
+
 def _parameter(address: str) -> Secret | None:
     for pair in _PARAMETER.finditer(address):
-        if _is_secret(pair["name"], pair["value"]) or _SIGNED.fullmatch(pair["name"]):
+        name = _decoded(pair["name"]).strip("[]")
+        if _is_secret(name, pair["value"]) or _SIGNED.fullmatch(name):
             return Secret("parameter", *pair.span("value"))
     return None
+
+
+def _known(address: str) -> Secret | None:
+    """A token of a known form, where no login and no parameter is."""
+    if not _RUN.search(address):
+        return None
+    from dynbuild import masking
+
+    for start, end in masking.tokens(address):
+        end = start + len(re.split(r"[^\w-]", address[start:end], maxsplit=1)[0])
+        if _RUN.search(address, start, end):
+            return Secret("token", start, end)
+    return None
+
+
+def _decoded(text: str) -> str:
+    """*text* with encoded signs written out, and letters of full width as usual ones."""
+    if "%" in text:
+        from urllib.parse import unquote
+
+        text = unquote(text, errors="replace")
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
 def _is_secret(name: str, value: str) -> bool:

@@ -51,6 +51,11 @@ def scrub_message(text: str) -> str:
     return _without(text, spans)
 
 
+def tokens(text: str) -> list[tuple[int, int]]:
+    """Where *text* has keys and tokens that are known by their form."""
+    return [found.span() for found in _PREFIXED.finditer(text)]
+
+
 def _without(text: str, spans: Iterable[_Span]) -> str:
     parts, end = [], 0
     for start, stop in _merged(spans):
@@ -97,7 +102,7 @@ _HARMLESS_WORD = re.compile(
 _HARMLESS_NAME = re.compile(
     r"PWD|OLDPWD|SSH_AUTH_SOCK|DESKTOP_SESSION|GDMSESSION|SESSION_MANAGER|SESSIONNAME"
     r"|DBUS_SESSION_BUS_(ADDRESS|PID|WINDOWID)|XDG_SESSION_(CLASS|DESKTOP|ID|PATH|TYPE)"
-    r"|TERM_SESSION_ID|ZELLIJ_SESSION_NAME|(.+_)?(MAX|MIN|NUM)_(.+_)?TOKENS(_.+)?"
+    r"|TERM_SESSION_ID|ZELLIJ_SESSION_NAME|(?i:(.+_)?(MAX|MIN|NUM)_(.+_)?TOKENS(_.+)?)"
 )
 # Of AWS's variables these are settings; what is not among them may be a credential.
 _AWS_NAME = re.compile(r"AWS_.+", re.IGNORECASE)

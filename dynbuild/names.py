@@ -123,7 +123,8 @@ def is_qualified(reference: str) -> bool:
 
 def is_address(context: str) -> bool:
     """Whether a build context is something other than a local path."""
-    return "://" in context or context.startswith("git@")
+    # The second form is git's short one for ssh; a folder of such a name is written ./a@b:c.
+    return "://" in context or bool(re.match(r"[\w-]+@[\w.-]+:", context, re.ASCII))
 
 
 def as_tag(text: str, suffix: str = "") -> str:

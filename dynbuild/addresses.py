@@ -174,9 +174,9 @@ def _known(address: str) -> Secret | None:
     from dynbuild import masking
 
     for start, end in masking.tokens(address):
-        end = start + len(re.split(r"[^\w-]", address[start:end], maxsplit=1)[0])
-        if _RUN.search(address, start, end):
-            return Secret("token", start, end)
+        token = re.split(r"[^\w-]", address[start:end], maxsplit=1)[0]
+        if _RUN.search(token):
+            return Secret("token", start, start + len(token))
     return None
 
 

@@ -26,7 +26,7 @@ case "$1 $2" in
     [ -e "$here/$file" ] || { echo "Error: No such image: $last" >&2; exit 1; }
     cat "$here/$file" ;;
 "buildx inspect") [ -e "$here/builder" ] || { echo "ERROR: no builder" >&2; exit 1; }
-    echo "Name: farm" ;;
+    echo "Name: ${3:-farm}" ;;
 "buildx ls") cat "$here/builder" ;;
 "buildx bake")
     while [ $# -gt 0 ]; do

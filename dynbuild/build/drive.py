@@ -73,7 +73,7 @@ def build(
         try:
             with proc.start(
                 (builder.engine.docker, *words),
-                env=builder.env({**env, **secrets}) | bake.ENVIRONMENT,
+                env=builder.env({**bake.caller(env), **secrets}) | bake.ENVIRONMENT,
                 cancellation=cancellation,
             ) as process:
                 going.reading = _reading(job, dockerfiles)

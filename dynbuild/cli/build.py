@@ -254,8 +254,14 @@ def _builder(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Build
     """
     from dynbuild.build.bases import check_bases, check_load
     from dynbuild.engine import builder, requirements
+    from dynbuild.engine.model import BUILDER
     from dynbuild.render import bake
 
+    if not engine.heeds_builder(os.environ):
+        console.warn(
+            f"the builder {os.environ[BUILDER]} of the variable {BUILDER} is none of the private"
+            " engine's; that engine builds by itself"
+        )
     found = builder.find(engine, os.environ)
     network = bake.network_of(plan, found.network)
     requirements.check(found, texts.values(), network=network)

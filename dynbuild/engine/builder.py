@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dynbuild.engine.model import Engine
+from dynbuild.engine.model import BUILDER, Engine
 from dynbuild.errors import NotReady
 
 if TYPE_CHECKING:
     import python_on_whales
 
-VARIABLE = "BUILDX_BUILDER"
 _OWN = "docker"
 
 # The BuildKit inside of an engine has its own number, which distributions leave out.
@@ -101,7 +100,7 @@ class Builder:
     def env(self, base: Mapping[str, str]) -> dict[str, str]:
         """The complete environment for a docker process that uses it, made from *base*."""
         own = self.engine.env(base)
-        return own if self.in_engine else own | {VARIABLE: self.name}
+        return own if self.in_engine else own | {BUILDER: self.name}
 
     def __str__(self) -> str:
         if self.in_engine:
@@ -117,13 +116,14 @@ def find(engine: Engine, env: Mapping[str, str]) -> Builder:
         env: The caller's environment.
 
     Raises:
-        NotReady: The builder that was chosen is not there, or does not answer.
+        NotReady: The builder that was chosen is not there, does not answer, or is another
+            engine's own.
     """
     own = engine.env(env)
-    chosen = own.get(VARIABLE, "")
-    if chosen == "default" or (not chosen and not _chosen(own)):
+    chosen, context = own.get(BUILDER, ""), _context(own)
+    if chosen == context or (not chosen and not _chosen(own)):
         return Builder(
-            name="default", driver=_OWN, nodes=(Node("default", engine.host or ""),), engine=engine
+            name=context, driver=_OWN, nodes=(Node(context, engine.host or ""),), engine=engine
         )
     from python_on_whales import DockerClient
     from python_on_whales.exceptions import DockerException
@@ -136,16 +136,24 @@ def find(engine: Engine, env: Mapping[str, str]) -> Builder:
         config=engine.config if private else None,
     )
     try:
-        return _of_library(client.buildx.inspect(chosen or None), engine)
+        found = _of_library(client.buildx.inspect(chosen or None), engine)
     except (DockerException, ValueError, IndexError, TypeError) as error:
         said = getattr(error, "stderr", None) or str(error)
         raise NotReady(
             f"the builder '{chosen or 'that docker buildx uses'}' does not answer",
-            origin=VARIABLE if chosen else None,
+            origin=BUILDER if chosen else None,
             hint="docker buildx ls lists those there are; docker buildx use default takes the"
             " engine's own",
             details=tuple(said.strip().splitlines()[-3:]),
         ) from error
+    if found.in_engine and found.name != context:
+        # Images would be looked for on one engine, and built and loaded on the other.
+        raise NotReady(
+            f"the builder '{found.name}' is another engine than the one that is used ({context})",
+            origin=BUILDER if chosen else "docker buildx use",
+            hint=f"unset {BUILDER}, or choose that engine: DOCKER_CONTEXT={found.name}",
+        )
+    return found
 
 
 def _of_library(said: python_on_whales.Builder, engine: Engine) -> Builder:
@@ -168,11 +176,26 @@ def _of_library(said: python_on_whales.Builder, engine: Engine) -> Builder:
     )
 
 
+def _context(env: Mapping[str, str]) -> str:
+    """The docker context that the client uses, whose engine's own builder has that name."""
+    if env.get("DOCKER_HOST"):
+        return "default"
+    named = env.get("DOCKER_CONTEXT")
+    if not named:
+        try:
+            named = json.loads((_config(env) / "config.json").read_bytes()).get("currentContext")
+        except (OSError, ValueError, AttributeError, RecursionError):
+            named = ""
+    return str(named or "default")
+
+
+def _config(env: Mapping[str, str]) -> Path:
+    return Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME") or "/root") / ".docker")
+
+
 def _chosen(env: Mapping[str, str]) -> bool:
     """Whether ``docker buildx use`` may have chosen another builder than the engine's own."""
-    home = Path(env.get("HOME") or "/root")
-    config = Path(env.get("DOCKER_CONFIG") or home / ".docker")
-    state = Path(env.get("BUILDX_CONFIG") or config / "buildx")
+    state = Path(env.get("BUILDX_CONFIG") or _config(env) / "buildx")
     try:
         current = json.loads((state / "current").read_bytes())
     except (FileNotFoundError, NotADirectoryError):

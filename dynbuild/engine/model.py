@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+BUILDER = "BUILDX_BUILDER"
+"""The variable that names a buildx builder."""
+
 # Variables that would lead the client away from, or make it talk TLS to, the private socket.
-_FOREIGN = ("DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+_FOREIGN = (
+    "DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "BUILDX_CONFIG",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,19 @@ class Engine:
         usr = Path(self.docker).parent.parent
         own = [str(usr / "bin"), str(usr / "sbin")]
         rest = [d for d in base.get("PATH", os.defpath).split(os.pathsep) if d not in own]
-        return {name: value for name, value in base.items() if name not in _FOREIGN} | {
+        foreign = _FOREIGN if self.heeds_builder(base) else (*_FOREIGN, BUILDER)
+        return {name: value for name, value in base.items() if name not in foreign} | {
             "DOCKER_HOST": self.host,
             "DOCKER_CONFIG": str(self.config),
             "PATH": os.pathsep.join([*own, *rest]),
         }
+
+    def heeds_builder(self, env: Mapping[str, str]) -> bool:
+        """Whether ``BUILDX_BUILDER`` of *env*, if it is set, names a builder that counts here.
+
+        One that another client knows is none of a private engine.
+        """
+        name = env.get(BUILDER, "")
+        if self.config is None or name in ("", "default"):
+            return True
+        return "/" not in name and (self.config / "buildx" / "instances" / name).is_file()

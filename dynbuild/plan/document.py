@@ -64,6 +64,9 @@ class ImagePlan(_Model):
     passed_args: tuple[str, ...] = Field(
         description="arguments that BuildKit knows by itself, such as proxies; names only"
     )
+    passed_by: dict[str, str] = Field(
+        default_factory=dict, description="where each of passed_args came from, to read"
+    )
     labels: dict[str, str]
     secrets: tuple[str, ...] = Field(description="ids of the BuildKit secrets")
     contexts: dict[str, str] = Field(description="named build contexts")

@@ -63,7 +63,7 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
         read, written = _build_cache(cell, decided)
     used_secrets = _secrets(decided)
     build_args = {arg: values[arg] for arg in stages.args(chain)}
-    passed = {arg: str(values[arg].value) for arg in values if arg in PASSED_THROUGH}
+    passed = {arg: setting for arg, setting in values.items() if arg in PASSED_THROUGH}
     plan = ImagePlan(
         name=str(cell.id),
         framework=cell.id.framework,
@@ -88,6 +88,7 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
             arg: tuple(stage.name for stage in chain if arg in stage.args) for arg in build_args
         },
         passed_args=tuple(passed),
+        passed_by={arg: str(setting.origin) for arg, setting in passed.items()},
         labels=_labels(decided, cell),
         secrets=tuple(secret.id for secret in used_secrets),
         contexts=_contexts(cell, chain, facts, config.catalog, decided.wheel),
@@ -102,7 +103,7 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
         recipe=facts,
         reach=mirrors.reach(config),
         secrets=used_secrets,
-        passed=passed,
+        passed={arg: str(setting.value) for arg, setting in passed.items()},
         compile_cache=decided.cache,
     )
 

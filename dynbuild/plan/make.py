@@ -198,6 +198,7 @@ def _warnings(images: Iterable[ImageJob], decided: Decided) -> tuple[str, ...]:
         warnings += downloads.unchecked(one.recipe)
     warnings += compile_cache.unheeded_read_only(decided.cache, decided.values)
     warnings += values.unused(decided.values, used)
+    warnings += values.dated(decided.values)
     warnings += user.kept(decided.values, used)
     if decided.version.dirty:
         warnings.append("the source tree has uncommitted changes; the image is labelled dirty")

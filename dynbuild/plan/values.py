@@ -70,7 +70,7 @@ def problems(
     for arg, setting in (*values.items(), *written):
         if setting.origin.layer == "derived" or secret_in(str(setting.value)):
             continue  # said of the value that it is from, and by plan.credentials
-        declared = arguments.get(arg, _UNDECLARED)
+        declared = arguments.get(arg, _EPOCH if arg == environment.EPOCH else _UNDECLARED)
         like = str(config.lowest("args", arg) or "")
         said = kinds.problem(arg, declared, setting, like)
         if said is None and (arg in used or setting.origin.layer != "catalog"):
@@ -105,6 +105,8 @@ def _declarations(config: Settings) -> Mapping[str, Argument]:
 _UNDECLARED = Argument(kind="text", help="", empty="empty")
 """What BuildKit knows by itself."""
 
+_EPOCH = Argument(kind="int", help="", empty="none", noun="time in seconds")
+
 
 def _written(config: Settings) -> Iterator[tuple[str, Setting]]:
     """The values that people wrote, in any scope; those of the highest layer that has one."""
@@ -126,6 +128,17 @@ def _other_cuda(cell: Cell, setting: Setting) -> Iterator[Problem]:
             str(setting.origin),
             f"--cuda-version {'.'.join(version.split('.')[:2])} takes base images and all",
         )
+
+
+def dated(values: Values) -> list[str]:
+    """Warn of a date that the environment gives to all that is built."""
+    setting = values.get(environment.EPOCH)
+    if setting is None or setting.origin != Origin("environment", environment.EPOCH):
+        return []
+    return [
+        f"{setting.origin} dates files and images; another value builds every step anew"
+        f" (unset it, or DYNBUILD_ARG_{environment.EPOCH}= leaves it out)"
+    ]
 
 
 def unused(values: Values, used: Collection[str]) -> list[str]:

@@ -12,8 +12,13 @@ from dynbuild.plan.job import ImageJob, Job
 
 # The definition is dynbuild's own: it reads the files that the plan names, wherever they
 # are, without bake asking about each folder outside of the current one.
-ENVIRONMENT = {"BUILDX_BAKE_ENTITLEMENTS_FS": "0"}
+ENVIRONMENT = {"BUILDX_BAKE_ENTITLEMENTS_FS": "0", "BUILDX_METADATA_PROVENANCE": "min"}
 """Variables that the command needs."""
+
+_SAYING_WHAT = (
+    "SOURCE_DATE_EPOCH", "BUILDX_GIT_LABELS", "BUILDX_NO_DEFAULT_ATTESTATIONS",
+    "BUILDX_METADATA_WARNINGS", "BUILDKIT_SYNTAX", "BUILDKIT_MULTI_PLATFORM",
+)  # fmt: skip
 
 _OUTPUT = {"load": "type=docker", "push": "type=registry", "none": "type=cacheonly"}
 
@@ -43,6 +48,14 @@ def definition(
             literal.setdefault("variable", {})[variable(name)] = {"default": ""}
             literal["target"][image.id.bake_target]["args"][name] = f"${{{variable(name)}}}"
     return literal
+
+
+def caller(env: Mapping[str, str]) -> dict[str, str]:
+    """*env* without the variables by which buildx would build something else than the plan.
+
+    SOURCE_DATE_EPOCH is a setting: it is in the plan, and its value comes from there.
+    """
+    return {name: value for name, value in env.items() if name not in _SAYING_WHAT}
 
 
 def variable(arg: str) -> str:

@@ -28,6 +28,7 @@ def _image(image: ImagePlan, look: Look) -> Iterator[str]:
         yield _field("tags" if index == 0 else "", tag)
     yield _field("output", image.output + (", without cache" if image.no_cache else ""))
     rows = (
+        ("passed on", ", ".join(f"{arg} ({who})" for arg, who in image.passed_by.items())),
         ("secrets", ", ".join(image.secrets)),
         ("cache from", ", ".join(image.cache_from)),
         ("cache to", ", ".join(image.cache_to)),

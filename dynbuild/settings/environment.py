@@ -1,4 +1,4 @@
-"""The layer of settings that variables make: ``DYNBUILD_…`` and those of sccache.
+"""The layer of settings that variables make: ``DYNBUILD_…``, sccache's, SOURCE_DATE_EPOCH.
 
 Which variables there are, and what they hold, is read off the declarations of the options.
 """
@@ -28,6 +28,9 @@ SCCACHE_VARIABLES = {
     "SCCACHE_S3_KEY_PREFIX": "SCCACHE_PREFIX",
 }
 """Variables of sccache's own, and the build argument that each sets."""
+
+EPOCH = "SOURCE_DATE_EPOCH"
+"""The variable of reproducible builds, which buildx would take by itself."""
 
 _SWITCHED = {"1": True, "true": True, "yes": True, "on": True}
 _SWITCHED |= {"0": False, "false": False, "no": False, "off": False}
@@ -67,6 +70,9 @@ def layer(env: Mapping[str, str], args: frozenset[str]) -> Layer:
             if env[name]:
                 # The name with dynbuild's prefix is the more deliberate one.
                 result.setdefault(("args", SCCACHE_VARIABLES[name]), Setting(env[name], origin))
+        elif name == EPOCH:
+            if env[name]:
+                result.setdefault(("args", EPOCH), Setting(env[name], origin))
         elif name.startswith(ARG_PREFIX):
             result["args", _argument(name, args)] = Setting(env[name], origin)
         elif name.startswith(ENV_PREFIX) and not name.startswith(OTHER_VARIABLES):

@@ -259,3 +259,50 @@ def test_the_templates_use_no_flag_that_the_table_does_not_know():
             if words := re.match(r"(?:COPY|ADD|RUN|FROM)((?: --\w[\w-]*(?:=\S*)?)+)", line):
                 flags |= set(re.findall(r"--(\w[\w-]*)", words[1]))
     assert {"from", "mount"} <= flags <= KNOWN | {"platform"}
+
+
+# ---- variables of the docker client ------------------------------------------------------
+
+OTHER = CONTAINER.replace("farm", "other").replace("docker-container", "docker")
+
+
+def test_the_engines_own_builder_has_the_name_of_its_context(find, docker, tmp_path):
+    assert find(DOCKER_CONTEXT="good", BUILDX_BUILDER="good").in_engine
+    assert find(DOCKER_CONTEXT="good").in_engine
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker" / "config.json").write_text('{"currentContext": "good"}')
+    assert find(BUILDX_BUILDER="good").in_engine
+    assert docker.asked == []
+
+
+@pytest.mark.parametrize(
+    ("env", "name"),
+    [
+        ({"BUILDX_BUILDER": "other"}, "other"),
+        ({"DOCKER_CONTEXT": "good", "BUILDX_BUILDER": "default"}, "default"),
+        (
+            {"DOCKER_HOST": "unix:///x", "DOCKER_CONTEXT": "other", "BUILDX_BUILDER": "other"},
+            "other",
+        ),
+    ],
+)
+def test_a_builder_that_is_another_engine_is_refused(find, docker, env, name):
+    docker.says(builder=OTHER.replace("other", name))
+    with pytest.raises(NotReady, match="is another engine than the one that is used") as caught:
+        find(**env)
+    assert "unset BUILDX_BUILDER" in caught.value.hint
+
+
+def test_a_private_engine_knows_its_own_builders_only(tmp_path):
+    engine = dataclasses.replace(
+        ENGINE, kind="private", docker="/e/usr/bin/docker", host="unix:///e", config=tmp_path
+    )
+    foreign = {"BUILDX_BUILDER": "farm", "BUILDX_CONFIG": "/ci/buildx", "DOCKER_CONTEXT": "ci"}
+    assert not engine.heeds_builder(foreign)
+    assert sorted(engine.env(foreign)) == ["DOCKER_CONFIG", "DOCKER_HOST", "PATH"]
+    assert builder.find(engine, foreign).in_engine
+    (tmp_path / "buildx" / "instances").mkdir(parents=True)
+    (tmp_path / "buildx" / "instances" / "farm").touch()
+    assert engine.heeds_builder(foreign)
+    assert engine.env(foreign)["BUILDX_BUILDER"] == "farm"
+    assert not engine.heeds_builder({"BUILDX_BUILDER": "../instances/farm"})

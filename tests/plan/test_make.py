@@ -608,6 +608,24 @@ def test_an_argument_that_buildkit_knows_itself(name):
     assert "passed" not in image.model_dump()
 
 
+def test_the_date_of_the_environment_stands_in_the_plan():
+    plan = make_plan(env={"SOURCE_DATE_EPOCH": "1700000000"}, **NONE_RUNTIME)
+    image = plan.images[0]
+    assert image.passed_by == {"SOURCE_DATE_EPOCH": "environment SOURCE_DATE_EPOCH"}
+    assert any("every step anew" in warning for warning in plan.warnings)
+    given = make_plan(
+        env={"SOURCE_DATE_EPOCH": "1"}, **NONE_RUNTIME, args={"SOURCE_DATE_EPOCH": "2"}
+    )
+    assert given.images[0].passed_by == {"SOURCE_DATE_EPOCH": "flag --build-arg SOURCE_DATE_EPOCH"}
+    assert not any("every step anew" in warning for warning in given.warnings)
+
+
+def test_a_date_that_is_none_is_told_with_its_variable():
+    with pytest.raises(RequestError, match="no time in seconds") as caught:
+        make_plan(env={"SOURCE_DATE_EPOCH": "yesterday"}, **NONE_RUNTIME)
+    assert caught.value.origin == "environment SOURCE_DATE_EPOCH"
+
+
 # ---- Dynamo's wheels ---------------------------------------------------------------------
 
 

@@ -147,3 +147,8 @@ def test_the_command():
         *("docker", "buildx", "bake", "--progress", "rawjson", "--file", "/r/bake.json"),
         *("--metadata-file", "/r/metadata.json", "none-runtime-cuda12_8"),
     )
+
+
+def test_variables_of_buildx_change_nothing_of_the_plan():
+    env = {"SOURCE_DATE_EPOCH": "1", "BUILDX_GIT_LABELS": "full", "PATH": "/bin", "HOME": "/root"}
+    assert bake.caller(env) == {"PATH": "/bin", "HOME": "/root"}

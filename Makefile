@@ -60,6 +60,6 @@ lock: ## Pin the tools anew
 	@$(VENV)/bin/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate \
 		--python-version 3.11 --universal --group dev --output-file requirements.lock pyproject.toml
 
-clean: ## End the private engine; remove the virtual environment and records
-	@test ! -x $(RUN) || $(RUN) engine down
+clean: ## End the private engine, unless others use it; remove the virtual environment and records
+	@test ! -x $(RUN) || $(RUN) engine down --if-unused
 	@rm -rf $(VENV) .dynbuild .mypy_cache .pytest_cache .ruff_cache .hypothesis

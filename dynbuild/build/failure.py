@@ -19,6 +19,10 @@ from dynbuild.errors import BuildFailed, DynbuildError, Interrupted
 _TITLE = 160
 _MESSAGES = 12
 _AGAIN = "a server or the network failed: build again, what is done comes from the cache"
+_NO_NETWORK = (
+    "names are not resolved there: where that goes on, the engine's containers have no network;"
+    " `dynbuild doctor` looks, and `dynbuild engine up` mends the private engine's"
+)
 _LOGIN = "log in to that registry on this machine (docker login), or name an image it gives to all"
 _ROOM = "make room on the engine's disk: docker system prune, or `dynbuild engine prune`"
 _EMULATE = (
@@ -90,17 +94,24 @@ RECOGNISERS = (
     ),
     Recogniser(
         "transient",
+        r"Temporary failure (?:in name resolution|resolving)|Could not resolve (?:host|')"
+        r"|Name or service not known|failed to lookup address|EAI_AGAIN|NameResolutionError"
+        r"|network is unreachable|no route to host|lookup \S+(?: on \S+)?: .*i/o timeout"
+        r"|server misbehaving|bad address '",
+        _NO_NETWORK,
+    ),
+    Recogniser(
+        "transient",
         r"connection reset|broken pipe|i/o timeout|TLS handshake timeout|connection timed out"
         r"|operation timed out|(?:read|connect|client).{0,24}timed? ?out|timeout awaiting"
         r"|context deadline exceeded|unexpected EOF|early EOF|http2: server sent GOAWAY"
-        r"|stream error: stream ID|Temporary failure (?:in name resolution|resolving)"
-        r"|server misbehaving|Could not resolve host|toomanyrequests|too many requests"
+        r"|stream error: stream ID|toomanyrequests|too many requests"
         r"|unexpected status(?: from \w+ request to \S+)?:? (?:429|50[0234])\b"
         r"|returned error: (?:429|50[0234])\b|50[0234] server error|HTTP error (?:429|50[0234])\b"
         r"|50[0234] +(?:Internal Server Error|Bad Gateway|Service (?:Temporarily )?Unavailable"
         r"|Gateway Time-?out)|the remote end hung up unexpectedly|RPC failed|spurious network error"
         r"|IncompleteRead|Connection aborted|Connection broken|transfer closed with"
-        r"|network is unreachable|blob unknown to registry|request must be retried"
+        r"|blob unknown to registry|request must be retried"
         r"|read/write on closed pipe",
         _AGAIN,
     ),

@@ -253,7 +253,7 @@ def _builder(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Build
         NotReady: It cannot.
     """
     from dynbuild.build.bases import check_bases, check_load
-    from dynbuild.engine import builder, requirements
+    from dynbuild.engine import builder, private, requirements
     from dynbuild.engine.model import BUILDER
     from dynbuild.render import bake
 
@@ -267,7 +267,28 @@ def _builder(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Build
     requirements.check(found, texts.values(), network=network)
     check_load(found, plan)
     check_bases(found, os.environ, plan)
+    if found.in_engine and engine.kind == "private":
+        private.join(os.environ)
+        _check_network(engine)
     return found
+
+
+def _check_network(engine: Engine) -> None:
+    """Raise where build steps of the private engine would have no network.
+
+    Raises:
+        NotReady: What its network needs is gone.
+    """
+    from dynbuild.engine import private
+
+    wrong = private.network_trouble(engine, os.environ)
+    if wrong is None:
+        return
+    message = f"build steps have no network: {wrong.message}"
+    if wrong.kind != "connection":
+        raise NotReady(message, hint="`dynbuild engine up` mends that")
+    # Steps may need none of it: a proxy has a name server of its own.
+    console.warn(message)
 
 
 def _show(result: BuildResult, format: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import sys
 from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -13,7 +14,7 @@ import typer
 
 from dynbuild import units
 from dynbuild.cli import console
-from dynbuild.errors import NotReady
+from dynbuild.errors import Interrupted, NotReady, RequestError
 
 app = typer.Typer(
     add_completion=False,
@@ -66,13 +67,21 @@ def up(
 
 
 @app.command()
-def down() -> None:
+def down(
+    if_unused: Annotated[
+        bool,
+        typer.Option("--if-unused", help="Only if no other installation of dynbuild uses it."),
+    ] = False,
+) -> None:
     """End the engine with its containers; images and build cache stay.
 
     Example: dynbuild engine down
     """
     from dynbuild.engine import private
 
+    if if_unused and (others := private.leave(os.environ)):
+        console.say(f"the private engine stays up: {' and '.join(others)} uses it")
+        return
     ended = private.down(os.environ)
     console.say("the private engine is down" if ended else "the private engine was not running")
 
@@ -93,9 +102,9 @@ def status(
     if format is Format.JSON:
         console.out_json({**dataclasses.asdict(found), "home": str(found.home)})
         return
-    state = "running" if found.running else "not answering" if found.pid else "down"
+    state = "running" if found.running else "broken" if found.trouble else "down"
     rows = [
-        ("state", state),
+        ("state", f"{state}: {found.trouble}" if found.trouble else state),
         ("home", str(found.home)),
         ("data", units.format_size(found.data_bytes)),
     ]
@@ -110,6 +119,8 @@ def status(
             ("buildx", str(found.buildx)),
             ("network", "the host's only" if found.network == "host" else "bridge"),
         ]
+    if found.trouble:
+        rows.insert(1, ("remedy", "run `dynbuild engine up`"))
     for name, value in rows:
         console.out(f"{name:<8}  {value}")
 
@@ -132,18 +143,77 @@ def env() -> None:
 
 @app.command()
 def prune(
+    images: Annotated[bool, typer.Option("--images", help="Images only.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Build cache only.")] = False,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            help="Only what was made (images) or used last (cache) longer ago: 12h, 7d, 4w.",
+            metavar="TIME",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask; nothing is asked in a script.")
+    ] = False,
     everything: Annotated[
         bool,
         typer.Option("--all", help="Of an engine that is down: all data and the programs too."),
     ] = False,
 ) -> None:
-    """Remove unused images and build cache.
+    """Remove unused images and build cache, after asking on a terminal.
 
-    Examples: dynbuild engine prune; dynbuild engine down && dynbuild engine prune --all
+    Examples: dynbuild engine prune --dry-run; dynbuild engine prune --cache --older-than 7d;
+    dynbuild engine down && dynbuild engine prune --all
     """
     from dynbuild.engine import private
 
-    console.say(f"{units.format_size(private.prune(os.environ, everything))} freed")
+    if everything:
+        if images or cache or older_than:
+            raise RequestError(
+                "--all removes everything: it goes with --dry-run and --yes only",
+                origin="flag --all",
+            )
+        home = private.home(os.environ)
+        if dry_run:
+            size = units.format_size(private.status(os.environ).data_bytes)
+            console.say(f"{size} of data below {home} would go, and the programs")
+            return
+        _confirm(yes, f"Remove all data and programs of the private engine below {home}?")
+        console.say(f"{units.format_size(private.remove(os.environ))} freed")
+        return
+    older = units.parse_time(older_than, origin="flag --older-than") if older_than else None
+    chosen = private.Selection(images=images or not cache, cache=cache or not images, older=older)
+    if dry_run or _asks(yes):
+        found = private.unused(os.environ, chosen)
+        rows = [(one.kind, units.format_size(one.bytes), one.name) for one in found]
+        console.out_table(("what", "size", "name"), rows)
+        if not found or dry_run:
+            total = sum(one.bytes for one in found)
+            console.say(f"{len(found)} would go, about {units.format_size(total)}")
+            return
+    _confirm(yes, "Remove that?")
+    console.say(f"{units.format_size(private.prune(os.environ, chosen))} freed")
+
+
+def _asks(yes: bool) -> bool:
+    """Whether there is somebody to ask, and something to ask."""
+    return not yes and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _confirm(yes: bool, question: str) -> None:
+    """Ask *question*, unless it is answered already or there is nobody to ask.
+
+    Raises:
+        Interrupted: The answer is no.
+    """
+    if _asks(yes) and not typer.confirm(question, err=True):
+        raise Interrupted("nothing was removed")
 
 
 @app.command()
@@ -176,10 +246,13 @@ def base(
 
     Examples: dynbuild engine base --suite trixie; dynbuild engine base --arch amd64 --arch arm64
     """
+    from dynbuild.engine import private
     from dynbuild.engine.base import make_base, make_joined_base
     from dynbuild.engine.client import find
 
     engine = find(os.environ)
+    if engine.kind == "private":
+        private.join(os.environ)
     archs = arch or []
     if push is None and len(set(archs)) < 2:
         one = archs[0] if archs else None

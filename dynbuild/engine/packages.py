@@ -22,6 +22,13 @@ _UPDATE_SECONDS = 600.0
 _DOWNLOAD_SECONDS = 3600.0
 _ENGINE = ("docker.io", "docker-buildx", "containerd")
 _SPLIT_OFF = ("docker-cli",)  # part of docker.io in older suites
+# Whatever the machine's apt lets pass: what runs as root here is signed.
+_SIGNED = {
+    "APT::Get::AllowUnauthenticated": "false",
+    "Acquire::AllowInsecureRepositories": "false",
+    "Acquire::AllowWeakRepositories": "false",
+    "Acquire::AllowDowngradeToInsecureRepositories": "false",
+}
 _FOLDERS = (
     "usr/sbin",
     "usr/bin",
@@ -130,7 +137,8 @@ def ensure_programs(
     if os.geteuid() != 0:
         raise NotReady(f"{names} must be installed", hint=f"as root: apt-get install {names}")
     say(f"installing {names} with apt-get")
-    common = ("apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=120")
+    signed = (word for key, value in _SIGNED.items() for word in ("-o", f"{key}={value}"))
+    common = ("apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=120", *signed)
     install = (*common, "install", "--no-install-recommends", *missing)
     try:
         _apt(install, env)
@@ -307,7 +315,8 @@ APT::Sandbox::User "root";
 APT::Update::Error-Mode "any";
 Acquire::Languages "none";
 Acquire::Retries "3";
-""",
+"""
+        + "".join(f'{key} "{value}";\n' for key, value in _SIGNED.items()),
         encoding="utf-8",
     )
     _apt(("apt-get", "-q", "-c", str(settings), "update"), env)

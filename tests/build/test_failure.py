@@ -81,6 +81,23 @@ def test_the_hint_of_a_transient_fault_says_to_build_again():
     assert failed(EXIT, "error: expected ';'").hint == ""
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Temporary failure resolving 'mirror.example'",
+        "curl: (6) Could not resolve host: mirror.example",
+        "wget: bad address 'mirror.example'",
+        "socket.gaierror: [Errno -2] Name or service not known",
+        "connect to 192.0.2.1 port 443: Network is unreachable",
+    ],
+)
+def test_a_step_that_looks_like_lost_network_says_so(said):
+    why = failed(EXIT, said)
+    assert why.kind == "transient"
+    assert "`dynbuild doctor`" in why.hint
+    assert "`dynbuild engine up`" in why.hint
+
+
 def test_a_solve_that_said_nothing():
     why = failure.of_solve(Solve(), 125)
     assert (why.kind, why.message, why.step) == ("user", "status 125", "")

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
+from datetime import timedelta
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from dynbuild.cli import engine as commands
 from dynbuild.engine import base, emulation, private
 from dynbuild.engine import client as engines
 from dynbuild.engine.model import Engine
-from dynbuild.errors import NotReady
+from dynbuild.errors import Interrupted, NotReady, RequestError
 
 
 @pytest.fixture
@@ -38,6 +41,78 @@ def test_what_needs_a_running_engine_says_so(call):
         error = call(command).exception
         assert isinstance(error, NotReady)
         assert error.hint == "run `dynbuild engine up`"
+
+
+@pytest.fixture
+def unused(monkeypatch):
+    """An engine with an unused image; what is asked for and what is removed."""
+    asked = []
+    found = [private.storage.Unused("image", "old:1", 5_000_000)]
+    monkeypatch.setattr(private, "unused", lambda _env, which: asked.append(which) or found)
+    monkeypatch.setattr(private, "prune", lambda _env, which: asked.append(which) or 7_000_000)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ((), {}),
+        (("--images",), {"cache": False}),
+        (("--cache",), {"images": False}),
+        (("--images", "--cache", "--older-than", "7d"), {"older": timedelta(days=7)}),
+    ],
+)
+def test_what_prune_is_about(call, unused, words, chosen):
+    assert "7 MB freed" in call("prune", *words).stderr
+    done = call("prune", "--dry-run", *words)
+    assert "old:1" in done.stdout
+    assert "1 would go" in done.stderr
+    assert unused == [private.Selection(**chosen)] * 2, (
+        "in a script nothing is asked, and a dry run removes nothing"
+    )
+
+
+@pytest.mark.parametrize("answer", ["y", "n", ""])
+def test_prune_asks_on_a_terminal(call, unused, monkeypatch, answer):
+    monkeypatch.setattr(commands, "_asks", lambda yes: not yes)
+    monkeypatch.setattr(typer, "confirm", lambda *_, **__: answer == "y")
+    done = call("prune")
+    assert "old:1" in done.stdout
+    assert len(unused) == (2 if answer == "y" else 1)
+    assert isinstance(done.exception, Interrupted) == (answer != "y")
+    unused.clear()
+    call("prune", "--yes")
+    assert len(unused) == 1
+
+
+@pytest.mark.processes("du")
+def test_prune_of_everything(call, monkeypatch):
+    removed = []
+    monkeypatch.setattr(private, "remove", lambda _env: removed.append(1) or 7_000_000)
+    for words in (("--cache",), ("--older-than", "1d"), ("--images",)):
+        assert isinstance(call("prune", "--all", *words).exception, RequestError)
+    assert "would go" in call("prune", "--all", "--dry-run").stderr
+    assert removed == []
+    assert "7 MB freed" in call("prune", "--all").stderr
+
+
+def test_an_engine_that_others_use_is_not_ended(call, monkeypatch):
+    monkeypatch.setattr(private, "down", lambda _env: True)
+    monkeypatch.setattr(private, "leave", lambda _env: ("/other/.venv",))
+    assert "/other/.venv uses it" in call("down", "--if-unused").stderr
+    assert "is down" in call("down").stderr
+    monkeypatch.setattr(private, "leave", lambda _env: ())
+    assert "is down" in call("down", "--if-unused").stderr
+
+
+@pytest.mark.processes("du")
+def test_a_broken_engine_has_a_remedy(call, monkeypatch):
+    status = private.status
+    broken = {"running": False, "trouble": "containerd has ended; dockerd still runs", "pid": 1}
+    monkeypatch.setattr(private, "status", lambda env: dataclasses.replace(status(env), **broken))
+    lines = call("status").stdout.splitlines()
+    assert lines[0] == "state     broken: containerd has ended; dockerd still runs"
+    assert lines[1] == "remedy    run `dynbuild engine up`"
 
 
 def test_down_of_nothing(call):
@@ -77,7 +152,8 @@ def test_base(call, monkeypatch, words, made):
     def play(name):
         return lambda *_, **options: seen.append((name, options)) or "its:name"
 
-    monkeypatch.setattr(engines, "find", lambda _env: None)
+    engine = Engine("system", "/docker", None, None, "28", "0.29", True)
+    monkeypatch.setattr(engines, "find", lambda _env: engine)
     for name in ("make_base", "make_joined_base"):
         monkeypatch.setattr(base, name, play(name))
     done = call("base", "--suite", "trixie", *words)

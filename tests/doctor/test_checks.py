@@ -11,7 +11,9 @@ import pytest
 from dynbuild.doctor import examination
 from dynbuild.doctor.checks import CHECKS, accounts, engine, machine
 from dynbuild.doctor.probe import Probe
+from dynbuild.engine import private
 from dynbuild.engine.model import Engine
+from dynbuild.engine.private.network import Trouble
 from dynbuild.errors import NotReady
 from dynbuild.proc import Completed
 from tests import s3_server, support
@@ -195,6 +197,20 @@ def test_an_engine_on_the_hosts_network(host):
     found = check(host(engine=dataclasses.replace(ENGINE, network="host")), "engine")
     assert found.status == "ok"
     assert "host's network" in found.value
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [(None, "ok"), ("rules", "problem"), ("bridge", "problem"), ("connection", "warning")],
+)
+def test_the_network_of_the_private_engine(host, monkeypatch, kind, status):
+    own = dataclasses.replace(ENGINE, kind="private")
+    wrong = kind and Trouble(kind, "it is cut off")
+    monkeypatch.setattr(private, "network_trouble", lambda *_: wrong)
+    found = check(host(engine=own), "network")
+    assert (found.status, "engine up" in found.remedy) == (status, wrong is not None)
+    assert check(host(), "network").status == "ok"
+    assert check(host(engine=dataclasses.replace(own, network="host")), "network").value
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,9 @@ def private_engine(env):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()
+    containerd = socket.socket(socket.AF_UNIX)
+    containerd.bind(str(root / "run/containerd.sock"))
+    containerd.listen()
 
     def serve():
         while True:
@@ -71,6 +74,7 @@ def private_engine(env):
     thread = threading.Thread(target=serve)
     thread.start()
     yield host
+    containerd.close()
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join()

@@ -82,6 +82,27 @@ def test_the_newest_suite_is_taken(apt, tmp_path):
     assert apt.calls == []
 
 
+def test_whatever_the_machines_apt_lets_pass_must_be_signed(apt, tmp_path, monkeypatch):
+    written = []
+
+    def run(argv, **options):
+        if "-c" in argv:
+            written.append(Path(argv[argv.index("-c") + 1]).read_text())
+        return apt(argv, **options)
+
+    monkeypatch.setattr(proc, "run", run)
+    packages.ensure_engine(tmp_path / "root", tmp_path / "work", {}, silent)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(packages.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(NotReady):
+        packages.ensure_programs(("runc",), {}, silent)
+    install = next(call for call in apt.calls if "install" in call)
+    for key in ("APT::Get::AllowUnauthenticated", "Acquire::AllowInsecureRepositories"):
+        assert len(written) == 3
+        assert all(f'{key} "false";' in text for text in written)
+        assert f"{key}=false" in install
+
+
 def test_an_engine_that_does_not_run_here_is_not_taken(apt, tmp_path, monkeypatch):
     def run(argv, **options):
         if argv[0].endswith("dockerd") and "testing" in Path(argv[0]).read_text():

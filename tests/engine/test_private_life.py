@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -149,9 +150,20 @@ def test_a_life(place, tmp_path):
 
     sleeping_container(alone | {"DOCKER_HOST": str(first.host)}, tmp_path)
     assert remains(home)
-    assert private.prune(place, False) >= 0
+    # The image of the container stays, whatever is asked for.
+    docker(place, "tag", "sleep", "other")
+    docker(place, "import", str(tmp_path / "sleep.tar"), "unused")
+    old = private.Selection(older=timedelta(days=1))
+    assert private.unused(place, old) == []
+    assert [one.name for one in private.unused(place, private.Selection())] == ["unused:latest"]
+    private.prune(place, old)
+    private.prune(place, private.Selection(images=False))
+    assert "unused" in docker(place, "image", "ls")
+    assert private.prune(place, private.Selection()) > 0
+    assert "unused" not in docker(place, "image", "ls")
+    assert "sleep" in docker(place, "image", "ls")
     with pytest.raises(NotReady, match="in use"):
-        private.prune(place, True)
+        private.remove(place)
 
     assert private.down(place) is True
     assert remains(home) == []
@@ -159,8 +171,8 @@ def test_a_life(place, tmp_path):
     with pytest.raises(NotReady, match="does not run"):
         private.running(place)
     with pytest.raises(NotReady, match="does not run"):
-        private.prune(place, False)
-    assert private.prune(place, True) > 0
+        private.prune(place, private.Selection())
+    assert private.remove(place) > 0
     assert [entry.name for entry in (home / "engine").iterdir()] == ["lock"]
 
 
@@ -174,7 +186,9 @@ def test_recovery_from_a_crash(place, tmp_path):
                 os.kill(pid, signal.SIGKILL)
     assert remains(home), "the container and the mounts are left behind"
     assert Path(str(engine.host).removeprefix("unix://")).exists()
-    assert not private.status(place).running
+    found = private.status(place)
+    assert (found.running, found.pid) == (False, None)
+    assert "a container still runs" in str(found.trouble)
 
     # The pid file now names a live process that has nothing to do with the engine.
     stranger = subprocess.Popen(("sleep", "3600"))
@@ -187,6 +201,20 @@ def test_recovery_from_a_crash(place, tmp_path):
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_an_engine_whose_containerd_has_ended_is_broken(place):
+    pid = private.up(place, silent) and private.status(place).pid
+    for process in pids(private.home(place), "containerd"):
+        os.kill(process, signal.SIGKILL)
+    found = private.status(place)
+    assert (found.running, found.pid) == (False, pid)
+    assert "containerd has ended" in str(found.trouble)
+    with pytest.raises(NotReady, match="containerd has ended") as caught:
+        find(place)
+    assert "engine up" in str(caught.value.hint)
+    private.up(place, silent)
+    assert private.status(place).trouble is None
 
 
 def test_a_stale_pid_and_a_stale_socket(place):
@@ -366,6 +394,91 @@ def test_an_engine_that_is_alone_has_a_network(place, inside, tmp_path):
     assert inside(*DOWN).split() == ["True"]
     assert not any(bridge in line for line in network_state(inside))
     assert inside(*UP).split()[-1] == "bridge"
+
+
+# A name server behind the machine, which containers reach through it.
+RESOLVER = "10.255.255.53"
+BEHIND = f"""\
+import os, socket, threading
+from dynbuild.engine.private import connection as c
+outside = os.open('/proc/self/ns/net', os.O_RDONLY)
+def serve():
+    __import__('ctypes').CDLL(None).unshare(c._CLONE_NEWNET)
+    c._lay_cable('eth0', 'behind', outside)
+    link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    c._address(link, c._SIOCSIFADDR, '{RESOLVER}')
+    c._address(link, c._SIOCSIFNETMASK, '255.255.255.0')
+    c._set_up(link, 'eth0')
+    link.bind(('{RESOLVER}', c._PORT))
+    print(flush=True)
+    while True:
+        question, whose = link.recvfrom(512)
+        link.sendto(question, whose)
+threading.Thread(target=serve, daemon=True).start()
+input()
+"""
+MEET = """\
+import fcntl, socket, struct
+from dynbuild.engine.private import connection as c
+link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for request, address in ((c._SIOCSIFADDR, '10.255.255.1'), (c._SIOCSIFNETMASK, '255.255.255.0')):
+    fcntl.ioctl(link, request, struct.pack('16s16s8x', b'behind', c._inet(address)))
+c._set_up(link, 'behind')
+"""
+
+
+@pytest.fixture
+def resolver(inside):
+    """A name server that is reached from the test's network by a cable."""
+    argv = (*inside.enter, sys.executable, "-c", BEHIND)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPO) as server:
+        assert server.stdout
+        assert server.stdin
+        server.stdout.readline()
+        inside(sys.executable, "-c", MEET)
+        yield RESOLVER
+        server.stdin.close()
+
+
+TROUBLE = in_python(
+    "from dynbuild.engine.private import connection; "
+    f"connection.resolvers = lambda: ('{RESOLVER}',); "
+    "print(private.status(os.environ).trouble)"
+)
+
+
+@pytest.mark.usefixtures("resolver")
+def test_a_network_that_was_cut_off_is_told_and_mended(place, inside):
+    bridge = place_of(place).bridge
+    assert inside(*UP).split()[-1] == "bridge"
+    whole = network_state(inside)
+    assert inside(*TROUBLE) == "None\n"
+    for cut, words in (
+        (("iptables", "--flush", "DOCKER-FORWARD"), "firewall rules"),
+        (("iptables", "--flush", "FORWARD"), "firewall rules"),
+        (("iptables", "--table", "nat", "--flush"), "firewall rules"),
+        (("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward"), "forwards nothing"),
+    ):
+        inside(*cut)
+        assert words in inside(*TROUBLE)
+        assert words in inside(*UP)
+        assert inside(*TROUBLE) == "None\n"
+    left = [line for line in whole if "DOCKER-USER" not in line]
+    assert sorted(left) == sorted(x for x in network_state(inside) if "DOCKER-USER" not in x)
+    # All of it is there, and something else is in the way.
+    inside("iptables", "--insert", "FORWARD", "--in-interface", bridge, "--jump", "DROP")
+    assert "are not reached from" in inside(*TROUBLE)
+
+
+def test_an_engine_that_starts_later_cuts_off_and_up_mends(inside, request):
+    assert inside(*UP).split()[-1] == "bridge"
+    request.getfixturevalue("another_engine")
+    during = network_state(inside)
+    assert "firewall rules" in inside(*in_python("print(private.status(os.environ).trouble)"))
+    assert "mending" in inside(*UP)
+    assert inside(*in_python("print(private.status(os.environ).trouble)")) == "None\n"
+    # What the other engine has is still there.
+    assert set(during) <= set(network_state(inside))
 
 
 def test_a_daemon_that_cannot_start_says_why(place):

@@ -15,6 +15,7 @@ from dynbuild.doctor.probe import Probe
 CHECKS: Mapping[str, Callable[[Probe], Answer]] = MappingProxyType(
     {
         "engine": engine.engine,
+        "network": engine.network,
         "buildx": engine.buildx,
         "BuildKit": engine.buildkit,
         "image store": engine.store,

@@ -7,7 +7,7 @@ import re
 from dynbuild.doctor.model import Answer, absent, ok, problem, warning
 from dynbuild.doctor.probe import Probe, version_number
 from dynbuild.engine import limits as engine_limits
-from dynbuild.engine import requirements
+from dynbuild.engine import private, requirements
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import NotReady
 from dynbuild.names import PLATFORMS
@@ -34,6 +34,22 @@ def engine(probe: Probe) -> Answer:
     if found.version.split("+")[0] in _BAD_ENGINES:
         return warning(value, "dev containers hang under this version: use another one")
     return ok(value)
+
+
+def network(probe: Probe) -> Answer:
+    """Build steps and containers of the private engine reach something."""
+    engine = probe.engine
+    if engine is None:
+        return absent("not looked for: there is no engine")
+    if engine.kind != "private":
+        return ok("the engine's own affair")
+    if engine.network == "host":
+        return ok("the host's")
+    wrong = private.network_trouble(engine, probe.env)
+    if wrong is None:
+        return ok("a bridge, with its rules in place")
+    say = warning if wrong.kind == "connection" else problem
+    return say(wrong.message, "run `dynbuild engine up`")
 
 
 def buildx(probe: Probe) -> Answer:

@@ -1,14 +1,31 @@
 """A Docker engine of dynbuild's own: nothing of it is installed, all of it is below one directory.
 
-``place`` knows where its parts are; ``processes`` and ``network`` what on this machine belongs
-to it; ``answer`` what it says of itself; ``start`` (with the files of ``settings``) and ``stop``
-begin and end it; ``storage`` gives its disk back.
+``place`` knows where its parts are; ``processes`` and ``network`` (with ``firewall`` and
+``connection``) what on this machine belongs to it; ``answer`` what it says of itself; ``start``
+(with the files of ``settings``) and ``stop`` begin and end it; ``users`` knows whose it is;
+``storage`` gives its disk back.
 """
 
-from dynbuild.engine.private.answer import Status, host, running, status
+from dynbuild.engine.private.answer import Status, host, network_trouble, running, status
 from dynbuild.engine.private.place import home
 from dynbuild.engine.private.start import up
 from dynbuild.engine.private.stop import down
-from dynbuild.engine.private.storage import prune
+from dynbuild.engine.private.storage import Selection, prune, remove, unused
+from dynbuild.engine.private.users import join, leave
 
-__all__ = ["Status", "down", "home", "host", "prune", "running", "status", "up"]
+__all__ = [
+    "Selection",
+    "Status",
+    "down",
+    "home",
+    "host",
+    "join",
+    "leave",
+    "network_trouble",
+    "prune",
+    "remove",
+    "running",
+    "status",
+    "unused",
+    "up",
+]

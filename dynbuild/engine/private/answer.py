@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from dynbuild import proc
 from dynbuild.engine.model import Engine
+from dynbuild.engine.private.network import Trouble, rules, trouble
 from dynbuild.engine.private.place import Place, bytes_on_disk, place_of
 from dynbuild.engine.private.processes import processes_of, program_name
 from dynbuild.errors import NotReady
@@ -26,7 +27,9 @@ class Status:
     """What there is of the private engine.
 
     Attributes:
-        running: Whether it answers.
+        running: Whether it answers and all of its programs live.
+        trouble: What is wrong with it: a program that has ended, a network that is cut off;
+            ``None`` where nothing is, also where it is down.
         pid: Process id of dockerd, while that runs.
         host: Address of its socket, while it answers.
         version: Version of the engine, while it answers.
@@ -38,6 +41,7 @@ class Status:
     """
 
     running: bool
+    trouble: str | None
     pid: int | None
     host: str | None
     version: str | None
@@ -58,12 +62,28 @@ def running(env: Mapping[str, str]) -> Engine:
     """The private engine.
 
     Raises:
-        NotReady: It does not run, or runs and does not answer.
+        NotReady: It does not run, or only a part of it does, or it does not answer.
     """
-    engine = _answering(place_of(env))
+    place = place_of(env)
+    engine = _answering(place)
     if engine is None:
         raise NotReady("the private engine does not run", hint=_UP)
+    if not _listens(place.containerd_socket):
+        raise NotReady("the private engine is broken: its containerd has ended", hint=_UP)
     return engine
+
+
+def network_trouble(engine: Engine, env: Mapping[str, str]) -> Trouble | None:
+    """What is wrong with the network of *engine*, as far as that is ours to know.
+
+    Args:
+        engine: Any engine; only of the private one, with a network of its own, is it known.
+        env: The environment of the user.
+    """
+    if engine.kind != "private" or engine.network != "bridge":
+        return None
+    place = place_of(env)
+    return trouble(place, noted_rules(place))
 
 
 def status(env: Mapping[str, str]) -> Status:
@@ -71,15 +91,23 @@ def status(env: Mapping[str, str]) -> Status:
     place = place_of(env)
     import psutil
 
-    dockerd = next((p for p in processes_of(place) if program_name(p.pid) == "dockerd"), None)
+    programs = {program_name(process.pid): process for process in processes_of(place)}
+    dockerd = programs.get("dockerd")
     engine = started = None
-    if dockerd is not None:
-        with suppress(NotReady):
+    wrong = _ended(programs)
+    if dockerd is not None and "containerd" in programs:
+        try:
             engine = _answering(place)
+        except NotReady as error:
+            wrong = error.message
+    if dockerd is not None:
         with suppress(psutil.NoSuchProcess):
             started = dockerd.create_time()
+    if engine is not None and (cut := network_trouble(engine, env)):
+        wrong = cut.message
     return Status(
         running=engine is not None,
+        trouble=wrong,
         pid=dockerd.pid if dockerd else None,
         host=engine.host if engine else None,
         version=engine.version if engine else None,
@@ -89,6 +117,25 @@ def status(env: Mapping[str, str]) -> Status:
         uptime=None if started is None else time.time() - started,
         home=place.root.parent,
     )
+
+
+def _ended(programs: Collection[str]) -> str | None:
+    """Which of the two servers has ended while something else of the engine still runs."""
+    gone = [name for name in ("dockerd", "containerd") if name not in programs]
+    if not programs or not gone:
+        return None
+    rest = " and ".join(name for name in ("dockerd", "containerd") if name in programs)
+    return f"{' and '.join(gone)} has ended; {rest or 'a container'} still runs"
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(_ANSWER_SECONDS)
+        try:
+            link.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def ask(place: Place) -> dict[str, Any] | None:
@@ -120,7 +167,10 @@ def ask(place: Place) -> dict[str, Any] | None:
 
 
 def note(place: Place, env: Mapping[str, str]) -> None:
-    """Write down what ``running`` needs to know, once the engine answers."""
+    """Write down what ``running`` needs to know, once the engine answers.
+
+    The rules of its network are noted once, when it has just started: later they may be gone.
+    """
     client = _engine(place, {}, {}).env(env)
     version = proc.run((place.program("docker"), "buildx", "version"), env=client).stdout
     settings = json.loads(place.dockerd_file.read_text(encoding="utf-8"))
@@ -128,10 +178,17 @@ def note(place: Place, env: Mapping[str, str]) -> None:
         "host": f"unix://{place.socket}",
         "buildx": version.split()[1].removeprefix("v"),
         "network": "bridge" if settings.get("iptables", True) else "host",
+        "rules": noted_rules(place) or rules(place),
     }
     draft = place.state.with_suffix(".new")
     draft.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
     draft.replace(place.state)
+
+
+def noted_rules(place: Place) -> tuple[str, ...]:
+    """The rules of its network when it started; none where it has no network of its own."""
+    found = _noted(place).get("rules")
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _noted(place: Place) -> dict[str, Any]:

@@ -1,22 +1,45 @@
-"""The network of one private engine: its bridge, and the engines beside it."""
+"""The network of one private engine: its bridge, what is wrong with it, the engines beside it."""
 
 from __future__ import annotations
 
 import fcntl
-import shutil
+import os
 import socket
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from dynbuild import proc
-from dynbuild.engine import packages
+from dynbuild.engine.private import connection, firewall
 from dynbuild.engine.private.place import Place
 from dynbuild.engine.private.processes import processes_of, program_name
 from dynbuild.errors import NotReady
 
+if TYPE_CHECKING:
+    from ipaddress import IPv4Interface
+
 # From linux/sockios.h: add a bridge, remove it, set the flags of an interface.
 _SIOCBRADDBR, _SIOCBRDELBR, _SIOCSIFFLAGS = 0x89A0, 0x89A1, 0x8914
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why build steps and containers have no network.
+
+    Attributes:
+        kind: ``rules``: what the packet filter had is gone; ``forward``: the kernel forwards
+            nothing; ``bridge``: the interface or its address is gone; ``connection``: all of
+            that is there, and still nothing comes through.
+        message: What is wrong.
+        gone: The rules that are gone.
+    """
+
+    kind: Literal["rules", "forward", "bridge", "connection"]
+    message: str
+    gone: tuple[str, ...] = ()
 
 
 def has_neighbour(place: Place) -> bool:
@@ -58,7 +81,7 @@ def remove_bridge(name: str) -> bool:
     """Remove the interface *name* and the rules about it; whether it was there."""
     if name not in (interface for _, interface in socket.if_nameindex()):
         return False
-    _remove_rules(name)
+    firewall.remove(name)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         # A bridge that is up cannot be removed.
         fcntl.ioctl(link, _SIOCSIFFLAGS, struct.pack("16sh22x", name.encode(), 0))
@@ -66,22 +89,72 @@ def remove_bridge(name: str) -> bool:
     return True
 
 
-def _remove_rules(bridge: str) -> None:
-    """Remove the packet filter's rules that name *bridge*; everything else stays.
+def rules(place: Place) -> tuple[str, ...]:
+    """The rules that the network of this engine lives on, as they are now."""
+    return firewall.rules(place.bridge)
 
-    The engine leaves them behind.  The one that hides a subnet behind the machine's
-    address would spoil the traffic of another engine that takes that subnet later.
+
+def trouble(place: Place, noted: Sequence[str]) -> Trouble | None:
+    """What is wrong with the network of an engine that has one of its own.
+
+    Args:
+        place: The engine.
+        noted: Its ``rules`` when it started.
+
+    Returns:
+        ``None`` where nothing is, and where this user may not look.
     """
-    env = {"PATH": packages.search_path({})}
-    for kind in ("iptables", "ip6tables"):
-        if shutil.which(f"{kind}-save", path=env["PATH"]) is None:
-            continue
-        changes = []
-        for line in proc.run((f"{kind}-save",), env=env, check=False).stdout.splitlines():
-            if line.startswith("-A ") and bridge in line.split():
-                changes.append(line.replace("-A", "-D", 1))
-            elif line.startswith("*") or line == "COMMIT":
-                changes.append(line)
-        if any(change.startswith("-D") for change in changes):
-            text = "\n".join((*changes, ""))
-            proc.run((f"{kind}-restore", "--noflush", "--wait"), input=text, env=env)
+    if os.geteuid() != 0:
+        return None
+    address = _address(place.bridge)
+    if address is None:
+        return Trouble("bridge", f"the network bridge {place.bridge} or its address is gone")
+    there = set(rules(place))
+    if gone := tuple(rule for rule in noted if rule not in there):
+        return Trouble(
+            "rules",
+            f"{len(gone)} of {len(noted)} firewall rules of {place.bridge} are gone: another"
+            " Docker, or a firewall, was started after it",
+            gone,
+        )
+    if _FORWARD.read_text(encoding="ascii").strip() == "0":
+        return Trouble("forward", f"the kernel forwards nothing ({_FORWARD} is 0)")
+    if connection.works(place.bridge, address) is False:
+        return Trouble(
+            "connection",
+            f"the name servers of this machine are not reached from {place.bridge}: a firewall"
+            " may be in between",
+        )
+    return None
+
+
+def mend(place: Place, noted: Sequence[str]) -> Trouble | None:
+    """Put back what is gone; what is still wrong then.
+
+    Raises:
+        ToolFailed: The packet filter refuses its rules.
+    """
+    for _ in range(2):
+        found = trouble(place, noted)
+        if found is None or found.kind not in ("rules", "forward"):
+            return found
+        if found.kind == "rules":
+            firewall.restore(found.gone)
+        else:
+            _FORWARD.write_text("1\n", encoding="ascii")
+    return trouble(place, noted)
+
+
+def _address(name: str) -> IPv4Interface | None:
+    """The address of the interface *name*, where it is up and has one."""
+    from ipaddress import IPv4Interface
+
+    import psutil
+
+    state = psutil.net_if_stats().get(name)
+    if state is None or "up" not in state.flags.split(","):
+        return None
+    for one in psutil.net_if_addrs().get(name, ()):
+        if one.family == socket.AF_INET:
+            return IPv4Interface(f"{one.address}/{one.netmask}")
+    return None

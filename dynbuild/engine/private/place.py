@@ -53,6 +53,11 @@ class Place:
         return self.root / "state.json"
 
     @property
+    def users(self) -> Path:
+        """Which installations of dynbuild use the engine."""
+        return self.root / "users.json"
+
+    @property
     def pid_file(self) -> Path:
         """Where dockerd notes its process."""
         return self.root / "dockerd.pid"

@@ -11,12 +11,20 @@ from typing import Any
 from dynbuild.engine.private.place import Place
 
 _REGISTRY_KEYS = ("auths", "credHelpers", "credsStore", "proxies")
-_CACHE = {
-    "defaultReservedSpace": "20GB",
-    "defaultMaxUsedSpace": "80GB",
-    "defaultMinFreeSpace": "5GB",
-}
+_ROOM = {"reservedSpace": "20GB", "maxUsedSpace": "80GB", "minFreeSpace": "5GB"}
 """How much of the disk the build cache may take."""
+_SOON = {"reservedSpace": "2GB", "maxUsedSpace": "2GB"}
+_CACHE = (
+    # What is read again in no time goes after two days.  BuildKit's own rule for that is for cache
+    # mounts too, in which package managers and compilers keep what takes an hour to have again.
+    {"filter": ["type=source.local", "unused-for=48h"], **_SOON, "keepStorage": "2GB"},
+    {"filter": ["type=source.git.checkout", "unused-for=48h"], **_SOON, "keepStorage": "2GB"},
+    # The rest, cache mounts among it, in the order of its last use, where room is wanted.
+    {"filter": ["unused-for=1440h"], **_ROOM, "keepStorage": "80GB"},
+    {**_ROOM, "keepStorage": "80GB"},
+    {"all": True, **_ROOM, "keepStorage": "80GB"},
+)
+"""The order in which the build cache goes; ``keepStorage`` is for engines before 28."""
 
 
 def write_dockerd_settings(place: Place, *, alone: bool) -> None:
@@ -30,7 +38,7 @@ def write_dockerd_settings(place: Place, *, alone: bool) -> None:
         "features": {"containerd-snapshotter": True},
         # By default BuildKit keeps a fifth of the disk free; on a disk that is fuller than
         # that, it throws away what it built a minute ago.
-        "builder": {"gc": {"enabled": True, **_CACHE}},
+        "builder": {"gc": {"enabled": True, "policy": _CACHE}},
         # Never the default: that is the bridge of a system engine, now or later.  Nor
         # "none": an engine without a bridge deletes docker0, whoever made it.  The engine
         # itself gives this one a subnet that nobody uses.

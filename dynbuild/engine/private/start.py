@@ -13,7 +13,7 @@ from pathlib import Path
 from dynbuild import proc
 from dynbuild.engine import packages
 from dynbuild.engine.model import Engine
-from dynbuild.engine.private import answer, network, settings
+from dynbuild.engine.private import answer, network, settings, users
 from dynbuild.engine.private.place import Place, locked, make_private_directory, place_of
 from dynbuild.engine.private.processes import processes_of, program_name
 from dynbuild.engine.private.stop import clear
@@ -46,15 +46,38 @@ def up(env: Mapping[str, str], say: Callable[[str], None]) -> Engine:
         packages.ensure_programs(("runc", "iptables"), env, say)
         settings.write_client_settings(place, env)
         if not {"dockerd", "containerd"} <= {program_name(p.pid) for p in processes_of(place)}:
-            clear(place)
-            try:
-                _start(place, env, say)
-            except BaseException:
-                clear(place)
-                raise
+            _start_anew(place, env, say)
         _wait_until(lambda: answer.ask(place), place, "dockerd")
         answer.note(place, env)
+        _mend_network(place, env, say)
+        users.join(env)
         return answer.running(env)
+
+
+def _start_anew(place: Place, env: Mapping[str, str], say: Callable[[str], None]) -> None:
+    clear(place)
+    try:
+        _start(place, env, say)
+    except BaseException:
+        clear(place)
+        raise
+
+
+def _mend_network(place: Place, env: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Put back what the network of an engine that runs has lost."""
+    wrong = answer.network_trouble(answer.running(env), env)
+    if wrong is None:
+        return
+    say(f"{wrong.message}; mending that")
+    left = network.mend(place, answer.noted_rules(place))
+    if left is not None and left.kind == "bridge":
+        # Only a start makes it: that is worth the containers, which are cut off anyway.
+        say("the network is made anew by another start; containers end")
+        _start_anew(place, env, say)
+        answer.note(place, env)
+        left = answer.network_trouble(answer.running(env), env)
+    if left is not None:
+        say(f"warning: {left.message}")
 
 
 @contextmanager

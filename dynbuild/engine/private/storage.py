@@ -2,44 +2,111 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from dynbuild import proc
+from dynbuild import proc, units
 from dynbuild.engine.private.answer import running
-from dynbuild.engine.private.place import Place, bytes_on_disk, locked, place_of
+from dynbuild.engine.private.place import bytes_on_disk, locked, place_of
 from dynbuild.engine.private.processes import processes_of
 from dynbuild.engine.private.stop import clear
 from dynbuild.errors import NotReady
 
 
-def prune(env: Mapping[str, str], everything: bool) -> int:
-    """Remove unused images and build cache, or, from an engine that is down, everything.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What of an engine's unused data is meant.
 
-    Args:
-        env: The environment of the user.
-        everything: Remove the engine's data and its downloaded programs too.
+    Attributes:
+        images: Images that no container uses.
+        cache: Build cache that no build uses.
+        older: Only what was made (an image) or used last (cache) longer ago than that.
+    """
 
-    Returns:
-        Bytes that were freed on disk.
+    images: bool = True
+    cache: bool = True
+    older: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """Something that ``prune`` would remove.
+
+    Attributes:
+        kind: ``image``, or ``cache`` with BuildKit's word for it: ``exec.cachemount``.
+        name: Name of the image, or what made the cache.
+        bytes: What goes with it, as the engine counts.
+    """
+
+    kind: str
+    name: str
+    bytes: int
+
+
+def unused(env: Mapping[str, str], selection: Selection) -> list[Unused]:
+    """What ``prune`` would remove, the largest first; nothing is changed.
 
     Raises:
-        NotReady: The engine is down, or, for *everything*, is up.
+        NotReady: The engine is down.
+    """
+    engine = running(env)
+    argv = (engine.docker, "system", "df", "--verbose", "--format", "{{json .}}")
+    said = json.loads(proc.run(argv, env=engine.env(env)).stdout)
+    last = datetime.now(UTC) - (selection.older or timedelta(0))
+    found = []
+    for image in said.get("Images") or () if selection.images else ():
+        if image["Containers"] == "0" and _time(image["CreatedAt"]) <= last:
+            name = f"{image['Repository']}:{image['Tag']}"
+            short = image["ID"].removeprefix("sha256:")[:12]
+            name = short if "<none>" in name else name
+            found.append(Unused("image", name, units.parse_size(image["UniqueSize"])))
+    for cache in said.get("BuildCache") or () if selection.cache else ():
+        if cache["InUse"] == "false" and _time(cache["LastUsedAt"] or cache["CreatedAt"]) <= last:
+            # What an image shares with the cache stays with the image.
+            size = 0 if cache["Shared"] == "true" else units.parse_size(cache["Size"])
+            kind = f"cache {cache['CacheType']}"
+            found.append(Unused(kind, cache["Description"], size))
+    return sorted(found, key=lambda one: -one.bytes)
+
+
+def prune(env: Mapping[str, str], selection: Selection) -> int:
+    """Remove what of images and build cache is unused; bytes that were freed on disk.
+
+    Raises:
+        NotReady: The engine is down.
     """
     place = place_of(env)
-    if everything:
-        return _remove(place)
     engine = running(env)
     own = engine.env(env)
     before = bytes_on_disk(place.data)
-    proc.run((engine.docker, "image", "prune", "--all", "--force"), env=own)
-    proc.run((engine.docker, "buildx", "prune", "--builder=default", "--all", "--force"), env=own)
+    older = selection.older
+    until = () if older is None else (f"--filter=until={older.total_seconds():.0f}s",)
+    if selection.images:
+        proc.run((engine.docker, "image", "prune", "--all", "--force", *until), env=own)
+    if selection.cache:
+        words = ("buildx", "prune", "--builder=default", "--all", "--force", *until)
+        proc.run((engine.docker, *words), env=own)
     return max(0, before - bytes_on_disk(place.data))
 
 
-def _remove(place: Place) -> int:
+def _time(text: str) -> datetime:
+    """A moment as Docker writes it: ``2026-01-02 03:04:05.678901234 +0000 UTC``."""
+    day, clock, zone, *_ = text.split()
+    return datetime.fromisoformat(f"{day}T{clock.partition('.')[0]}{zone}")
+
+
+def remove(env: Mapping[str, str]) -> int:
+    """Remove all data of an engine that is down, and its downloaded programs; bytes freed.
+
+    Raises:
+        NotReady: It is up.
+    """
+    place = place_of(env)
     if not os.access(place.root, os.W_OK):
         return 0
     with locked(place):

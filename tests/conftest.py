@@ -171,7 +171,8 @@ def dynbuild(base_image: str) -> Callable[..., subprocess.CompletedProcess[str]]
             [sys.executable, "-m", "dynbuild", *words],
             capture_output=True,
             text=True,
-            env=os.environ | (env or {}),
+            # The trees of the tests are copies without a repository.
+            env=os.environ | {"DYNBUILD_ALLOW_UNVERSIONED": "1"} | (env or {}),
             cwd=cwd,
             timeout=timeout,
             check=False,

@@ -1,84 +1,178 @@
 """What git says of the repository that a build context is in.
 
-git's own commands are asked, four at most: what they print is stable, they know worktrees,
+git's own commands are asked, five at most: what they print is stable, they know worktrees,
 packed references and shallow clones, and together they take less time than the import of a
 library that would start the same commands.
+
+A repository is somebody's tree.  What it configures is not run, nothing is written in it, and
+nobody is asked over the network; and the facts are the same whoever asks (``_environment``,
+``_CONFIGURED``, ``_ask_status``).
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from dynbuild import proc
+from dynbuild.build import git_faults
 from dynbuild.errors import NotReady
-from dynbuild.plan.version import GitFacts
+from dynbuild.plan.version import NO_COMMIT, NO_REPOSITORY, GitFacts
 
 _RELEASES = "refs/remotes/origin/release/"
+
+_CONFIGURED = (
+    # What git would start.
+    *("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.pager=cat"),
+    *("status.submoduleSummary=false", "maintenance.auto=false", "gc.auto=0"),
+    # What would change its answers.
+    *("core.excludesFile=/dev/null", "core.attributesFile=/dev/null", "core.abbrev=auto"),
+    *("core.checkStat=default", "core.trustctime=true"),
+)
+"""Settings that stand whatever files of configuration say."""
 
 
 def read(directory: Path, env: Mapping[str, str]) -> GitFacts:
     """The facts of the repository that *directory* is in (a worktree is one too).
 
-    Raises:
-        NotReady: git is not installed, or refuses the repository.
+    Changes inside of submodules are not looked for: git would go by their configuration.
+    Where git cannot say anything, the facts say why, and what helps.
     """
     if not directory.is_dir():
-        return GitFacts(state="not a repository")
-    # Messages and names are read: they are not to depend on the caller's language.
-    env = {**env, "LC_ALL": "C", "LANGUAGE": "C"}
+        return GitFacts(state=NO_REPOSITORY)
+    try:
+        return _read(_Repository(directory, _environment(env)), env)
+    except _Refused as refused:
+        return git_faults.facts(directory, refused.said)
+    except NotReady as error:
+        return git_faults.not_started(error)
 
-    def ask(*words: str) -> proc.Completed:
-        argv = ("git", "-C", str(directory), *words)
-        return proc.run(argv, env=env, check=False, needs="install git")
 
-    asked = ask(
-        *("status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--untracked-files=normal")
+def _read(repository: _Repository, env: Mapping[str, str]) -> GitFacts:
+    ask = repository.ask
+    try:
+        asked = _ask_status(repository)
+    except _Refused as refused:
+        if git_faults.OWNER not in refused.said:
+            raise
+        _grant(repository, env)
+        asked = _ask_status(repository)
+    status = _status(asked)
+    refs = _references(
+        ask(
+            *("for-each-ref", "--format=%(objectname) %(*objectname) %(refname)"),
+            *("refs/tags/", _RELEASES),
+        )
     )
-    if asked.returncode != 0:
-        if "not a git repository" in asked.stderr:
-            return GitFacts(state="not a repository")
-        raise _refused(directory, asked)
-    status = _status(asked.stdout)
-    listed = ask(
-        *("for-each-ref", "--sort=-version:refname"),
-        *("--format=%(objectname) %(*objectname) %(refname)", "refs/tags/", _RELEASES),
-    )
-    if listed.returncode != 0:
-        raise _refused(directory, listed)
-    refs = _references(listed.stdout)
     releases = tuple(
         ref.name.removeprefix("refs/remotes/") for ref in refs if ref.name.startswith(_RELEASES)
     )
     tags = [ref for ref in refs if ref.name.startswith("refs/tags/")]
-    versions = tuple(ref.tag for ref in tags if fnmatchcase(ref.tag, "v*"))
+    names = tuple(ref.tag for ref in tags)
     if not status.commit:
-        return GitFacts(
-            state="no commit yet", release_branches=releases, tags=versions, dirty=status.dirty
-        )
-    parsed = ask("rev-parse", "--is-shallow-repository", "--short", "HEAD")
+        return GitFacts(state=NO_COMMIT, release_branches=releases, tags=names, dirty=status.dirty)
+    parsed = ask("rev-parse", "--absolute-git-dir", "--is-shallow-repository", "--short", "HEAD")
+    folder, shallow, short = parsed.splitlines()
+    if skipped := git_faults.skipped(repository.directory, Path(folder)):
+        raise _Refused(skipped)
     # The working tree was compared a moment ago; --dirty would do it again.
-    described = ask("describe", "--tags", "--always")
-    for answer in (parsed, described):
-        if answer.returncode != 0:
-            raise _refused(directory, answer)
-    shallow, short = parsed.stdout.split()
-    here = [ref.tag for ref in tags if status.commit in ref.objects]
+    described = ask("describe", "--tags", "--always").strip()
     return GitFacts(
         short=short,
         commit=status.commit,
-        exact_tag=next((tag for tag in here if re.match(r"v\d", tag)), next(iter(here), "")),
+        tags_here=tuple(ref.tag for ref in tags if status.commit in ref.objects),
         release_branches=releases,
-        tags=versions,
+        tags=names,
         dirty=status.dirty,
         shallow=shallow == "true",
-        described=described.stdout.strip() + ("-dirty" if status.changed else ""),
+        described=described + ("-dirty" if status.changed else ""),
         branch=status.branch,
     )
+
+
+def _environment(env: Mapping[str, str]) -> dict[str, str]:
+    """*env* without what leads git elsewhere, with what keeps it from acting."""
+    kept = {name: value for name, value in env.items() if not name.startswith("GIT_")}
+    return kept | {
+        # Messages and names are read: they are not to depend on the caller's language.
+        "LC_ALL": "C",
+        "LANGUAGE": "C",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_SYSTEM": "/dev/null",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        # The index is not written anew, which status does otherwise.
+        "GIT_OPTIONAL_LOCKS": "0",
+        # Objects that a partial clone lacks are not fetched, by no program at all.
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+class _Refused(Exception):
+    """git has nothing to say of a repository; *said* is why, in its words."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+class _Repository:
+    """A folder that git is asked about, with what is laid over its configuration."""
+
+    def __init__(self, directory: Path, env: Mapping[str, str]) -> None:
+        self.directory = directory
+        self.configured = [word for pair in _CONFIGURED for word in ("-c", pair)]
+        self._env = env
+
+    def configure(self, *pairs: str) -> None:
+        """Lay ``KEY=VALUE`` over the repository's configuration."""
+        self.configured += [word for pair in pairs for word in ("-c", pair)]
+
+    def ask(self, *words: str) -> str:
+        """What a command of git prints.
+
+        Raises:
+            _Refused: It fails.
+            NotReady: There is no git.
+        """
+        argv = ("git", *self.configured, "--no-pager", "-C", str(self.directory), *words)
+        answer = proc.run(argv, env=self._env, check=False, needs="install git")
+        if answer.returncode != 0:
+            raise _Refused(answer.stderr.strip())
+        return answer.stdout
+
+
+def _ask_status(repository: _Repository) -> str:
+    """The state of the tree; files are compared as they are, through no filter.
+
+    ``git status`` runs the filters that a repository configures over files whose time stamps
+    differ (gitattributes(5)).
+
+    Raises:
+        _Refused: git refuses, or a filter has a name by which it cannot be turned off.
+    """
+    keys = repository.ask("config", "--list", "--name-only", "-z").split("\0")
+    own = (key.removeprefix("filter.") for key in keys if key.startswith("filter."))
+    for name in sorted({key.rpartition(".")[0] for key in own}):
+        if "=" in name:
+            raise _Refused(f"the filter '{name}' has a name by which it cannot be turned off")
+        off = ("clean=", "smudge=", "process=", "required=false")
+        repository.configure(*(f"filter.{name}.{pair}" for pair in off))
+    return repository.ask(
+        *("status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames"),
+        *("--untracked-files=normal", "--ignore-submodules=dirty"),
+    )
+
+
+def _grant(repository: _Repository, env: Mapping[str, str]) -> None:
+    """Let git read a repository of another user where the caller's configuration says so."""
+    for scope in ("--system", "--global"):
+        argv = ("git", "config", scope, "--get-all", "safe.directory")
+        granted = proc.run(argv, env=env, check=False).stdout.splitlines()
+        repository.configure(*(f"safe.directory={one}" for one in granted))
 
 
 class Reading:
@@ -97,11 +191,7 @@ class Reading:
             self._read = error
 
     def facts(self) -> GitFacts:
-        """The facts, when they are there.
-
-        Raises:
-            NotReady: As ``read`` does.
-        """
+        """The facts, when they are there."""
         self._thread.join()
         if isinstance(self._read, BaseException):
             raise self._read
@@ -151,12 +241,3 @@ class _Reference(NamedTuple):
 def _references(text: str) -> list[_Reference]:
     rows = (line.split(" ", 2) for line in text.splitlines() if line)
     return [_Reference((own, peeled), name) for own, peeled, name in rows]
-
-
-def _refused(directory: Path, answer: proc.Completed) -> NotReady:
-    return NotReady(
-        f"git refuses the repository of {directory}",
-        hint="'git config --global --add safe.directory …' if it belongs to another user; "
-        "or set commit_id, current_tag and DYNAMO_COMMIT_SHA and leave git out",
-        details=tuple(answer.stderr.strip().splitlines()[:4]),
-    )

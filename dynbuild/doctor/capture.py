@@ -122,6 +122,8 @@ def _git(context: Path, env: Mapping[str, str]) -> Facts:
     try:
         facts = git.read(context, env)
         derived = version.derive(facts, env)
+        if facts.fault:
+            return {"error": masking.scrub("; ".join(facts.fault))}
     except Exception as error:
         return {"error": _said(error)}
     return {

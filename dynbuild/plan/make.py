@@ -193,7 +193,8 @@ def _images(cell: Cell, decided: Decided, problems: Collector) -> tuple[ImageJob
 
 def _warnings(images: Iterable[ImageJob], decided: Decided) -> tuple[str, ...]:
     used = {arg for one in images for arg in one.plan.build_args}
-    warnings = list(decided.wheel.warnings) if decided.wheel else []
+    warnings = [decided.version.warning] if decided.version.warning else []
+    warnings += decided.wheel.warnings if decided.wheel else ()
     for one in images:
         warnings += downloads.unchecked(one.recipe)
     warnings += compile_cache.unheeded_read_only(decided.cache, decided.values)

@@ -36,6 +36,7 @@ def of(config: Settings, cell: Cell, version: Version) -> tuple[str, ...]:
         suffix = "" if target == "dev" else f"-{target}"
         tags.append(f"{repository}:latest-{cell.id.framework}{suffix}{aws}")
     if request.output == "push":
+        _check_version(config, version)
         for tag in tags:
             if not names.is_qualified(tag):
                 raise RequestError(
@@ -49,3 +50,15 @@ def of(config: Settings, cell: Cell, version: Version) -> tuple[str, ...]:
                     ),
                 )
     return tuple(dict.fromkeys(tags))
+
+
+def _check_version(config: Settings, version: Version) -> None:
+    """Nobody can tell later from what an image was made whose version has no commit."""
+    if version.guess and not config.catalog.request.allow_unversioned:
+        raise RequestError(
+            f"the version {version.tag} names no commit, so it is not pushed",
+            origin=version.origin,
+            details=(version.warning,) if version.warning else (),
+            hint="set the variables current_tag and DYNAMO_COMMIT_SHA, "
+            "or push it all the same: --allow-unversioned",
+        )

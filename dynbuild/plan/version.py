@@ -1,12 +1,16 @@
 """Which version is being built, derived from the facts of git.
 
-The rules are those of the replaced script: exact tag, release branches, tags, fallback.
+The rules are those of the replaced script: exact tag, release branches, tags, fallback.  Of
+several tags the highest counts, in the order of PEP 440: a release comes after its candidates,
+and ``rc10`` after ``rc9``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import NamedTuple
 
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin
@@ -20,19 +24,28 @@ _RELEASE_BRANCH = re.compile(r"origin/release/(\d{1,9})\.(\d{1,9})\.(\d{1,9})", 
 _HEAD = Origin("git", "HEAD")
 
 
+NO_REPOSITORY, NO_COMMIT = "not a repository", "no commit yet"
+
+
+class Fault(NamedTuple):
+    """Why git says nothing of a tree that has a repository, and what helps."""
+
+    message: str
+    remedy: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitFacts:
     """What the repository says; all empty where there is none.
 
     Attributes:
-        state: ``""`` normally, else why facts are missing: ``not a repository`` or
-            ``no commit yet``.
+        state: ``""`` normally, else in some words why facts are missing.
+        fault: What is wrong, where they should not be missing.
         short: Abbreviated HEAD.
         commit: Full HEAD.
-        exact_tag: The tag pointing at HEAD, as it is written, or empty. Of several, one
-            that looks like a version, and of those the highest.
+        tags_here: The tags pointing at HEAD, as they are written.
         release_branches: Remote branch names such as ``origin/release/0.9.0``.
-        tags: Tags that match ``v*``, highest version first.
+        tags: All tags.
         dirty: Whether tracked or untracked files differ from HEAD.
         shallow: Whether history is cut off, so that tags may be missing.
         described: What ``git describe --tags --dirty --always`` says.
@@ -40,9 +53,10 @@ class GitFacts:
     """
 
     state: str = ""
+    fault: Fault | None = None
     short: str = ""
     commit: str = ""
-    exact_tag: str = ""
+    tags_here: tuple[str, ...] = ()
     release_branches: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     dirty: bool = False
@@ -65,6 +79,9 @@ class Version:
         commit_origin: Where *commit* came from.
         described: What ``git describe`` says; empty where there is no commit.
         branch: The branch that is built; a CI system's variable where HEAD is detached.
+        guess: Whether there is a word in place of the commit: what such a version names
+            cannot be told from what another tree without git is named.
+        warning: Why it is one, where git should have known, and what helps.
     """
 
     tag: str
@@ -75,6 +92,8 @@ class Version:
     commit_origin: Origin = _HEAD
     described: str = ""
     branch: str = ""
+    guess: bool = False
+    warning: str = ""
 
 
 def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
@@ -90,7 +109,7 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
     given = env.get("DYNAMO_COMMIT_SHA")
     commit = given or git.commit
     commit_origin = Origin("environment", "DYNAMO_COMMIT_SHA") if given else _HEAD
-    exact = env.get("current_tag") or git.exact_tag
+    exact = env.get("current_tag") or _highest(git.tags_here)
     if exact:
         number = exact.removeprefix("v")
         origin = "variable current_tag" if env.get("current_tag") else f"git tag {exact}"
@@ -104,7 +123,8 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
             described=git.described,
             branch=branch,
         )
-    short = env.get("commit_id") or git.short or _PLACE_HOLDERS[git.state]
+    known = env.get("commit_id") or git.short
+    short = known or ("nocommit" if git.state == NO_COMMIT else "nogit")
     latest, origin = _latest(git, env)
     if git.state:
         origin = f"{origin}; {git.state}"
@@ -119,10 +139,41 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
         commit_origin=commit_origin,
         described=git.described,
         branch=branch,
+        guess=not known,
+        warning=_warning(git, short) if not known else "",
     )
 
 
-_PLACE_HOLDERS = {"not a repository": "nogit", "no commit yet": "nocommit"}
+def _warning(git: GitFacts, short: str) -> str:
+    if git.fault is None:
+        return ""
+    message, remedy = git.fault
+    return (
+        f"the version has '{short}' in place of a commit: {message} ({remedy}; "
+        "or set the variables current_tag and DYNAMO_COMMIT_SHA)"
+    )
+
+
+def _highest(tags: Iterable[str]) -> str:
+    """Of *tags* the highest that looks like a version, else any, but always the same; or empty.
+
+    What begins with ``v`` and a digit comes before all else.
+    """
+    several = sorted(tags)
+    if len(several) < 2:
+        return several[0] if several else ""
+    several = [tag for tag in several if re.match(r"v\d", tag)] or several
+    from packaging.version import InvalidVersion, Version  # most trees have one tag or none
+
+    versions = []
+    for tag in several:
+        with suppress(InvalidVersion):
+            versions.append((Version(tag.removeprefix("v")), tag))
+    return max(versions)[1] if versions else max(several, key=_natural)
+
+
+def _natural(tag: str) -> list[tuple[bool, str]]:
+    return [(part.isdecimal(), part.zfill(20)) for part in re.split(r"(\d+)", tag)]
 
 
 def _latest(git: GitFacts, env: Mapping[str, str]) -> tuple[str, str]:
@@ -136,7 +187,7 @@ def _latest(git: GitFacts, env: Mapping[str, str]) -> tuple[str, str]:
     if releases:
         number = ".".join(map(str, max(releases)))
         return number, f"git branch origin/release/{number}"
-    for tag in git.tags:
-        if "test-rc" not in tag:
-            return tag.removeprefix("v"), f"git tag {tag}, not at HEAD"
+    tag = _highest(tag for tag in git.tags if tag.startswith("v") and "test-rc" not in tag)
+    if tag:
+        return tag.removeprefix("v"), f"git tag {tag}, not at HEAD"
     return FALLBACK, "fallback, no release branch or tag"

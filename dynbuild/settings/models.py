@@ -91,6 +91,7 @@ class Request(Model):
     tensorrtllm_git_url: str = Field(description="trtllm: repository to build the wheel from")
     output: Literal["load", "push", "none"]
     no_cache: bool
+    allow_unversioned: bool = Field(description="push without a version of git's")
     cache_from: list[str]
     cache_to: list[str]
     use_sccache: Literal["", "s3", "local"] = Field(description="where compiled objects are kept")

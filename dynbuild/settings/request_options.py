@@ -408,6 +408,15 @@ _OUTPUT = (
         panel=OUTPUT,
         doc="send it to its registry instead",
     ),
+    Option(
+        name="allow_unversioned",
+        kind="switch",
+        switches=on("allow_unversioned"),
+        path=("request", "allow_unversioned"),
+        help="Push although git names no commit.",
+        panel=OUTPUT,
+        doc="push although git names no commit",
+    ),
 )
 
 REQUEST = (*_WHICH, *_VALUES, *_INPUTS, *CACHES, *_OUTPUT)

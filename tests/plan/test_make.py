@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -461,6 +462,18 @@ def test_a_push_never_sends_an_unqualified_latest_tag():
     assert "--no-tag-latest" in error.hint
     image = make_image(**NONE_RUNTIME, output="push", tag=tag, tag_latest=False)
     assert image.tags == (tag,)
+
+
+@pytest.mark.parametrize("tag", ["", "localhost:5000/x:mine"])
+def test_a_version_without_a_commit_is_not_pushed(tag):
+    asked = {**NONE_CPU, "output": "push", "repository": "localhost:5000/x", "tag": tag}
+    guess = replace(VERSION, tag="v0.0.1.dev.nogit", guess=True, warning="git is gone")
+    with pytest.raises(RequestError, match=r"v0\.0\.1\.dev\.nogit names no commit") as raised:
+        make_plan(**asked, version=guess)
+    assert "--allow-unversioned" in raised.value.hint
+    assert raised.value.details == ("git is gone",)
+    assert make_plan(**asked, version=guess, allow_unversioned=True).warnings[0] == "git is gone"
+    assert make_plan(**{**asked, "output": "load"}, version=guess).images
 
 
 def test_a_push_to_a_registry():

@@ -1,10 +1,11 @@
 import os
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from dynbuild import names
 from dynbuild.build.git import read
-from dynbuild.errors import NotReady
 from dynbuild.plan import version
 from dynbuild.plan.version import GitFacts
 from tests.support import ENV, commit, git, repository
@@ -90,6 +91,41 @@ def test_of_several_light_tags_the_highest_version_counts(repo, tags):
     for tag in tags:
         git(repo, "tag", tag)
     assert derive(repo).tag == max(tag for tag in tags if tag.startswith("v"))
+
+
+ORDERED = (
+    *("mark", "nightly", "0.9.0-mark", "1.0.0rc1", "1.0.0", "3.0"),
+    *("v1.0.0-test-rc2", "v1.0.0-test-rc10", "v1.0.0.dev3", "v1.0.0-alpha", "v1.0.0-alpha.2"),
+    *("v1.0.0-beta.1", "v1.0.0b2", "v1.0.0-rc1", "v1.0.0-rc.2", "v1.0.0-rc9", "v1.0.0-rc10"),
+    *("v1.0.0", "v1.0.0+cu12", "v1.0.0.post1", "v1.0.0-2", "v1.0.1", "v1.10.0", "v2!0.1"),
+)
+"""Tags of one commit, lowest first."""
+
+
+@hypothesis.given(st.lists(st.sampled_from(ORDERED), min_size=1, unique=True))
+def test_the_highest_tag_counts_by_pep_440(tags):
+    highest = max(tags, key=ORDERED.index)
+    assert (
+        version.derive(GitFacts(tags_here=tuple(tags)), {}).tag == f"v{highest.removeprefix('v')}"
+    )
+    elsewhere = [tag for tag in tags if tag.startswith("v") and "test-rc" not in tag]
+    number = max(elsewhere, key=ORDERED.index).removeprefix("v") if elsewhere else "0.0.1"
+    assert version.derive(GitFacts(short="abc", tags=tuple(tags)), {}).tag == f"v{number}.dev.abc"
+
+
+@hypothesis.given(st.lists(st.text(max_size=8), max_size=6), st.randoms())
+def test_any_tags_have_an_order(tags, random):
+    mixed = random.sample(tags, len(tags))
+    found = [version.derive(GitFacts(tags_here=tuple(some)), {}) for some in (tags, mixed)]
+    assert found[0] == found[1]
+
+
+def test_a_release_and_its_candidate_at_one_commit(repo):
+    for tag in ("v1.0.0", "v1.0.0-rc2"):
+        git(repo, "tag", tag)
+    assert derive(repo).tag == "v1.0.0"
+    commit(repo)
+    assert derive(repo).tag == dev("1.0.0", repo)[0]
 
 
 @pytest.mark.parametrize("tag", ["release/1.0", "v1.0+cu12", "v1/2+3_4"])
@@ -200,7 +236,7 @@ def test_packed_refs(repo):
     git(repo, "tag", "v0.8.0")
     git(repo, "pack-refs", "--all")
     facts = read(repo, os.environ)
-    assert (facts.exact_tag, facts.release_branches) == ("v0.8.0", ("origin/release/0.9.0",))
+    assert (facts.tags_here, facts.release_branches) == (("v0.8.0",), ("origin/release/0.9.0",))
 
 
 def test_a_worktree(repo, tmp_path):
@@ -261,17 +297,29 @@ def test_the_record_of_a_build_makes_no_tree_dirty(repo):
     assert not derive(repo).dirty
 
 
-def test_git_refuses(repo):
+def test_a_tree_of_which_git_says_nothing(repo):
     (repo / ".git/config").write_text("[core\n")
-    with pytest.raises(NotReady):
-        read(repo, os.environ)
+    found = derive(repo)
+    assert found.guess
+    assert found.tag == "v0.0.1.dev.nogit"
+    assert found.warning.startswith("the version has 'nogit' in place of a commit: git cannot read")
+    assert found.warning.endswith("or set the variables current_tag and DYNAMO_COMMIT_SHA)")
 
 
-def test_git_goes_away(repo, monkeypatch):
-    read(repo, os.environ)
+@pytest.mark.parametrize("given", [{"current_tag": "v1.0.0"}, {"commit_id": "abc"}], ids=str)
+def test_the_variables_of_the_warning_do_away_with_it(repo, monkeypatch, given):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(NotReady):
-        read(repo, os.environ)
+    found = derive(repo, DYNAMO_COMMIT_SHA="f" * 40, **given)
+    assert (found.warning, found.guess, found.commit) == ("", False, "f" * 40)
+    assert "nogit" not in found.tag
+
+
+def test_no_warning_where_nobody_expects_git(tmp_path):
+    assert derive(tmp_path).warning == ""
+    assert derive(tmp_path).guess
+    git(tmp_path, "init", "--quiet")
+    assert derive(tmp_path).warning == ""
+    assert derive(tmp_path).guess
 
 
 # ---- variables ---------------------------------------------------------------------------

@@ -25,6 +25,8 @@ def git(probe: Probe) -> Answer:
         value += ", with changes that are not committed"
     if facts.shallow:
         return warning(value, "versions come from tags: git fetch --unshallow --tags")
+    if facts.fault:
+        return warning(f"{value}: {facts.fault.message}", facts.fault.remedy)
     if facts.state:
         return absent(value, "the version is a guess: --tag names images otherwise")
     return ok(value)

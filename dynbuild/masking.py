@@ -143,6 +143,11 @@ def secret_value(name: str, value: str) -> bool:
     return not (_PATH_NAME.fullmatch(name) and _PATH.fullmatch(value))
 
 
+def is_secret(name: str, value: str) -> bool:
+    """Whether *value* of the variable *name* is a secret, by the name or by a known form."""
+    return bool(value) and (secret_value(name, value) or scrub_message(value) != value)
+
+
 # --- masking for what it holds
 
 # The password ends at the last @: one that is not encoded may hold any of / ? # @.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _TARGET = "local-dev"
 _WORKSPACE = "/workspace"
-_FOR_RUN = ("user", "name", "entrypoint", "workdir", "numa")
+_FOR_RUN = ("user", "name", "entrypoint", "workdir", "numa", "restart")
 """Options of ``[run]`` and its profiles that have no meaning here: the image has its user,
 the tool starts the container, and the folder is where the tree is mounted."""
 
@@ -125,7 +125,16 @@ def _request(resolved: RunOptions, image: str) -> RunRequest:
 
     request = options.request(resolved, image=image, hf_home=options.hf_home(resolved, {}, None))
     return dataclasses.replace(
-        request, rm=False, user=None, name=None, entrypoint=None, workdir=_WORKSPACE
+        request,
+        rm=False,
+        restart="",
+        interactive=False,
+        tty=False,
+        detach=False,
+        user=None,
+        name=None,
+        entrypoint=None,
+        workdir=_WORKSPACE,
     )
 
 

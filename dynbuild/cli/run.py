@@ -6,7 +6,7 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,15 +15,17 @@ import typer
 from dynbuild.cli import console
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import context_of, settings_of
-from dynbuild.errors import NotReady, RequestError
+from dynbuild.errors import NotReady, RequestError, quote
+from dynbuild.settings.environment import SWITCHED
 from dynbuild.settings.run_options import RUN
 
 if TYPE_CHECKING:
     from dynbuild.engine.model import Engine
     from dynbuild.findings import Finding
     from dynbuild.run.facts import Host
-    from dynbuild.run.image import ImageKind
+    from dynbuild.run.image import ImageKind, ImageUser
     from dynbuild.run.request import RunRequest
+    from dynbuild.settings.load import Settings
 
 
 @with_options(RUN)
@@ -60,46 +62,56 @@ def run(
     if name is None:
         image.check_framework(kind, settings)
     workspace = str(tree) if resolved.switch("mount_workspace") else None
-    request = dataclasses.replace(
-        options.request(
-            resolved,
-            image=name or _image(kind, tree),
-            command=tuple(command or ()),
-            workspace=workspace,
-            hf_home=options.hf_home(resolved, os.environ, workspace),
-            hf_token="HF_TOKEN" in os.environ,
-        ),
-        interactive=invocation.switch("interactive"),
-        stdin=invocation.switch("stdin"),
+    request = options.request(
+        resolved,
+        image=name or _image(kind, tree, settings),
+        command=tuple(command or ()),
+        workspace=workspace,
+        hf_home=options.hf_home(resolved, os.environ, workspace),
+        hf_token="HF_TOKEN" in os.environ,
     )
+    frameworks = settings.catalog.frameworks
     placed = resolved.text("numa")
     if export is None and invocation.switch("with_services"):
         raise RequestError("--with-services is for --export", hint="add --export compose or k8s")
     if placed and (export is not None or invocation.switch("dry_run")):
         console.warn(f"--numa {placed} is decided where and when the container starts")
     if export is not None:
-        _export(request, invocation, export, tree, framework=kind.framework if name is None else "")
+        known = dataclasses.replace(request, image_user=image.usual_user(request.image, frameworks))
+        _export(known, invocation, export, tree, framework=kind.framework if name is None else "")
     elif invocation.switch("dry_run"):
         _dry_run(request, strict=invocation.switch("strict"), format=invocation.text("format"))
     else:
         if name is None and request.image == kind.conventional_name:
             said = f"image {request.image}: the conventional name, no build is recorded in {tree}"
             console.say(said)
-        _start(request, kind, placed=placed, strict=invocation.switch("strict"))
+        absent = image.missing(request.image, kind, settings, given=name is not None)
+        _start(request, absent, frameworks, placed=placed, strict=invocation.switch("strict"))
 
 
 def _check_command(command: list[str]) -> None:
     """Everything before ``--`` must be a flag: a stray word is a mistake, not a command."""
-    if command and sys.argv[-len(command) - 1 :] != ["--", *command]:
-        raise RequestError(
-            f"'{command[0]}' is no flag of dynbuild run",
-            hint="the command inside the container comes after --",
-        )
+    if not command or sys.argv[-len(command) - 1 :] == ["--", *command]:
+        return
+    raise RequestError(
+        f"{quote(command[0])} is no flag of dynbuild run",
+        hint=_switch_hint(command[0]) or "the command inside the container comes after --",
+    )
 
 
-def _image(kind: ImageKind, tree: Path) -> str:
+def _switch_hint(word: str) -> str | None:
+    """What is written for a switch with a word after it, as the old launcher took it."""
+    before = dict(zip(sys.argv[1:], sys.argv, strict=False)).get(word, "")
+    for option in RUN:
+        if before in option.spellings and option.kind == "switch" and word.lower() in SWITCHED:
+            return f"{option.flag} is a switch: {option.spelling_of(SWITCHED[word.lower()])}"
+    return None
+
+
+def _image(kind: ImageKind, tree: Path, settings: Settings) -> str:
     """The newest image built from this tree that fits, else the conventional name."""
     from dynbuild.build import record
+    from dynbuild.run.image import fits
 
     for result in record.finished(tree):
         if result.status != "done":
@@ -107,11 +119,7 @@ def _image(kind: ImageKind, tree: Path) -> str:
         for image in result.images:
             tags = [tag for tag in image.tags if tag.startswith(f"{kind.repository}:")]
             # A pushed image is elsewhere.
-            if (
-                tags
-                and image.output == "load"
-                and image.id.startswith(f"{kind.framework}-{kind.target}-")
-            ):
+            if tags and image.output == "load" and fits(image.id, kind, settings):
                 console.say(f"image {tags[0]}: the newest build from {tree} ({result.id})")
                 return tags[0]
     return kind.conventional_name
@@ -147,24 +155,41 @@ def _dry_run(request: RunRequest, *, strict: bool, format: str | None) -> None:
         console.out(shlex.join(argv))
 
 
-def _start(request: RunRequest, kind: ImageKind, *, placed: str, strict: bool) -> None:
+def _start(
+    request: RunRequest,
+    absent: NotReady,
+    frameworks: Collection[str],
+    *,
+    placed: str,
+    strict: bool,
+) -> None:
     """Look at the machine, say what will go wrong, and become the container's client."""
     from dynbuild import proc
     from dynbuild.engine import client
     from dynbuild.run import host, launch, limits, preflight
+    from dynbuild.run.preflight import rights
 
     engine = client.find(os.environ)
-    environment = engine.env(os.environ)
-    user = _image_user(request, kind, engine, environment)
+    environment = _docker_environment(engine.env(os.environ))
+    user = _image_user(request, absent, frameworks, engine, environment)
     if request.hf_home:
         _make_folder(Path(request.hf_home))
-    facts = host.read(request, engine, os.environ, image_user=user)
-    _say(preflight.check(request, facts), strict=strict)
+    facts = host.read(request, engine, os.environ, image=user)
+    _say((*preflight.check(request, facts), *rights.check_shared(request)), strict=strict)
+    if request.interactive and request.tty and not request.detach and not sys.stdin.isatty():
+        console.say("no terminal on standard input: -t is left out (-i alone passes a pipe on)")
+        request = dataclasses.replace(request, tty=False)
     if placed:
         request = _place(request, facts, placed)
     ulimits, _ = limits.fit(request.ulimits, facts.hard_limits)
     argv = launch.argv(dataclasses.replace(request, ulimits=ulimits))
-    proc.replace([engine.docker, *argv[1:]], env=environment)
+    # The image is there; should it go in between, or be one of another platform, that is an error.
+    proc.replace([engine.docker, "run", "--pull=never", *argv[2:]], env=environment)
+
+
+def _docker_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """*env* without what would have the client ask a registry about an image that is here."""
+    return {name: value for name, value in env.items() if name != "DOCKER_CONTENT_TRUST"}
 
 
 def _make_folder(path: Path) -> None:
@@ -207,20 +232,24 @@ def _place(request: RunRequest, facts: Host, nodes: str) -> RunRequest:
 
 
 def _image_user(
-    request: RunRequest, kind: ImageKind, engine: Engine, environment: Mapping[str, str]
-) -> str:
-    """The user that the image names; the image has to be there."""
+    request: RunRequest,
+    absent: NotReady,
+    frameworks: Collection[str],
+    engine: Engine,
+    environment: Mapping[str, str],
+) -> ImageUser:
+    """Who runs in the image; it has to be there."""
     from dynbuild import proc
+    from dynbuild.run.image import LABEL, USER_LABEL, user_of
 
+    parts = ".Config.User", *(f'index .Config.Labels "{label}"' for label in (LABEL, USER_LABEL))
+    template = "\n".join(f"{{{{{part}}}}}" for part in parts)
     found = proc.run(
-        [engine.docker, "image", "inspect", "--format", "{{.Config.User}}", request.image],
+        [engine.docker, "image", "inspect", "--format", template, request.image],
         env=environment,
         check=False,
     )
     if found.returncode != 0:
-        raise NotReady(
-            f"there is no image {request.image} on this engine",
-            hint=f"build it: dynbuild build --framework {kind.framework} "
-            f"--target {kind.target}; or name another: dynbuild run --image REF",
-        )
-    return found.stdout.strip()
+        raise absent
+    name, label, ids = (*found.stdout.split("\n"), "", "", "")[:3]
+    return user_of(request.image, name.strip(), label.strip(), ids.strip(), frameworks)

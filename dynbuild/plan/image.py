@@ -163,5 +163,9 @@ def _labels(decided: Decided, cell: Cell) -> dict[str, str]:
         "org.opencontainers.image.revision": decided.values["DYNAMO_COMMIT_SHA"].value,
         "dynbuild.dirty": "true" if decided.version.dirty else "false",
         "dynbuild.image": str(cell.id),
+        # Who dynamo is there; in other images always the same.
+        "dynbuild.user": ":".join(decided.values[arg].value for arg in ("USER_UID", "USER_GID"))
+        if cell.id.target.startswith("local-dev")
+        else "",
     }
     return {key: value for key, value in labels.items() if value}

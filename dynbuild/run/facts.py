@@ -10,7 +10,6 @@ from dataclasses import field
 
 from dynbuild.quick import dataclass
 from dynbuild.run import numa
-from dynbuild.run.mounts import parse
 from dynbuild.run.request import RunRequest
 
 DISK_CACHE = "DYN_KVBM_DISK_CACHE_DIR"
@@ -35,6 +34,7 @@ class HostMount:
         target: Path inside.
         read_only: Whether it is mounted so.
         exists: Whether the source is there.
+        made: Whether docker makes a source that is not there.
         writable: Whether the user inside may write to it, by the mode bits of the source;
             ``None`` where that user's numbers are not known.
     """
@@ -43,6 +43,7 @@ class HostMount:
     target: str
     read_only: bool = False
     exists: bool = True
+    made: bool = True
     writable: bool | None = True
 
 
@@ -64,6 +65,7 @@ class Host:
         listening: Address and port of the listening TCP sockets.
         hard_limits: What the engine may grant, by docker's names; missing is unbounded.
         mounts: The mounts that the request names, and the workspace.
+        missing: Devices and files of variables that are not there.
         hf_cache: The mount of the Hugging Face cache, if there is one.
         disk_cache: The host's folder under KVBM's disk cache; ``None`` where it is not used
             or lies in the container.
@@ -85,6 +87,7 @@ class Host:
     listening: frozenset[tuple[str, int]] = frozenset()
     hard_limits: Mapping[str, int] = field(default_factory=dict)
     mounts: tuple[HostMount, ...] = ()
+    missing: tuple[str, ...] = ()
     hf_cache: HostMount | None = None
     disk_cache: str | None = None
     disk_direct: bool | None = None
@@ -122,7 +125,7 @@ def disk_cache(request: RunRequest, env: Mapping[str, str]) -> str | None:
         return None
     folder = (inside.get(DISK_CACHE) or "/tmp").rstrip("/")  # noqa: S108 - KVBM's default
     best: tuple[str, str] | None = None
-    for mount in map(parse, request.all_volumes):
+    for mount in request.mounts:
         target = mount.target.rstrip("/")
         within = folder == target or folder.startswith(f"{target}/")
         longer = best is None or len(target) > len(best[0])

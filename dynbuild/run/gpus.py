@@ -2,7 +2,8 @@
 
 One record of CSV with the fields ``count``, ``device``, ``driver``, ``capabilities`` and
 ``options``, each once; a field without a key is the count.  A field with commas in it stands
-in double quotes.  And ``none``, in any case, which is the launcher's own word.
+in double quotes.  And two of the launcher's own: ``none``, in any case, and names of the
+Container Device Interface with commas between, ``nvidia.com/gpu=0,nvidia.com/gpu=1``.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from dataclasses import field
 
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
+from dynbuild.run import devices, fields
 
-_FIELD = re.compile(r'"((?:[^"]|"")*)"|([^",\r\n]*)')
 _KEYS = ("count", "device", "driver", "capabilities", "options")
 _COUNT = re.compile(r"[0-9]{1,18}")
-_HINT = """all, a number, device=0, '"device=0,2"', device=GPU-UUID, or none"""
+_HINT = """all, a number, device=0, '"device=0,2"', device=GPU-UUID, nvidia.com/gpu=0, or none"""
 _CDI = re.compile(r"nvidia\.com/gpu=(.+)")
 _OLD_MIG = re.compile(r"MIG-(GPU-[^/]+)/[0-9]+/[0-9]+", re.IGNORECASE)
 
@@ -35,6 +36,8 @@ class Gpus:
         options: Of the driver.
         unquoted: Whether a list of devices lacks the quotes that docker needs around it:
             it takes the second device for a number of GPUs, and refuses to have both.
+        cdi: Whether the value is names of the Container Device Interface alone, which docker
+            takes as ``--device`` and needs no container runtime for.
     """
 
     count: int | None = None
@@ -43,6 +46,7 @@ class Gpus:
     capabilities: tuple[str, ...] = ("gpu",)
     options: Mapping[str, str] = field(default_factory=dict)
     unquoted: bool = False
+    cdi: bool = False
 
 
 def is_none(text: str) -> bool:
@@ -50,19 +54,30 @@ def is_none(text: str) -> bool:
     return text.lower() == "none"
 
 
+def cdi_names(text: str) -> tuple[str, ...]:
+    """The names in *text*, where it has nothing but names of the Container Device Interface."""
+    names = tuple(fields.read(text) or ())
+    return names if all(map(devices.CDI.fullmatch, names)) else ()
+
+
 def parse(text: str) -> Gpus:
     """What a ``--gpus`` value asks for.
 
-    A list of devices without its quotes is read as it is meant, and marked.
+    A list of devices without its quotes is read as it is meant, and marked: see ``for_docker``.
 
     Raises:
         RequestError: It is none that docker takes.
     """
     if is_none(text):
         return Gpus(count=0)
+    record = fields.read(text)
+    if record is None:
+        raise _error(text)
+    if names := cdi_names(text):
+        return Gpus(devices=names, cdi=True)
     said: dict[str, str] = {}
     loose: list[str] = []
-    for entry in _record(text):
+    for entry in record:
         name, equals, value = entry.partition("=")
         key = name if equals else "count"
         if not equals and "device" in said:
@@ -71,20 +86,34 @@ def parse(text: str) -> Gpus:
             raise _error(text)
         else:
             said[key] = value if equals else name
-    devices = (*_split(said["device"]), *loose) if "device" in said else ()
-    if "device" in said and ("count" in said or not devices or not all(devices)):
+    chosen = (*_split(said["device"]), *loose) if "device" in said else ()
+    if "device" in said and ("count" in said or not chosen or not all(chosen)):
         raise _error(text)
     asked = _split(said.get("capabilities", ""))
     pairs = (pair.partition("=") for pair in _split(said.get("options", "")))
     return Gpus(
         # Docker's own default for a value that says nothing of a number.
-        count=None if devices else _count(said.get("count", "1"), text),
-        devices=devices,
+        count=None if chosen else _count(said.get("count", "1"), text),
+        devices=chosen,
         driver=said.get("driver", ""),
         capabilities=tuple(dict.fromkeys((*asked, "gpu"))),
         options={name: value for name, _, value in pairs},
         unquoted=bool(loose),
     )
+
+
+def for_docker(text: str) -> str:
+    """*text* with the quotes that docker needs around a list of devices."""
+    if is_none(text) or not parse(text).unquoted:
+        return text
+    found: list[str] = []
+    for entry in fields.read(text) or ():
+        if "=" not in entry and any(field.startswith("device=") for field in found):
+            at = next(n for n, field in enumerate(found) if field.startswith("device="))
+            found[at] += f",{entry}"
+        else:
+            found.append(entry)
+    return fields.joined(found)
 
 
 def gpu_of(device: str) -> str:
@@ -98,21 +127,6 @@ def gpu_of(device: str) -> str:
     if slice_ := _OLD_MIG.fullmatch(name):
         return slice_[1]
     return name.partition(":")[0]
-
-
-def _record(text: str) -> list[str]:
-    """The fields of one record of CSV; a quote within a bare field is an error, as in Go."""
-    fields: list[str] = []
-    at = 0
-    while at <= len(text):
-        match = _FIELD.match(text, at)
-        assert match is not None
-        at = match.end()
-        if at < len(text) and text[at] != ",":
-            raise _error(text)
-        fields.append(match[2] if match[1] is None else match[1].replace('""', '"'))
-        at += 1
-    return fields if text else []
 
 
 def _split(text: str) -> tuple[str, ...]:

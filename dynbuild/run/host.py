@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import json
 import os
@@ -19,17 +20,17 @@ from dynbuild import proc
 from dynbuild.engine import limits
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
-from dynbuild.run import facts, numa
+from dynbuild.run import facts, mounts, numa
+from dynbuild.run.devices import parse as parse_device
 from dynbuild.run.facts import Host, HostMount
-from dynbuild.run.mounts import parse
-from dynbuild.run.request import RunRequest
+from dynbuild.run.image import ImageUser
+from dynbuild.run.mounts import Mount
+from dynbuild.run.request import IMAGE_UID, RunRequest
+from dynbuild.run.user import User
 from dynbuild.run.user import read as read_user
 
 Ask = Callable[[Sequence[str], Mapping[str, str]], str]
 """Runs a command in an environment; its output, empty where there is none."""
-
-IMAGE_USER = "dynamo"
-"""The user of the images: 1000, in group 0; the builder's own in local-dev images."""
 
 _DEVICES = Path("/dev")
 _MEMINFO = Path("/proc/meminfo")
@@ -60,7 +61,7 @@ def read(
     engine: Engine,
     env: Mapping[str, str],
     *,
-    image_user: str = IMAGE_USER,
+    image: ImageUser,
     ask: Ask | None = None,
 ) -> Host:
     """The facts that the checks of *request* need.  Takes no longer than its slowest question.
@@ -69,8 +70,7 @@ def read(
         request: What is to run.
         engine: Where.
         env: The caller's environment.
-        image_user: User of the image, as its configuration says: ``NAME``, ``UID`` or
-            ``UID:GID``; empty for root.
+        image: Who runs in the image.
         ask: How to run a command, for tests.
 
     Returns:
@@ -89,7 +89,7 @@ def read(
     options = " ".join(told.get("SecurityOptions") or ())
     # User namespaces give the numbers of the container another meaning on the host.
     remapped = "name=rootless" in options or "name=userns" in options
-    user = None if remapped else identity(request, image_user, env)
+    user = None if remapped else identity(request, image, env)
     folder = facts.disk_cache(request, env)
     return Host(
         user="the user inside" if user is None else f"uid {user.uid}",
@@ -103,6 +103,7 @@ def read(
         listening=listening(),
         hard_limits=limits.of_engine(engine.host, env),
         mounts=_mounts(request, user),
+        missing=_missing(request),
         hf_cache=_hf_cache(request, user),
         disk_cache=folder,
         disk_direct=takes_direct(Path(folder)) if folder else None,
@@ -236,35 +237,40 @@ def _space(path: Path, *, free: bool = False) -> int | None:
 # ---- mounts ------------------------------------------------------------------------------
 
 
-def identity(request: RunRequest, image_user: str, env: Mapping[str, str]) -> Identity | None:
+def identity(request: RunRequest, image: ImageUser, env: Mapping[str, str]) -> Identity | None:
     """Who runs inside; ``None`` where the name says nothing without the image.
 
     Args:
-        request: Its ``--user`` counts, else *image_user*.
-        image_user: User of the image.
+        request: Its ``--user`` counts, else that of the *image*.
+        image: Who runs in the image.
         env: The caller's environment: sudo names who built a local-dev image.
     """
-    user = read_user(image_user if request.user is None else request.user)
-    name, group = user.name, user.group
-    # launch adds group 0 to every other user than root that is asked for.
-    groups = {0} if request.user is not None else set()
-    if name == "dynamo" and request.image.endswith("local-dev"):
-        uid = _sudo(env, "SUDO_UID", os.getuid())
-        groups |= {0, _sudo(env, "SUDO_GID", os.getgid())}
-    elif name == "dynamo":
-        uid = 1000
-    elif name in ("", "root"):
-        uid = 0
-    elif user.uid is not None:
-        uid = user.uid
+    user = read_user(image.name if request.user is None else request.user)
+    groups = {number for text in request.all_groups if (number := _gid(text)) is not None}
+    if user.name == "dynamo":
+        own = read_user(image.ids) if image.ids else _builder(env)
+        uid, gid = own.uid, own.gid
+        groups |= {0, gid or 0}
     else:
+        uid = 0 if user.name in ("", "root") else user.uid
+    if uid is None:
         return None
     if user.gid is not None:
         groups.add(user.gid)
-    elif group in ("", "root"):
+    elif user.group in ("", "root"):
         # The group of dynamo, of root, and of a number that the image does not know.
         groups.add(0)
     return Identity(uid=uid, groups=frozenset(groups))
+
+
+def _gid(text: str) -> int | None:
+    return 0 if text == "root" else read_user(text).uid
+
+
+def _builder(env: Mapping[str, str]) -> User:
+    """Who builds images of local-dev here; root's own get the images' usual user."""
+    uid = _sudo(env, "SUDO_UID", os.getuid()) or IMAGE_UID
+    return User(str(uid), str(_sudo(env, "SUDO_GID", os.getgid())))
 
 
 def _sudo(env: Mapping[str, str], variable: str, own: int) -> int:
@@ -293,24 +299,27 @@ def may_write(path: Path, user: Identity) -> bool:
 
 def _mounts(request: RunRequest, user: Identity | None) -> tuple[HostMount, ...]:
     """The binds that the request names, and the workspace; not what launch adds beside it."""
-    found = [
-        _mount(mount.source, mount.target, user, read_only=mount.read_only)
-        for mount in map(parse, request.volumes)
-        if mount.is_path
-    ]
+    bare = dataclasses.replace(request, workspace=None, hf_home=None, nixl_gds=False, gms=False)
+    found = [_mount(mount, user) for mount in bare.mounts if mount.is_path]
     if request.workspace:
-        found.append(_mount(request.workspace, "/workspace", user))
+        found.append(_mount(mounts.bind(request.workspace, "/workspace"), user))
     return tuple(found)
 
 
+def _missing(request: RunRequest) -> tuple[str, ...]:
+    """Devices, and files of variables, that are not there."""
+    paths = [parse_device(text).source for text in request.devices] + [*request.env_files]
+    return tuple(path for path in paths if path.startswith("/") and not os.path.lexists(path))
+
+
 def _hf_cache(request: RunRequest, user: Identity | None) -> HostMount | None:
-    return _mount(request.hf_home, request.hf_target, user) if request.hf_home else None
+    if not request.hf_home:
+        return None
+    return _mount(mounts.bind(request.hf_home, request.hf_target), user)
 
 
-def _mount(
-    source: str, target: str, user: Identity | None, *, read_only: bool = False
-) -> HostMount:
-    path = Path(source).absolute()
+def _mount(mount: Mount, user: Identity | None) -> HostMount:
+    path = Path(mount.source).absolute()
     try:
         path.stat()
         writable = None if user is None else may_write(path, user)
@@ -322,5 +331,10 @@ def _mount(
     except OSError:
         exists, writable = True, None
     return HostMount(
-        source=str(path), target=target, read_only=read_only, exists=exists, writable=writable
+        source=str(path),
+        target=mount.target,
+        read_only=mount.read_only,
+        exists=exists,
+        made=not mount.long or "bind-create-src" in " ".join(mount.extra),
+        writable=writable,
     )

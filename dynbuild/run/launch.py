@@ -7,65 +7,68 @@ characters it holds.
 
 from __future__ import annotations
 
-from dynbuild.run.request import RunRequest, is_root
+from dynbuild.run.request import RunRequest
+
+Words = tuple[str, ...]
+"""One option with its value."""
 
 
 def argv(request: RunRequest) -> tuple[str, ...]:
     """The command, word by word, starting with ``docker``."""
+    words = (word for option in options(request) for word in option)
+    return ("docker", "run", *words, request.image, *request.command)
+
+
+def options(request: RunRequest) -> tuple[Words, ...]:
+    """What stands between ``docker run`` and the image, option by option."""
     return (
-        "docker",
-        "run",
         *_devices_and_terminal(request),
-        f"--shm-size={request.shm_size}",
+        (f"--shm-size={request.shm_size}",),
         *_each("--ulimit", request.ulimits),
+        *_each("--env-file", request.env_files),
         *_each("-e", request.all_env),
-        *_each("-v", request.all_volumes),
+        *(mount.words for mount in request.mounts),
         *_each("-p", request.ports),
-        "-w",
-        request.workdir,
-        "--cap-add",
-        "CAP_SYS_PTRACE",
-        *(("--cap-add=IPC_LOCK",) if request.nixl_gds else ()),
+        *_each("--add-host", request.hosts),
+        ("-w", request.workdir),
+        ("--cap-add", "CAP_SYS_PTRACE"),
+        *((("--cap-add=IPC_LOCK",),) if request.nixl_gds else ()),
         *_each("--cap-add", request.cap_add),
-        "--ipc",
-        request.ipc,
-        *(("--privileged",) if request.privileged else ()),
-        *_user(request),
+        *_each("--security-opt", request.security_opts),
+        ("--ipc", request.ipc),
+        *((("--privileged",),) if request.privileged else ()),
+        *_given("--user", request.user),
+        *_each("--group-add", request.all_groups),
         *_given("--memory", request.memory),
         *_given("--cpus", request.cpus),
         *_given("--cpuset-cpus", request.cpuset_cpus),
         *_given("--cpuset-mems", request.cpuset_mems),
-        *(word for passed in request.passed for word in passed.words),
+        *((word,) for passed in request.passed for word in passed.words),
+        *_each("--label", request.labels),
         *_given("--name", request.name),
         # An empty entrypoint is one: it takes the image's away.
-        *(("--entrypoint", request.entrypoint) if request.entrypoint is not None else ()),
-        request.image,
-        *request.command,
+        *((("--entrypoint", request.entrypoint),) if request.entrypoint is not None else ()),
+        *((word,) for word in request.docker_args),
     )
 
 
-def _devices_and_terminal(request: RunRequest) -> tuple[str, ...]:
+def _devices_and_terminal(request: RunRequest) -> tuple[Words, ...]:
+    terminal = f"-{'i' * request.interactive}{'t' * request.tty}"
     return (
-        *(("--gpus", request.gpus) if request.uses_gpus else ()),
-        *(("-it",) if request.interactive else ("-i",) if request.stdin else ()),
-        *(("--rm",) if request.rm else ()),
-        "--network",
-        request.network,
+        *_given("--gpus", request.docker_gpus),
+        *_each("--device", request.all_devices),
+        *(((terminal,),) if terminal != "-" else ()),
+        *((("-d",),) if request.detach else ()),
+        *((("--rm",),) if request.rm else ()),
+        *_given("--restart", request.restart),
+        ("--network", request.network),
         *_given("--runtime", request.gpu_runtime),
     )
 
 
-def _user(request: RunRequest) -> tuple[str, ...]:
-    if request.user is None:
-        return ()
-    # Another user loses the image's supplementary groups; group 0 owns what it needs.
-    group = () if is_root(request.user) else ("--group-add", "0")
-    return ("--user", request.user, *group)
+def _given(flag: str, value: str | None) -> tuple[Words, ...]:
+    return ((flag, value),) if value else ()
 
 
-def _given(flag: str, value: str | None) -> tuple[str, ...]:
-    return (flag, value) if value else ()
-
-
-def _each(flag: str, values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word for value in values for word in (flag, value))
+def _each(flag: str, values: tuple[str, ...]) -> tuple[Words, ...]:
+    return tuple((flag, value) for value in values)

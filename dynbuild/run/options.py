@@ -9,13 +9,14 @@ declaration says (``dynbuild.settings.run_options``).
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dynbuild import names, paths, units
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
-from dynbuild.run import gpus, limits, mounts, ports, user
+from dynbuild.run import devices, gpus, limits, mounts, ports, user, words
 from dynbuild.run.request import Passed, RunRequest
 from dynbuild.settings import layers, problems
 from dynbuild.settings.layers import Layer, Setting
@@ -23,12 +24,6 @@ from dynbuild.settings.load import Settings
 from dynbuild.settings.option import Form, Option
 from dynbuild.settings.problems import Problem
 from dynbuild.settings.run_options import SETTINGS
-
-
-def _variable(text: str) -> None:
-    if not text.partition("=")[0]:
-        raise RequestError("a variable has no name", hint="NAME=VALUE, or NAME for your own value")
-
 
 _GRAMMARS: Mapping[Form, Callable[[str], object]] = {
     "size": functools.partial(units.parse_size, base=units.BINARY),
@@ -39,12 +34,23 @@ _GRAMMARS: Mapping[Form, Callable[[str], object]] = {
     "limit": limits.parse_ulimit,
     "image": names.check_image,
     "user": user.parse,
-    "variable": _variable,
+    "group": user.parse_group,
+    "variable": words.variable,
+    "name": words.name,
+    "word": words.word,
+    "folder": words.folder,
+    "label": words.label,
+    "device": devices.parse,
+    "host": words.host,
+    "restart": words.restart,
+    "long-mount": mounts.parse_long,
+    "docker-argument": words.docker_argument,
 }
 """What reads, and so checks, the texts of each form."""
 
-_MAY_BE_EMPTY = ("size", "number")
-"""Forms of which an empty text says that there is no bound."""
+_HOME = re.compile(r'((?:^|,)"?(?:source|src)=)(~[^,"]*)')
+_MAY_BE_EMPTY = ("size", "number", "name")
+"""Forms of which an empty text says that there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,13 +162,22 @@ def fold(option: Option, stack: Sequence[Setting]) -> tuple[Setting, ...]:
 
 
 def _checked(option: Option, setting: Setting) -> Setting:
-    """*setting* if its text is of the form of *option*; ``~`` in a mount is replaced."""
+    """*setting* if its text is of the form of *option*.
+
+    ``~`` in a mount is replaced, and a file is an absolute path.
+    """
     text = setting.value
     if not isinstance(text, str):
         return setting
     if option.form == "mount" and text.startswith("~"):
         source, rest = mounts.source_of(text)
         text = f"{paths.expanded(source, origin=str(setting.origin))}{rest}"
+    if option.form == "long-mount":
+        text = _HOME.sub(
+            lambda found: found[1] + str(paths.expanded(found[2], origin=str(setting.origin))), text
+        )
+    if option.form == "file":
+        return Setting(str(paths.local(text, origin=str(setting.origin))), setting.origin)
     if option.form and (text or option.form not in _MAY_BE_EMPTY):
         _GRAMMARS[option.form](text)
     return Setting(text, setting.origin)
@@ -191,14 +206,8 @@ def request(
         hf_token: Whether the caller has HF_TOKEN.
 
     Raises:
-        RequestError: A folder to mount has a colon in its path.
+        RequestError: ``--rm`` and ``--restart`` are both asked for.
     """
-    for path, what in ((workspace, "the tree"), (hf_home, "the Hugging Face cache")):
-        if path is not None and ":" in path:
-            raise RequestError(
-                f"{what} {path} cannot be mounted: docker takes no path with a colon in it",
-                hint="a symbolic link without one leads there as well",
-            )
     return RunRequest(
         image=image,
         command=command,
@@ -206,10 +215,20 @@ def request(
         runtime=options.text("runtime"),
         network=options.text("network"),
         shm_size=options.text("shm_size"),
-        rm=options.switch("rm"),
+        rm=_removed(options),
+        restart=options.text("restart"),
+        interactive=options.switch("interactive"),
+        tty=options.switch("tty"),
+        detach=options.switch("detach"),
         privileged=options.switch("privileged"),
         env=options.items("env"),
+        env_files=options.items("env_file"),
+        labels=options.items("label"),
+        docker_args=options.items("docker_arg"),
+        devices=options.items("device"),
         volumes=options.items("volume"),
+        long_mounts=options.items("mount"),
+        hosts=options.items("add_host"),
         ports=options.items("port"),
         workdir=options.text("workdir"),
         user=options.optional("user"),
@@ -223,9 +242,29 @@ def request(
         ulimits=options.items("ulimit"),
         ipc=options.text("ipc"),
         cap_add=options.items("cap_add"),
+        groups=options.items("group_add"),
+        security_opts=options.items("security_opt"),
         memory=options.text("memory"),
         cpus=options.text("cpus"),
         passed=tuple(_passed(options)),
+    )
+
+
+def _removed(options: RunOptions) -> bool:
+    """Whether the container goes at its end; one that is restarted does not.
+
+    Raises:
+        RequestError: Both are asked for.
+    """
+    if options.text("restart") in ("", "no") or not options.switch("rm"):
+        return options.switch("rm")
+    (setting,) = options.settings["rm"]
+    if setting.origin.layer == "catalog":
+        return False
+    raise RequestError(
+        f"--rm and --restart {options.text('restart')} exclude each other",
+        origin=str(setting.origin),
+        hint="--no-rm, or leave --restart out",
     )
 
 

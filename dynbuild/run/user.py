@@ -1,4 +1,4 @@
-"""What ``--user`` accepts: one grammar, docker's own (moby/sys, ``user``).  Pure."""
+"""What ``--user`` and ``--group-add`` accept, as docker does (moby/sys, ``user``).  Pure."""
 
 from __future__ import annotations
 
@@ -60,6 +60,19 @@ def parse(text: str) -> User:
                 hint=f"USER or UID, and :GROUP or :GID after it; numbers are 0 to {_HIGHEST}",
             )
     return user
+
+
+def parse_group(text: str) -> str:
+    """A ``--group-add`` value: a group by name or number.
+
+    Raises:
+        RequestError: It is none that docker takes.
+    """
+    if not text or ":" in text or (_NUMBER.fullmatch(text) and _number(text) is None):
+        raise RequestError(
+            f"--group-add {quote(text)} is no group", hint=f"GROUP or GID, 0 to {_HIGHEST}"
+        )
+    return text
 
 
 def _number(text: str) -> int | None:

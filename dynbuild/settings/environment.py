@@ -32,8 +32,10 @@ SCCACHE_VARIABLES = {
 EPOCH = "SOURCE_DATE_EPOCH"
 """The variable of reproducible builds, which buildx would take by itself."""
 
-_SWITCHED = {"1": True, "true": True, "yes": True, "on": True}
-_SWITCHED |= {"0": False, "false": False, "no": False, "off": False}
+SWITCHED = {"1": True, "true": True, "yes": True, "on": True}
+SWITCHED |= {"0": False, "false": False, "no": False, "off": False}
+"""The words of a switch."""
+
 _NUMBER = re.compile(r"[0-9]{1,30}")
 
 
@@ -106,9 +108,9 @@ def value(option: Option, text: str, origin: Origin) -> str | int | bool | list[
         RequestError: It means none.
     """
     if option.kind == "switch" and all(isinstance(to, bool) for _, to in option.switches):
-        if text.lower() not in _SWITCHED:
+        if text.lower() not in SWITCHED:
             raise RequestError(f"{quote(text)} is neither true nor false", origin=str(origin))
-        return _SWITCHED[text.lower()]
+        return SWITCHED[text.lower()]
     if option.kind == "list":
         return [item for part in re.split(option.separator, text) if (item := part.strip())]
     if option.kind == "integer":

@@ -25,7 +25,9 @@ Merge = Literal["replace", "append", "by-key"]
 theirs; or each item takes the place of the one with the same ``KEY=``."""
 
 Form = Literal[
-    "", "path", "size", "number", "gpus", "port", "mount", "limit", "image", "user", "variable"
+    "", "path", "size", "number", "gpus", "port", "mount", "long-mount", "limit", "image", "user",
+    "group", "variable", "name", "word", "folder", "file", "label", "device", "host", "restart",
+    "docker-argument",
 ]  # fmt: skip
 """The grammar of a text, or of each item of a list; empty for any text."""
 
@@ -105,6 +107,11 @@ class Option:
     def flag(self) -> str:
         """The spelling that messages name: the first long one."""
         return next((flag for flag in self.spellings if flag.startswith("--")), self.spellings[0])
+
+    def spelling_of(self, value: bool) -> str:
+        """How a switch is written for *value*."""
+        said = [spelling for spelling, to in self.switches if to == value]
+        return next((one for one in said if one.startswith("--")), "leave it out")
 
     @property
     def variable(self) -> str:

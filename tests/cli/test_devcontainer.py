@@ -172,19 +172,21 @@ def test_a_cache_that_is_not_there_is_warned_of(tree):
 def test_what_the_settings_say_for_run_alone_is_left_out(tree):
     (tree / "dynbuild.toml").write_text(
         '[run]\nuser = "4711"\nname = "worker"\nentrypoint = "sh"\nworkdir = "/app"\nnuma = "0"\n'
+        'restart = "always"\n'
     )
     err = write(tree).err
-    assert "left out, as a dev container has its own: user, name, entrypoint, workdir, numa" in err
+    assert (
+        "left out, as a dev container has its own: user, name, entrypoint, workdir, numa, restart"
+        in err
+    )
     text = file_of(tree).read_text()
     assert read(text)["remoteUser"] == "dynamo"
     assert read(text)["workspaceFolder"] == "/workspace"
-    assert not [word for word in ("4711", "worker", "/app") if word in text]
+    assert not [word for word in ("4711", "worker", "/app", "always") if word in text]
 
 
 def test_the_request_itself_is_checked(tree):
     assert "-p has no effect with --network host" in write(tree, "-p", "80:80").err
-    listed = write(tree, "--gpus", "device=0,1", "--force").err
-    assert "a list of devices needs quotes of its own" in listed
     refused_ = refused(tree, "--gpus", "some", "--force").err
     assert "--gpus 'some' names no GPUs (from flag --gpus)" in refused_
 

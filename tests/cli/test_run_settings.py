@@ -61,8 +61,11 @@ LINES = [
     ),
     ("--memory 64g", f"{ALWAYS} {LIMITS} {END} --memory 64g i"),
     ("--cpus 1.5", f"{ALWAYS} {LIMITS} {END} --cpus 1.5 i"),
-    ("--memory 1g --cpus 2 --name n", f"{ALWAYS} {LIMITS} {END} --memory 1g --cpus 2 --name n i"),
-    ("--user 5 --cpus 2", f"{ALWAYS} {LIMITS} {END} --user 5 --group-add 0 --cpus 2 i"),
+    ("--memory 1g --cpus 2 --name me", f"{ALWAYS} {LIMITS} {END} --memory 1g --cpus 2 --name me i"),
+    (
+        "--user 5 --cpus 2",
+        f"{ALWAYS} {LIMITS} -e USER=5 -e LOGNAME=5 {END} --user 5 --group-add 0 --cpus 2 i",
+    ),
     ("-i", f"{ALWAYS.replace('--rm', '-i --rm')} {LIMITS} {END} i"),
     ("-it -i", f"{ALWAYS.replace('--rm', '-it --rm')} {LIMITS} {END} i"),
     ("--no-rm --privileged", f"{ALWAYS.replace('--rm ', '')} {LIMITS} {END} --privileged i"),
@@ -109,7 +112,7 @@ def test_profile_changes_the_defaults_and_adds_to_lists(tree):
     assert "--gpus" not in argv
     assert "--rm" not in argv
     assert [argv[i + 1] for i, word in enumerate(argv) if word == "-e"] == [
-        "FROM=overlay", "CI=1", "FLAG=1",
+        "FROM=overlay", "CI=1", "FLAG=1", "USER=4711", "LOGNAME=4711",
     ]  # fmt: skip
     assert "nofile=1024" in argv
     assert "nofile=65536:65536" not in argv

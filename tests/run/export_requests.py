@@ -12,6 +12,7 @@ TYPICAL = RunRequest(
     command=("python", "-m", "dynamo.vllm", "--model", "Qwen/Qwen3-0.6B"),
     env=("DYN_LOG=info", "DYN_SYSTEM_PORT=8081", "HF_TOKEN"),
     hf_home="/home/ada/.cache/huggingface",
+    image_user="dynamo",
     name="worker",
 )
 
@@ -26,6 +27,7 @@ REQUESTS = {
         network="lab",
         shm_size="512m",
         interactive=True,
+        tty=True,
         rm=False,
         privileged=True,
         env=("A=1", "A=2", "EMPTY=", "PASSED", "API_KEY", "TEXT=a: b # c\n- d", "SUM=$A ${A} $$"),
@@ -85,7 +87,7 @@ def requests(draw):
         gpus=draw(st.sampled_from(("all", "none", "3", "device=1", '"device=0,1",driver=nvidia'))),
         network=draw(st.sampled_from(("host", "bridge", "none", "lab", "container:a"))),
         interactive=draw(st.booleans()),
-        stdin=draw(st.booleans()),
+        tty=draw(st.booleans()),
         privileged=draw(st.booleans()),
         nixl_gds=draw(st.booleans()),
     )

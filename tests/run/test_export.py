@@ -12,6 +12,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dynbuild import masking
 from dynbuild.errors import RequestError
 from dynbuild.run import launch
 from dynbuild.run.export import FORMATS, common, export, k8s, systemd
@@ -158,7 +159,6 @@ def test_services_where_there_is_one_container_are_refused(format_):
         ("compose", {"volumes": ("/a:/b:no",)}, "no option 'no'"),
         ("compose", {"ulimits": ("memlock=unlimited",)}, "is no limit, NAME=SOFT"),
         ("compose", {"gpus": "0"}, "names no GPUs"),
-        ("k8s", {"gpus": "device=0,1"}, "needs quotes of its own"),
         ("k8s", {"gpus": "some"}, "names no GPUs"),
         ("k8s", {"gpus": "colour=red"}, "names no GPUs"),
         ("k8s", {"memory": "much"}, "'much' is no size"),
@@ -174,9 +174,10 @@ def test_what_no_engine_takes_is_refused(format_, fields, said):
 
 
 def test_no_field_of_the_request_is_forgotten():
-    known = """image command gpus runtime network shm_size interactive stdin rm privileged env
-        volumes ports workdir user name entrypoint workspace hf_home hf_token nixl_gds gms
-        ulimits ipc cap_add memory cpus cpuset_cpus cpuset_mems passed"""
+    known = """image command gpus runtime network shm_size interactive tty detach restart rm
+        privileged env env_files labels docker_args devices volumes long_mounts hosts ports workdir
+        user image_user name entrypoint workspace hf_home hf_token nixl_gds gms ulimits ipc
+        cap_add groups security_opts memory cpus cpuset_cpus cpuset_mems passed"""
     # A new one needs a place, or a sentence, in every format; then it may stand here.
     assert {field.name for field in dataclasses.fields(RunRequest)} == set(known.split())
 
@@ -253,20 +254,6 @@ def test_a_name_comes_from_the_container_or_its_image():
     assert common.dns_name(RunRequest(image=image, name="Worker_0")) == "worker-0"
 
 
-@pytest.mark.parametrize(
-    "name", ["HF_TOKEN", "NGC_API_KEY", "password", "GITHUB_PAT", "AWS_SECRET"]
-)
-def test_a_secret_is_known_by_its_name(name):
-    assert common.is_secret(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["DYN_LOG", "TOKENIZERS_PARALLELISM", "HF_HOME", "PATH", "KEYBOARD"]
-)
-def test_other_variables_are_no_secrets(name):
-    assert not common.is_secret(name)
-
-
 # Compose
 
 
@@ -281,8 +268,8 @@ def test_compose_says_what_the_request_says(request):
     assert found.get("working_dir") == request.workdir
     assert found.get("user") == request.user
     assert found.get("privileged", False) is request.privileged
-    assert found.get("tty", False) is request.interactive
-    assert found.get("stdin_open", False) is (request.interactive or request.stdin)
+    assert found.get("tty", False) is request.tty
+    assert found.get("stdin_open", False) is request.interactive
     assert found["ipc"] == request.ipc
     assert found["shm_size"] == request.shm_size
     assert found.get("mem_limit", "") == request.memory
@@ -429,18 +416,18 @@ def test_a_pod_says_what_the_request_says(request):
     for name, value in wanted.items():
         if value is not None:
             assert unexpanded(told.pop(name)["value"]) == value
-        elif common.is_secret(name):
+        elif masking.secret_name(name):
             key = {"name": f"{found['metadata']['name']}-env", "key": name}
             assert told.pop(name)["valueFrom"] == {"secretKeyRef": key}
         else:
             assert f"-e {name}: there is no caller" in made(request, "k8s")
-    assert not told
+    assert set(told) <= {"USER", "LOGNAME"}
     assert spec["restartPolicy"] == "Never"
     assert spec.get("hostNetwork", False) is (request.network == "host")
     assert spec.get("hostIPC", False) is (request.ipc == "host")
     assert inside["securityContext"].get("privileged", False) is request.privileged
-    assert inside.get("tty", False) is request.interactive
-    assert inside.get("stdin", False) is (request.interactive or request.stdin)
+    assert inside.get("tty", False) is request.tty
+    assert inside.get("stdin", False) is request.interactive
 
 
 def unexpanded(text):
@@ -528,6 +515,140 @@ def test_a_pod_has_a_user_of_group_0(user, ids, said):
     context = pod(request)["spec"]["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"], context["fsGroup"]) == (*ids, 0)
     assert said in made(request, "k8s")
+
+
+@pytest.mark.parametrize(
+    ("image_user", "context"),
+    [
+        ("root", {"runAsUser": 0, "runAsGroup": 0, "fsGroup": 0}),
+        ("dynamo", {"runAsUser": 1000, "runAsGroup": 0, "fsGroup": 0}),
+        (None, {"fsGroup": 0}),
+    ],
+)
+def test_a_pod_runs_as_the_image_does(image_user, context):
+    request = RunRequest(image="x", image_user=image_user)
+    assert pod(request)["spec"]["securityContext"] == context
+    there = {item["name"]: item["value"] for item in container(request).get("env", [])}
+    named = {} if image_user == "root" else {"USER": "dynamo", "LOGNAME": "dynamo"}
+    assert there == named
+
+
+def test_a_number_that_no_image_has_a_name_for_is_its_name():
+    request = RunRequest(image="x", user="54321", env=("LOGNAME=ada",))
+    told = {item["name"]: item["value"] for item in container(request)["env"]}
+    assert told == {"LOGNAME": "ada", "USER": "54321"}
+    assert service(request)["environment"] == ["LOGNAME=ada", "USER=54321"]
+    assert devcontainer(request)["containerEnv"] == told
+    assert "-e USER=54321" in made(request, "systemd")
+
+
+MORE = RunRequest(
+    image="x",
+    gpus="nvidia.com/gpu=all",
+    detach=True,
+    rm=False,
+    restart="on-failure:3",
+    env_files=("/etc/worker.env",),
+    labels=("team=serving", "note=two words", "Bad Name=1"),
+    docker_args=("--sysctl=net.core.somaxconn=1024",),
+    devices=("/dev/infiniband",),
+    long_mounts=("type=tmpfs,target=/t,tmpfs-size=64m", "type=bind,source=/a:b,target=/b,ro"),
+    hosts=("store=10.0.0.7", "up:host-gateway"),
+    groups=("44", "video"),
+    security_opts=("no-new-privileges", "seccomp=unconfined", "label=disable"),
+)
+
+
+def test_compose_has_the_further_options():
+    found = service(MORE)
+    assert found["devices"] == ["nvidia.com/gpu=all", "/dev/infiniband"]
+    assert "runtime" not in found
+    assert "deploy" not in found
+    assert found["restart"] == "on-failure:3"
+    assert found["env_file"] == ["/etc/worker.env"]
+    assert found["labels"] == list(MORE.labels)
+    assert found["group_add"] == ["44", "video"]
+    assert found["extra_hosts"] == ["store=10.0.0.7", "up=host-gateway"]
+    assert found["security_opt"] == list(MORE.security_opts)
+    assert found["volumes"] == [
+        {"type": "tmpfs", "target": "/t", "tmpfs": {"size": "64m"}},
+        {
+            "type": "bind",
+            "source": "/a:b",
+            "target": "/b",
+            "read_only": True,
+            "bind": {"create_host_path": False},
+        },
+    ]
+    said = comments(made(MORE, "compose"))
+    assert "--docker-arg --sysctl=net.core.somaxconn=1024: left out" in said
+    assert "docker compose up -d" in said
+
+
+def test_a_pod_has_the_further_options():
+    found, inside = pod(MORE), container(MORE)
+    spec = found["spec"]
+    assert spec["restartPolicy"] == "OnFailure"
+    assert spec["hostAliases"] == [{"ip": "10.0.0.7", "hostnames": ["store"]}]
+    assert spec["securityContext"] == {"supplementalGroups": [44], "fsGroup": 0}
+    assert found["metadata"]["labels"] == {"team": "serving"}
+    assert found["metadata"]["annotations"] == {"note": "two words"}
+    assert inside["envFrom"] == [{"secretRef": {"name": "x-file"}}]
+    assert inside["securityContext"]["allowPrivilegeEscalation"] is False
+    assert inside["securityContext"]["seccompProfile"] == {"type": "Unconfined"}
+    assert inside["resources"]["limits"] == {"nvidia.com/gpu": "1"}
+    assert {"medium": "Memory", "sizeLimit": "64Mi"} in [
+        volume.get("emptyDir") for volume in spec["volumes"]
+    ]
+    said = comments(made(MORE, "k8s"))
+    for left in (
+        "--device /dev/infiniband",
+        "--docker-arg --sysctl=net.core.somaxconn=1024",
+        "--label Bad Name",
+        "--add-host up",
+        "--group-add video",
+        "--security-opt label=disable",
+        "kubectl create secret generic x-file --from-env-file=/etc/worker.env",
+    ):
+        assert left in said
+    kubernetes_validate.validate(found, "1.37", strict=True)
+
+
+def test_a_devcontainer_has_the_further_options():
+    found = devcontainer(MORE)
+    for word in (
+        "--device=nvidia.com/gpu=all",
+        "--device=/dev/infiniband",
+        "--env-file=/etc/worker.env",
+        "--sysctl=net.core.somaxconn=1024",
+        "--group-add=video",
+        "--add-host=store=10.0.0.7",
+        "--security-opt=no-new-privileges",
+        "--label=team=serving",
+    ):
+        assert word in found["runArgs"]
+    assert "-d" not in found["runArgs"]
+    assert "source=/a:b,target=/b,type=bind,readonly" in found["mounts"]
+    assert "target=/t,type=tmpfs,tmpfs-size=64m" in found["mounts"]
+
+
+def test_a_unit_restarts_by_itself_and_not_by_docker_too():
+    unit = read_unit(made(MORE, "systemd"))
+    assert unit["Restart"] == ["on-failure"]
+    words = read_words(unit["ExecStart"][0])
+    assert not {"-d", "--restart"} & set(words)
+    assert words[words.index("--mount") + 1] == "type=tmpfs,target=/t,tmpfs-size=64m"
+    assert "--sysctl=net.core.somaxconn=1024" in words
+    always = dataclasses.replace(MORE, restart="unless-stopped")
+    assert read_unit(made(always, "systemd"))["Restart"] == ["always"]
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_secret_is_known_by_its_form_too(format_):
+    token = "ghp_" + "a1B2" * 9
+    said = comments(made(dataclasses.replace(TYPICAL, env=(f"X={token}",)), format_))
+    assert "-e X: looks like a secret" in said
+    assert token not in said
 
 
 def test_a_pod_adds_capabilities_without_their_prefix():
@@ -728,7 +849,7 @@ def test_a_devcontainer_says_what_it_cannot_do():
 def test_a_unit_runs_the_command_of_the_launcher(request):
     unit = read_unit(made(request, "systemd"))
     name = request.name or common.dns_name(request)
-    wanted = launch.argv(dataclasses.replace(request, interactive=False, stdin=False, name=name))
+    wanted = launch.argv(dataclasses.replace(request, interactive=False, tty=False, name=name))
     assert [read_words(line) for line in unit["ExecStart"]] == [list(wanted)]
     assert [read_words(line) for line in unit["ExecStop"]] == [["docker", "stop", name]]
     passed = None in variables(request).values()
@@ -743,7 +864,7 @@ def test_a_unit_starts_after_docker_and_again_after_a_failure():
 
 
 def test_a_unit_has_no_terminal():
-    text = made(dataclasses.replace(TYPICAL, interactive=True), "systemd")
+    text = made(dataclasses.replace(TYPICAL, interactive=True, tty=True), "systemd")
     assert "# -i, -t: left out" in text
     assert "-it" not in read_words(read_unit(text)["ExecStart"][0])
 
@@ -792,7 +913,7 @@ def test_systemd_takes_the_unit(request_, tmp_path):
 @pytest.mark.processes("systemd-analyze")
 @every_request
 def test_systemd_reads_the_words_of_the_launcher(request_, tmp_path):
-    request = dataclasses.replace(request_, interactive=False, stdin=False, name="worker")
+    request = dataclasses.replace(request_, interactive=False, tty=False, name="worker")
     shown = verify(tmp_path, made(request, "systemd"), "debug").stdout
     found = re.search(r"(?m)^\s*Command Line: /bin/true (run .*)$", shown)
     if not found:

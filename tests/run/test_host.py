@@ -14,6 +14,7 @@ from dynbuild.engine import limits
 from dynbuild.engine.model import Engine
 from dynbuild.run import host, numa
 from dynbuild.run.host import Identity
+from dynbuild.run.image import ImageUser
 from dynbuild.run.request import RunRequest
 from tests.support import ROOT
 
@@ -54,6 +55,9 @@ def request(**fields):
     return RunRequest(**{"image": "x:y", "gpus": "none", **fields})
 
 
+USER = ImageUser(name="dynamo")
+
+
 @pytest.fixture
 def env(tmp_path):
     """An environment whose PATH leads nowhere, and whose engine's socket is not there."""
@@ -61,13 +65,13 @@ def env(tmp_path):
     return {"PATH": str(tmp_path / "bin"), "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
 
 
-def read(caller, info=INFO, *, image_user=host.IMAGE_USER, on=None, **fields):
+def read(caller, info=INFO, *, image=USER, on=None, **fields):
     """``host.read`` with docker's answer given."""
     return host.read(
         request(**fields),
         on or engine(),
         caller,
-        image_user=image_user,
+        image=image,
         ask=lambda argv, _env: json.dumps(info) if argv[1] == "info" else "",
     )
 
@@ -125,7 +129,7 @@ def test_programs_are_asked_in_the_environment_of_the_engine(env, tmp_path):
         f' <"{DATA}/dgx-8gpu-2node.topo";; --query-gpu=index,uuid) echo "0, GPU-a";; esac\n',
     )
     private = engine(kind="private", docker=str(docker), host="unix:///a.sock", config=tmp_path)
-    found = host.read(request(gpus="all"), private, env)
+    found = host.read(request(gpus="all"), private, env, image=USER)
     assert found.runtimes == ("unix:///a.sock",)
     assert found.nvidia_smi is True
     assert found.gpu_query == "0, GPU-a\n"
@@ -134,14 +138,14 @@ def test_programs_are_asked_in_the_environment_of_the_engine(env, tmp_path):
 
 def test_nvidia_smi_is_not_asked_without_gpus(env):
     program(env, "nvidia-smi", "echo asked\n")
-    found = host.read(request(), engine(docker="docker-of-nowhere"), env)
+    found = host.read(request(), engine(docker="docker-of-nowhere"), env, image=USER)
     assert (found.nvidia_smi, found.topo, found.gpu_query) == (False, "", "")
     assert found.runtimes is None
 
 
 def test_a_driver_that_does_not_answer(env):
     program(env, "nvidia-smi", "echo 'NVIDIA-SMI has failed'\nexit 9\n")
-    found = host.read(request(gpus="all"), engine(docker="docker-of-nowhere"), env)
+    found = host.read(request(gpus="all"), engine(docker="docker-of-nowhere"), env, image=USER)
     assert found.nvidia_smi is True
     assert numa.topology(found.topo, found.gpu_query) == ()
 
@@ -364,14 +368,14 @@ def test_the_folder_of_the_disk_cache(env, tmp_path):
     ],
 )
 def test_the_user_that_is_asked_for(user, uid, groups):
-    found = host.identity(request(user=user), "5:5", {})
+    found = host.identity(request(user=user), ImageUser(name="5:5"), {})
     assert found == Identity(uid=uid, groups=frozenset(groups))
 
 
 @pytest.mark.parametrize(
     ("image_user", "uid", "groups"),
     [
-        (host.IMAGE_USER, 1000, {0}),
+        ("dynamo", 1000, {0}),
         ("", 0, {0}),
         ("1001", 1001, {0}),
         ("1001:1002", 1001, {1002}),
@@ -379,23 +383,36 @@ def test_the_user_that_is_asked_for(user, uid, groups):
     ],
 )
 def test_the_user_of_the_image(image_user, uid, groups):
-    found = host.identity(request(), image_user, {})
+    found = host.identity(request(), ImageUser(name=image_user), {})
     assert found == Identity(uid=uid, groups=frozenset(groups))
 
 
 def test_a_name_says_nothing_without_the_image():
-    assert host.identity(request(user="ada"), "dynamo", {}) is None
-    assert host.identity(request(), "ada", {}) is None
+    assert host.identity(request(user="ada"), USER, {}) is None
+    assert host.identity(request(), ImageUser(name="ada"), {}) is None
 
 
-def test_the_user_of_a_local_dev_image_is_the_one_who_built_it():
-    image = "dynamo:latest-vllm-local-dev"
-    found = host.identity(request(image=image), "dynamo", {})
-    assert found == Identity(uid=os.getuid(), groups=frozenset({0, os.getgid()}))
-    assert host.identity(request(image=image), "dynamo", {"SUDO_UID": "ada"}) == found
+def test_the_user_of_a_local_dev_image_without_labels_is_the_one_who_builds_here():
+    image = ImageUser(name="dynamo", ids="")
+    found = host.identity(request(), image, {})
+    # Root's own images have the usual user.
+    assert found == Identity(uid=os.getuid() or 1000, groups=frozenset({0, os.getgid()}))
+    assert host.identity(request(), image, {"SUDO_UID": "ada"}) == found
     sudo = {"SUDO_UID": "501", "SUDO_GID": "502"}
-    found = host.identity(request(image=image), "dynamo", sudo)
+    found = host.identity(request(), image, sudo)
     assert found == Identity(uid=501, groups=frozenset({0, 502}))
+
+
+@pytest.mark.parametrize("user", [None, "dynamo"])
+def test_the_user_of_an_image_of_local_dev_has_the_numbers_of_its_label(user):
+    image = ImageUser(name="dynamo", ids="1234:77")
+    found = host.identity(request(user=user), image, {"SUDO_UID": "501"})
+    assert found == Identity(uid=1234, groups=frozenset({0, 77}))
+
+
+def test_groups_that_are_added_count():
+    found = host.identity(request(user="5:6", groups=("44", "root", "video")), USER, {})
+    assert found == Identity(uid=5, groups=frozenset({0, 6, 44}))
 
 
 class Found:
@@ -506,7 +523,7 @@ def test_numbers_mean_nothing_where_they_are_remapped(env, tmp_path, option):
 
 
 def test_a_user_without_numbers(env, tmp_path):
-    found = read(env, image_user="ada", volumes=(f"{tmp_path}:/a",))
+    found = read(env, image=ImageUser(name="ada"), volumes=(f"{tmp_path}:/a",))
     assert found.mounts[0].writable is None
 
 

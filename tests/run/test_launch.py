@@ -30,6 +30,7 @@ def test_everything_at_once_in_its_order():
         network="container:other",
         shm_size="2G",
         interactive=True,
+        tty=True,
         rm=True,
         privileged=True,
         env=("A=1", "B"),
@@ -96,19 +97,27 @@ def test_root_means_the_same_for_the_group_and_the_cache(user):
 # ---- any text ----------------------------------------------------------------------------
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1)
+
+
+def _is_plain(text):
+    return ":" not in text
+
+
 FIELDS = {
     "image": TEXT,
     "command": st.lists(TEXT, max_size=3).map(tuple),
     "network": TEXT,
     "env": st.lists(TEXT, max_size=2).map(tuple),
-    "volumes": st.lists(TEXT, max_size=2).map(tuple),
+    "volumes": st.lists(TEXT.filter(_is_plain), max_size=2).map(
+        lambda texts: tuple(f"/{text}:/x" for text in texts)
+    ),
     "ports": st.lists(TEXT, max_size=2).map(tuple),
     "workdir": TEXT,
     "user": st.none() | TEXT,
     "name": st.none() | TEXT,
     "entrypoint": st.none() | TEXT,
-    "workspace": st.none() | TEXT,
-    "hf_home": st.none() | TEXT,
+    "workspace": st.none() | TEXT.map("/{}".format),
+    "hf_home": st.none() | TEXT.map("/{}".format),
 }
 
 

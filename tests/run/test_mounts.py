@@ -18,10 +18,13 @@ from dynbuild.run.mounts import Mount
         ("/a:/b:", Mount("/a", "/b")),
         ("./a:/b", Mount("./a", "/b")),
         ("..:/b", Mount("..", "/b")),
-        ("cache:/c", Mount("cache", "/c")),
-        ("cache.1-x_y:/c:nocopy", Mount("cache.1-x_y", "/c", ("nocopy",))),
-        ("/d", Mount("", "/d")),
+        ("cache:/c", Mount("cache", "/c", (), "volume")),
+        ("cache.1-x_y:/c:nocopy", Mount("cache.1-x_y", "/c", ("nocopy",), "volume")),
+        ("/d", Mount("", "/d", (), "volume")),
         ("/my data:/in the/image", Mount("/my data", "/in the/image")),
+        ("/a:b:/c", Mount("/a:b", "/c", long=True)),
+        ("/a:b:/c:ro", Mount("/a:b", "/c", ("ro",), long=True)),
+        ("/a:/b:/c", Mount("/a:/b", "/c", long=True)),
     ],
 )
 def test_what_docker_takes(text, mount):
@@ -33,8 +36,9 @@ def test_what_docker_takes(text, mount):
     [
         ("", "is no SOURCE:TARGET"),
         ("a:b:c:d", "is no SOURCE:TARGET"),
-        ("/a:b:/c:ro", "is no SOURCE:TARGET"),
-        ("/a:b:/c", "is no SOURCE:TARGET"),
+        ("./a:b:/c", "is no SOURCE:TARGET"),
+        ("/a:b:/c:ro:z", "is no SOURCE:TARGET"),
+        ("/a:b:/c:z", "docker takes no z for a path with a colon"),
         ("/a:b", "is no SOURCE:TARGET"),
         ("/a:ro", "is no SOURCE:TARGET"),
         ("data", "is no SOURCE:TARGET"),
@@ -60,10 +64,60 @@ def test_what_docker_refuses(text, said):
     assert said in caught.value.message
 
 
-def test_a_path_with_a_colon_is_explained():
+def test_what_docker_has_no_way_to_write_is_told_by_mount():
+    assert mounts.parse("/a:b,c:/d:ro,rslave").words == (
+        "--mount",
+        'type=bind,"source=/a:b,c",target=/d,readonly,bind-propagation=rslave',
+    )
+    assert mounts.parse("/a:/b:ro").words == ("-v", "/a:/b:ro")
+    assert mounts.parse("/d").words == ("-v", "/d")
+
+
+@pytest.mark.parametrize(
+    ("text", "mount"),
+    [
+        ("type=bind,source=/a,target=/b", Mount("/a", "/b", long=True)),
+        ("type=bind,src=./a:b,dst=/b,ro", Mount("./a:b", "/b", ("ro",), long=True)),
+        ("source=v1,target=/b,volume-nocopy", Mount("v1", "/b", ("nocopy",), "volume", long=True)),
+        ("target=/b,readonly=false", Mount("", "/b", (), "volume", long=True)),
+        ('type=bind,"source=/a,b",destination=/c', Mount("/a,b", "/c", long=True)),
+        (
+            "type=bind,source=/a,target=/b,bind-propagation=rslave",
+            Mount("/a", "/b", ("rslave",), long=True),
+        ),
+        (
+            "type=tmpfs,target=/t,tmpfs-size=64m",
+            Mount("", "/t", (), "tmpfs", ("tmpfs-size=64m",), True),
+        ),
+    ],
+)
+def test_the_long_form(text, mount):
+    assert mounts.parse_long(text) == mount
+    assert mounts.parse_long(mount.words[1]) == mount
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "there is nothing in it"),
+        ("type=bind,source=/a", "a target is an absolute path"),
+        ("type=bind,source=a,target=/b", "the source of a bind is a path"),
+        ("source=/a,target=/b", "'/a' is no name of a volume; a path is type=bind"),
+        ("type=npipe,source=/a,target=/b", "there is no type 'npipe'"),
+        ("type=bind,source=/a,target=/", "nothing can be mounted at /"),
+        ("type=bind,source=/a,target=/b,colour=red", "'colour' is no field of a bind"),
+        ("type=bind,source=/a,target=/b,tmpfs-size=1", "'tmpfs-size' is no field of a bind"),
+        ("type=tmpfs,source=/a,target=/b", "a tmpfs has no source"),
+        ("type=bind,source=/a,target=/b,readonly=maybe", "readonly is true or false"),
+        ("type=bind,source=/a,target=/b,bind-propagation=x", "bind-propagation is one of shared"),
+        ("type=bind,source,target=/b", "'source' has no value"),
+        ('a"b', "a quote is where none may be"),
+    ],
+)
+def test_what_docker_refuses_in_the_long_form(text, said):
     with pytest.raises(RequestError) as caught:
-        mounts.parse("/a:b:/c:ro")
-    assert "no path with a colon" in caught.value.hint
+        mounts.parse_long(text)
+    assert said in caught.value.message
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=":\0"))

@@ -1,5 +1,7 @@
 """The layers of a run: how they combine, where each value came from, what is refused."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,15 +149,16 @@ def test_a_home_in_a_mount_is_replaced():
     assert "-v /home/ada/data:/data:ro " in call("run", "--dry-run", env=env).out
 
 
-@pytest.mark.parametrize(
-    "words", [("--mount-workspace",), ("--hf-home", "a:b")], ids=lambda words: words[0]
-)
-def test_a_folder_with_a_colon_cannot_be_mounted(tmp_path, words):
+def test_a_folder_with_a_colon_is_mounted(tmp_path):
     tree = tmp_path / "a:b"
     tree.mkdir()
-    result = call("run", "--dry-run", "--context", tree, *words, cwd=tmp_path)
-    assert result.code == 2
-    assert "no path with a colon" in result.err
+    words = ("--mount-workspace", "--context", tree, "--hf-home", "c:d", "-v", "/e:f:/g:ro")
+    said = call("run", "--dry-run", *words, cwd=tmp_path).out.split()
+    assert [after for word, after in pairwise(said) if word == "--mount"] == [
+        "type=bind,source=/e:f,target=/g,readonly",
+        f"type=bind,source={tree},target=/workspace",
+        f"type=bind,source={tmp_path}/c:d,target=/home/dynamo/.cache/huggingface",
+    ]
 
 
 def test_a_variable_may_be_switched_off_again():

@@ -4,6 +4,7 @@ import pytest
 
 from dynbuild.run import facts, preflight
 from dynbuild.run.facts import Host, HostMount
+from dynbuild.run.preflight import rights
 from dynbuild.run.request import RunRequest
 from tests.support import ROOT
 
@@ -135,18 +136,17 @@ def test_gpus_that_nvidia_smi_does_not_list_are_not_judged():
     assert found({"gpus": "device=99"}, topo="", gpu_query="") == ()
 
 
-def test_a_list_of_devices_needs_its_quotes():
-    assert one({"gpus": "device=0,2"}) == (
-        "gpu-spec",
-        "docker refuses --gpus device=0,2: a list of devices needs quotes of its own",
-        "--gpus '\"device=0,2\"'",
-    )
-
-
-def test_gpus_that_are_no_spec():
-    name, message, remedy = one({"gpus": "two"})
-    assert (name, message) == ("gpu-spec", "--gpus 'two' names no GPUs")
-    assert remedy.startswith("all, a number")
+@pytest.mark.parametrize(
+    ("gpus", "host", "names"),
+    [
+        ("nvidia.com/gpu=all", {"gpu_hook": True, "runtimes": ("runc",)}, []),
+        ("nvidia.com/gpu=0", {"gpu_hook": True}, []),
+        ("nvidia.com/gpu=0", {}, ["gpu-runtime"]),
+        ("nvidia.com/gpu=9", {"gpu_hook": True}, ["gpu-device"]),
+    ],
+)
+def test_gpus_by_name_need_an_engine_that_knows_them(gpus, host, names):
+    assert [finding.name for finding in found({"gpus": gpus}, **host)] == names
 
 
 # ---- shared memory -----------------------------------------------------------------------
@@ -659,6 +659,7 @@ def test_everything_at_once_in_a_fixed_order():
             "hf_home": "/hf",
             "nixl_gds": True,
             "gpus": "device=0,1",
+            "privileged": True,
         },
         runtimes=("runc",),
         shm_size=1,
@@ -671,7 +672,6 @@ def test_everything_at_once_in_a_fixed_order():
     )
     assert [finding.name for finding in findings] == [
         "gpu-runtime",
-        "gpu-spec",
         "shm-ipc",
         "ports-unused",
         "service-present",
@@ -681,6 +681,86 @@ def test_everything_at_once_in_a_fixed_order():
         "hf-cache",
         "disk-direct",
         "ulimit",
+        "rights",
     ]
     assert all(finding.message and finding.remedy for finding in findings)
     assert not any(finding.message.endswith(".") for finding in findings)
+
+
+# ---- rights ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({"privileged": True}, "--privileged: root inside can do to this machine"),
+        ({"docker_args": ("--privileged",)}, "--privileged: root inside"),
+        ({"cap_add": ("CAP_SYS_ADMIN",)}, "--cap-add CAP_SYS_ADMIN: much of what"),
+        ({"cap_add": ("all",)}, "--cap-add all: much of what"),
+        ({"security_opts": ("seccomp=unconfined",)}, "a guard of the kernel is off"),
+        ({"devices": ("/dev",)}, "--device /dev: the machine's own memory or all its devices"),
+        ({"docker_args": ("--pid=host",)}, "--docker-arg --pid=host: a part of this machine"),
+        ({"volumes": ("/:/host:ro",)}, "all files of this machine are mounted"),
+        ({"long_mounts": ("type=bind,source=//,target=/h",)}, "all files of this machine"),
+        ({"volumes": ("/etc/:/e",)}, "/etc of this machine is mounted and can be written"),
+        ({"volumes": ("/var/run/docker.sock:/s",)}, "/var/run/docker.sock is mounted: who can"),
+        ({"volumes": ("/x/docker.sock:/s:ro",)}, "/x/docker.sock is mounted"),
+    ],
+)
+def test_a_right_that_is_asked_for_is_told_and_not_refused(request_, said):
+    (finding,) = found(request_)
+    assert (finding.name, finding.note) == ("rights", True)
+    assert said in finding.message
+    assert finding.remedy
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"cap_add": ("IPC_LOCK",)},
+        {"volumes": ("/etc:/e:ro", "/data:/d", "cache:/c")},
+        {"devices": ("/dev/infiniband", "nvidia.com/gpu=0")},
+        {"security_opts": ("no-new-privileges",)},
+        {"docker_args": ("--sysctl=a=b",)},
+    ],
+)
+def test_what_is_usual_is_not_told(request_):
+    assert found(request_) == ()
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({}, "the container shares network and IPC with this host"),
+        ({"ipc": "private"}, "the container shares network with this host"),
+        ({"network": "none"}, "the container shares IPC with this host"),
+        ({"network": "bridge", "ipc": "private"}, None),
+    ],
+)
+def test_what_of_the_machine_is_shared(request_, said):
+    told = [one.message for one in rights.check_shared(RunRequest(image="x", **request_))]
+    assert told == ([said] if said else [])
+
+
+def test_a_limit_that_nobody_asked_for_is_no_fault():
+    (finding,) = found(hard_limits={"nofile": 1})
+    assert finding.note
+    assert one({"ulimits": ("nofile=9",)}, hard_limits={"nofile": 1})[0] == "ulimit"
+
+
+def test_devices_and_files_that_are_not_there():
+    assert one(missing=("/dev/infiniband",)) == (
+        "file-missing",
+        "/dev/infiniband does not exist: docker refuses it",
+        "correct the path",
+    )
+    mount = HostMount(source="/a", target="/b", exists=False, made=False)
+    assert one(mounts=(mount,))[1] == "/a does not exist: docker refuses it"
+
+
+def test_a_secret_is_known_by_its_form_too():
+    token = "ghp_" + "a1B2" * 9
+    name, message, _ = one({"env": (f"X={token}",)})
+    assert name == "secret-literal"
+    assert token not in message
+    assert one({"env": ("URL=postgres://ada:hunter2hunter2@db/x",)})[0] == "secret-literal"

@@ -12,7 +12,6 @@ from dynbuild.errors import RequestError, quote
 from dynbuild.run.gpus import Gpus
 from dynbuild.run.gpus import parse as parse_gpus
 from dynbuild.run.mounts import NAME, Mount
-from dynbuild.run.mounts import parse as parse_mount
 from dynbuild.run.request import RunRequest
 
 Node: TypeAlias = "Mapping[str, Node] | Sequence[Node] | str | int"
@@ -42,18 +41,10 @@ def variables(request: RunRequest) -> dict[str, str | None]:
     return found
 
 
-def is_secret(name: str) -> bool:
-    """Whether the value of the variable *name* is probably one to keep out of files.
-
-    The documents give no list of patterns (facts: environment, caches, logging).
-    """
-    return masking.secret_name(name)
-
-
 def secret_notes(request: RunRequest) -> list[str]:
     """A sentence for each variable whose value should not stand in a file."""
     pairs = (text.partition("=") for text in request.all_env)
-    found = dict.fromkeys(name for name, _, value in pairs if value and is_secret(name))
+    found = dict.fromkeys(name for name, _, value in pairs if masking.is_secret(name, value))
     return [f"-e {name}: looks like a secret; pass the name without its value." for name in found]
 
 
@@ -63,7 +54,7 @@ def mounts(request: RunRequest) -> tuple[Mount, ...]:
     Raises:
         RequestError: One that Docker would refuse.
     """
-    return tuple(dict.fromkeys(map(parse_mount, request.all_volumes)))
+    return tuple(dict.fromkeys(request.mounts))
 
 
 def gpus(request: RunRequest) -> Gpus | None:
@@ -75,12 +66,6 @@ def gpus(request: RunRequest) -> Gpus | None:
     if not request.uses_gpus:
         return None
     choice = parse_gpus(request.gpus)
-    if choice.unquoted:
-        quoted = ",".join(choice.devices)
-        raise RequestError(
-            f"docker refuses --gpus {request.gpus}: a list of devices needs quotes of its own",
-            hint=f"""--gpus '"device={quoted}"'""",
-        )
     if choice.count == 0:
         raise RequestError(f"--gpus {quote(request.gpus)} names no GPUs", hint="--gpus none")
     return choice
@@ -104,6 +89,14 @@ def dns_name(request: RunRequest) -> str:
     wanted = request.name or request.image.partition("@")[0].rpartition("/")[2]
     label = re.sub("[^a-z0-9]+", "-", wanted.lower())[:_LABEL_LENGTH].strip("-")
     return label or "dynamo"
+
+
+def left_out(request: RunRequest, known: Sequence[str], why: str) -> list[str]:
+    """A sentence for each word of docker, and each field of a mount but *known*, that goes."""
+    fields = (field for mount in mounts(request) for field in mount.extra)
+    gone = (f"--mount …,{field}" for field in fields if field.partition("=")[0] not in known)
+    words = (f"--docker-arg {word}" for word in request.docker_args)
+    return [f"{word}: left out; {why}." for word in (*gone, *words)]
 
 
 def given(fields: Mapping[str, Node | None]) -> dict[str, Node]:

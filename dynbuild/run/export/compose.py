@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dynbuild.errors import RequestError
-from dynbuild.run import limits, mounts, ports
+from dynbuild.run import limits, mounts, ports, words
 from dynbuild.run.export import common
 from dynbuild.run.export.common import Node
 from dynbuild.run.gpus import Gpus
 from dynbuild.run.mounts import Mount
-from dynbuild.run.request import RunRequest, is_root
+from dynbuild.run.request import RunRequest
 
 _MODES = ("host", "none", "bridge")
 _INFRASTRUCTURE = ("nats", "etcd")
@@ -51,9 +51,8 @@ def _service(request: RunRequest, network: Mapping[str, Node], *, services: bool
     variables = common.variables(request)
     if services and not _shares(request):
         variables = {**_WHERE, **variables}
-    words = [name if value is None else f"{name}={value}" for name, value in variables.items()]
+    entries = [name if value is None else f"{name}={value}" for name, value in variables.items()]
     gpus = common.gpus(request)
-    other_user = request.user is not None and not is_root(request.user)
     capabilities = ("IPC_LOCK",) if request.nixl_gds else ()
     return common.given({"image": request.image, "container_name": request.name}) | {
         # An empty list takes the image's entrypoint away; no key keeps it.
@@ -66,14 +65,18 @@ def _service(request: RunRequest, network: Mapping[str, Node], *, services: bool
             {
                 "command": request.command,
                 "depends_on": _INFRASTRUCTURE if services else (),
-                "environment": words,
+                "env_file": request.env_files,
+                "environment": entries,
+                "labels": request.labels,
                 "volumes": [_volume(mount) for mount in common.mounts(request)],
                 "ports": _ports(request),
                 "working_dir": request.workdir,
                 "user": request.user,
-                "group_add": ("0",) if other_user else (),
-                "stdin_open": request.interactive or request.stdin,
-                "tty": request.interactive,
+                "group_add": request.all_groups,
+                "stdin_open": request.interactive,
+                "tty": request.tty,
+                "restart": request.restart,
+                "extra_hosts": _hosts(request),
                 **network,
                 "ipc": request.ipc,
                 "shm_size": request.shm_size,
@@ -81,12 +84,14 @@ def _service(request: RunRequest, network: Mapping[str, Node], *, services: bool
                 "cap_add": tuple(
                     dict.fromkeys(("CAP_SYS_PTRACE", *capabilities, *request.cap_add))
                 ),
+                "security_opt": request.security_opts,
                 "privileged": request.privileged,
+                "devices": request.all_devices,
                 "mem_limit": request.memory,
                 "cpus": request.cpus,
                 "cpuset": request.cpuset_cpus,
                 "runtime": request.gpu_runtime,
-                "deploy": _deploy(gpus) if gpus else {},
+                "deploy": _deploy(gpus) if gpus and not gpus.cdi else {},
                 **{passed.compose: passed.value for passed in request.passed if passed.compose},
             }
         ),
@@ -95,14 +100,14 @@ def _service(request: RunRequest, network: Mapping[str, Node], *, services: bool
 
 def _services(request: RunRequest, network: Mapping[str, Node]) -> dict[str, Node]:
     host = "localhost" if _shares(request) else "etcd"
-    words = (
+    etcd = (
         "/usr/local/bin/etcd",
         "--listen-client-urls=http://0.0.0.0:2379",
         f"--advertise-client-urls=http://{host}:2379",
     )
     return {
         "nats": {"image": common.NATS_IMAGE, "command": common.NATS_COMMAND, **network},
-        "etcd": {"image": common.ETCD_IMAGE, "command": words, **network},
+        "etcd": {"image": common.ETCD_IMAGE, "command": etcd, **network},
     }
 
 
@@ -129,21 +134,30 @@ def _outer(request: RunRequest) -> dict[str, Node]:
 def _volume(mount: Mount) -> Node:
     """The long form: the short one reads ``~`` and relative paths in its own way."""
     bind: dict[str, Node] = {
-        "create_host_path": True,
         "selinux": mount.option_of(mounts.SELINUX),
         "propagation": mount.option_of(mounts.PROPAGATION),
     }
+    # Docker makes the source of -v, and refuses a --mount without one.
+    made: dict[str, Node] = {"create_host_path": not mount.long}
+    said = dict(field.partition("=")[::2] for field in mount.extra)
+    mode = said.get("tmpfs-mode", "")
+    tmpfs: dict[str, Node] = {"size": said.get("tmpfs-size", ""), "mode": int(mode or "0", 8)}
     return common.given(
         {
-            "type": "bind" if mount.is_path else "volume",
+            "type": mount.kind,
             "source": mount.source,
             "target": mount.target,
             "read_only": mount.read_only,
             "consistency": mount.option_of(mounts.CONSISTENCY),
-            "bind": common.given(bind) if mount.is_path else {},
+            "bind": made | common.given(bind) if mount.is_path else {},
             "volume": {"nocopy": True} if "nocopy" in mount.options else {},
+            "tmpfs": common.given(tmpfs),
         }
     )
+
+
+def _hosts(request: RunRequest) -> tuple[str, ...]:
+    return tuple(f"{host.name}={host.address}" for host in map(words.host, request.hosts))
 
 
 def _ulimit(text: str) -> tuple[str, Node]:
@@ -174,9 +188,14 @@ def _notes(request: RunRequest, name: str, *, services: bool) -> list[str]:
     notes = []
     if request.rm:
         notes.append(f"--rm: `docker compose run --rm {name}`, or `docker compose down` after up.")
-    if request.interactive or request.stdin:
-        flag = "-it" if request.interactive else "-i"
+    if request.interactive:
+        flag = "-it" if request.tty else "-i"
         notes.append(f"{flag}: input comes with `docker compose run {name}`, not with up.")
+    if request.detach:
+        notes.append("-d: `docker compose up -d`.")
+    if request.env_files:
+        notes.append("--env-file: Compose reads quotes and $ in it, and docker run does not.")
+    notes += common.left_out(request, ("tmpfs-size", "tmpfs-mode"), "Compose has no key for it")
     if request.cpuset_mems:
         notes.append(f"--cpuset-mems {request.cpuset_mems}: Compose has no key for it.")
     notes += [

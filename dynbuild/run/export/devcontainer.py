@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
-from dynbuild.run import launch
+from dynbuild.run import fields, launch
 from dynbuild.run.export import common
 from dynbuild.run.mounts import Mount
 from dynbuild.run.request import CONTAINER_HOME, RunRequest
@@ -18,8 +17,7 @@ WORKSPACE = "/workspace"
 """Where the tree is mounted."""
 
 _USER = "dynamo"
-_ALONE = ("--privileged",)
-_ELSEWHERE = ("-v", "-w")
+_ELSEWHERE = ("-e", "-v", "-w", "--mount", "--entrypoint", "--rm", "-d", "-i", "-t", "-it")
 _SUBSTITUTED = re.compile(
     r"\$\{(env|localEnv|containerEnv|localWorkspaceFolder|containerWorkspaceFolder|devcontainerId)"
 )
@@ -98,26 +96,10 @@ def run_args(request: RunRequest) -> list[str]:
 
     The tool starts and removes the container itself, with a command of its own.
     """
-    bare = dataclasses.replace(
-        request,
-        command=(),
-        env=(),
-        hf_token=False,
-        interactive=False,
-        stdin=False,
-        rm=False,
-        entrypoint=None,
-    )
-    words = iter(launch.argv(bare)[2:-1])
-    found = []
-    for word in words:
-        if word in _ALONE or "=" in word:
-            found.append(word)
-            continue
-        value = next(words)
-        if word in _ELSEWHERE:
-            continue
-        found += [f"{word}={value}"] if word.startswith("--") else [word, value]
+    found: list[str] = []
+    for name, *value in launch.options(request):
+        if name not in _ELSEWHERE:
+            found += [f"{name}={value[0]}"] if value and name.startswith("--") else [name, *value]
     return found
 
 
@@ -137,14 +119,10 @@ def _mount(mount: Mount) -> str:
     source = mount.source
     if source.startswith("."):
         source = f"${{localWorkspaceFolder}}/{source}"
-    fields = [f"source={source}"] if source else []
-    fields += [f"target={mount.target}", f"type={'bind' if mount.is_path else 'volume'}"]
-    fields += ["readonly"] if mount.read_only else []
-    return ",".join(_csv(field) for field in fields)
-
-
-def _csv(field: str) -> str:
-    return '"' + field.replace('"', '""') + '"' if re.search('[,"\r\n]', field) else field
+    said = [f"source={source}"] if source else []
+    said += [f"target={mount.target}", f"type={mount.kind}"]
+    said += ["readonly"] if mount.read_only else []
+    return fields.joined((*said, *mount.extra))
 
 
 def _notes(request: RunRequest) -> list[str]:
@@ -153,8 +131,8 @@ def _notes(request: RunRequest) -> list[str]:
         notes.append("--entrypoint: the tool starts the container with its own.")
     if request.command:
         notes.append("The command is left out: run it in a terminal.")
-    if request.interactive or request.stdin:
-        notes.append("-i, -t: the tool brings the terminal.")
+    if request.interactive or request.tty or request.detach:
+        notes.append("-i, -t, -d: the tool brings the terminal.")
     if request.rm:
         notes.append("--rm: the tool keeps the container and removes it when it is rebuilt.")
     for mount in common.mounts(request):

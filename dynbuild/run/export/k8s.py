@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 
-from dynbuild import units
-from dynbuild.run import limits, ports
+from dynbuild import masking, units
+from dynbuild.run import limits, ports, words
 from dynbuild.run.export import common
 from dynbuild.run.export.common import Node
 from dynbuild.run.mounts import Mount
-from dynbuild.run.request import RunRequest
+from dynbuild.run.request import IMAGE_UID, RunRequest, is_root
 from dynbuild.run.user import parse as parse_user
+from dynbuild.run.user import read
 
-_UID, _GID = 1000, 0
-_KNOWN_IDS = {"root": 0, "dynamo": _UID}
+_NAME, _UID, _GID = "dynamo", IMAGE_UID, 0
+_KNOWN_IDS = {"root": 0, _NAME: _UID}
 """The user of the images is 1000, of group 0, which owns what it writes (facts: user model)."""
 
 _SHM = "/dev/shm"  # noqa: S108 - where shared memory is, not a file of ours
+_RESTART = {
+    "": "Never",
+    "no": "Never",
+    "on-failure": "OnFailure",
+    **dict.fromkeys(("always", "unless-stopped"), "Always"),
+}
+_LABEL_NAME = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?/)?[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?", re.ASCII
+)
+_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 # What every version of the API takes as the name of a variable or the key of a Secret.
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
@@ -41,6 +53,7 @@ def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
             **_words(request, notes),
             "workingDir": request.workdir,
             "env": _env(request, f"{name}-env", notes),
+            "envFrom": _env_files(request, name, notes),
             "ports": _ports(request, name, notes),
             "resources": {"requests": resources, "limits": resources} if resources else {},
             "securityContext": common.given(
@@ -48,17 +61,19 @@ def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
                     "privileged": request.privileged,
                     "capabilities": {"add": tuple(dict.fromkeys(("SYS_PTRACE", *added)))},
                 }
-            ),
-            "stdin": request.interactive or request.stdin,
-            "tty": request.interactive,
+            )
+            | _security(request, notes),
+            "stdin": request.interactive,
+            "tty": request.tty,
             "volumeMounts": volume_mounts,
         }
     )
     spec = common.given(
         {
-            "restartPolicy": "Never",
+            "restartPolicy": _RESTART[request.restart.partition(":")[0]],
             "hostNetwork": _is_host_network(request, notes),
             "hostIPC": _is_host_ipc(request, notes),
+            "hostAliases": _hosts(request, notes),
             "securityContext": _user(request, notes),
             "initContainers": _sidecars() if services else (),
             "containers": (container,),
@@ -67,7 +82,8 @@ def render(request: RunRequest, *, services: bool, gpu_type: str) -> str:
         }
     )
     notes += [*_left_out(request), *common.secret_notes(request)]
-    pod: Node = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+    metadata = common.given({"name": name, **_labels(request)})
+    pod: Node = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     return common.header("k8s", notes) + common.yaml(pod)
 
 
@@ -96,12 +112,14 @@ def _limits(request: RunRequest, gpu_type: str, notes: list[str]) -> dict[str, N
     gpus = common.gpus(request)
     if gpus is None:
         return found
-    if gpus.devices:
+    every = gpus.cdi and any(name.endswith("=all") for name in gpus.devices)
+    if gpus.devices and not every:
         notes.append(f"--gpus {request.gpus}: Kubernetes chooses which; the count is asked for.")
     elif gpus.count is None:
-        notes.append("--gpus all: Kubernetes counts GPUs and has no 'all'; this asks for 1.")
+        said = f"--gpus {request.gpus}"
+        notes.append(f"{said}: Kubernetes counts GPUs and has no 'all'; this asks for 1.")
     # Extended resources are text of a whole number, the same in requests and limits.
-    found[gpu_type] = str(len(gpus.devices) or gpus.count or 1)
+    found[gpu_type] = str(1 if every else len(gpus.devices) or gpus.count or 1)
     return found
 
 
@@ -125,12 +143,16 @@ def _literal(text: str) -> str:
 def _env(request: RunRequest, secret: str, notes: list[str]) -> list[Node]:
     found: list[Node] = []
     asked = []
-    for name, value in common.variables(request).items():
+    variables = common.variables(request)
+    # A cluster may choose a number that the image has no name for.
+    for name in () if is_root(request.user or request.image_user) else ("USER", "LOGNAME"):
+        variables.setdefault(name, _NAME)
+    for name, value in variables.items():
         if not _VARIABLE.fullmatch(name):
             notes.append(f"-e {name}: Kubernetes takes no variable of this name.")
         elif value is not None:
             found.append({"name": name, "value": _literal(value)})
-        elif common.is_secret(name):
+        elif masking.secret_name(name):
             reference = {"name": secret, "key": name}
             found.append({"name": name, "valueFrom": {"secretKeyRef": reference}})
             asked.append(name)
@@ -140,6 +162,52 @@ def _env(request: RunRequest, secret: str, notes: list[str]) -> list[Node]:
         notes.append(f"The Secret {secret} must hold {', '.join(asked)}:")
         notes.append(f"  kubectl create secret generic {secret} --from-env-file=FILE")
     return found
+
+
+def _env_files(request: RunRequest, name: str, notes: list[str]) -> list[Node]:
+    found: list[Node] = []
+    for number, file in enumerate(request.env_files):
+        secret = f"{name}-file{number or ''}"
+        found.append({"secretRef": {"name": secret}})
+        notes.append(f"The Secret {secret} must hold the variables of --env-file:")
+        notes.append(
+            f"  kubectl create secret generic {secret} --from-env-file={shlex.quote(file)}"
+        )
+    return found
+
+
+def _security(request: RunRequest, notes: list[str]) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    for text in request.security_opts:
+        name, _, value = text.replace(":", "=", 1).partition("=")
+        if name == "no-new-privileges":
+            found["allowPrivilegeEscalation"] = value == "false"
+        elif name in ("seccomp", "apparmor") and value == "unconfined":
+            found[f"{name if name == 'seccomp' else 'appArmor'}Profile"] = {"type": "Unconfined"}
+        else:
+            notes.append(f"--security-opt {text}: left out; it is of the engine it is given to.")
+    return found
+
+
+def _hosts(request: RunRequest, notes: list[str]) -> list[Node]:
+    found: dict[str, list[Node]] = {}
+    for host in map(words.host, request.hosts):
+        if host.address == words.GATEWAY:
+            notes.append(f"--add-host {host.name}: left out; a Pod knows no {words.GATEWAY}.")
+        else:
+            found.setdefault(host.address, []).append(host.name)
+    return [{"ip": address, "hostnames": hostnames} for address, hostnames in found.items()]
+
+
+def _labels(request: RunRequest) -> dict[str, Node]:
+    """Labels that are labels in Kubernetes, and annotations for the others."""
+    found: dict[str, dict[str, Node]] = {"labels": {}, "annotations": {}}
+    for text in request.labels:
+        name, _, value = text.partition("=")
+        if _LABEL_NAME.fullmatch(name):
+            where = "labels" if _LABEL_VALUE.fullmatch(value) else "annotations"
+            found[where][name] = value
+    return dict(found)
 
 
 def _ports(request: RunRequest, name: str, notes: list[str]) -> list[Node]:
@@ -189,6 +257,10 @@ def _volumes(request: RunRequest, notes: list[str]) -> tuple[list[Node], list[No
 
 def _source(mount: Mount, notes: list[str]) -> dict[str, Node]:
     said = f"-v {mount.source}:{mount.target}"
+    if mount.kind == "tmpfs":
+        size = dict(field.partition("=")[::2] for field in mount.extra).get("tmpfs-size", "")
+        memory = {"medium": "Memory", "sizeLimit": quantity(size) if size else ""}
+        return {"emptyDir": common.given(memory)}
     if not mount.source:
         return {"emptyDir": {}}
     if not mount.is_path:
@@ -216,17 +288,36 @@ def _is_host_ipc(request: RunRequest, notes: list[str]) -> bool:
 
 
 def _user(request: RunRequest, notes: list[str]) -> dict[str, Node]:
-    user = parse_user(request.user or "")
+    """Who runs inside: the same as in docker.
+
+    Group 0 owns what Dynamo writes; fsGroup makes it one of the groups of any user.
+    """
+    groups = common.given({"supplementalGroups": _groups(request, notes)}) | {"fsGroup": _GID}
+    text = request.user or request.image_user
+    if text is None:
+        notes.append("No user: the image's own; a cluster that refuses root may need --user.")
+        return groups
+    user = parse_user(text)
     uid, gid = _id(user.name, user.uid, _UID), _id(user.group, user.gid, _GID)
-    for text, found in ((user.name, uid), (user.group, gid)):
-        if found is None:
-            notes.append(f"--user {request.user}: Kubernetes takes numbers, and not '{text}'.")
-    # Group 0 owns what Dynamo writes; fsGroup makes it one of the groups of any user.
-    return {
+    for name, number in ((user.name, uid), (user.group, gid)):
+        if number is None:
+            notes.append(f"--user {text}: Kubernetes takes numbers, and not '{name}'.")
+    ids = {
         "runAsUser": _UID if uid is None else uid,
         "runAsGroup": _GID if gid is None else gid,
-        "fsGroup": _GID,
     }
+    return ids | groups
+
+
+def _groups(request: RunRequest, notes: list[str]) -> tuple[int, ...]:
+    """The groups added, but 0, which is there already."""
+    numbers = {text: _id(text, read(text).uid, _GID) for text in request.groups}
+    notes += [
+        f"--group-add {text}: Kubernetes takes numbers, and not '{text}'."
+        for text, number in numbers.items()
+        if number is None
+    ]
+    return tuple(number for number in numbers.values() if number)
 
 
 def _id(text: str, number: int | None, default: int) -> int | None:
@@ -263,6 +354,16 @@ def _left_out(request: RunRequest) -> list[str]:
         notes.append(
             f"--runtime {runtime}: add runtimeClassName: {runtime} if the cluster has that class."
         )
+    notes += [
+        f"--device {device}: left out; a device plugin of the cluster hands devices out."
+        for device in request.devices
+    ]
+    notes += common.left_out(request, ("tmpfs-size",), "a Pod has no key for it")
+    notes += [
+        f"--label {text.partition('=')[0]}: Kubernetes takes no such name."
+        for text in request.labels
+        if not _LABEL_NAME.fullmatch(text.partition("=")[0])
+    ]
     if request.rm:
         notes.append("--rm: delete the Pod when it is done.")
     notes += [

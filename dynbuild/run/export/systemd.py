@@ -20,7 +20,10 @@ def render(request: RunRequest) -> str:
         RequestError: The request has a value Docker would refuse.
     """
     name = request.name or common.dns_name(request)
-    words = launch.argv(dataclasses.replace(request, interactive=False, stdin=False, name=name))
+    alone = dataclasses.replace(
+        request, interactive=False, tty=False, detach=False, restart="", name=name
+    )
+    words = launch.argv(alone)
     passed = [key for key, value in common.variables(request).items() if value is None]
     file = f"/etc/dynbuild/{common.dns_name(request)}.env"
     source = [f"EnvironmentFile=-{file}"] if passed else []
@@ -38,7 +41,7 @@ def render(request: RunRequest) -> str:
         f"ExecStartPre=-docker rm --force {quoted(name)}",
         f"ExecStart={_command(words)}",
         f"ExecStop=docker stop {quoted(name)}",
-        "Restart=on-failure",
+        f"Restart={_restart(request)}",
         "RestartSec=5",
         f"SuccessExitStatus={_STOP_STATUS}",
         "TimeoutStartSec=infinity",
@@ -48,6 +51,12 @@ def render(request: RunRequest) -> str:
     ]
     notes = _notes(request, passed, file)
     return common.header("systemd", notes) + "".join(f"{line}\n" for line in lines)
+
+
+def _restart(request: RunRequest) -> str:
+    """Systemd starts the container again, and not docker beside it."""
+    policy = request.restart.partition(":")[0]
+    return {"": "on-failure", "unless-stopped": "always"}.get(policy, policy)
 
 
 def quoted(word: str) -> str:
@@ -70,11 +79,17 @@ def _command(words: tuple[str, ...]) -> str:
 
 def _notes(request: RunRequest, passed: list[str], file: str) -> list[str]:
     notes = []
-    if request.interactive or request.stdin:
+    if request.interactive or request.tty:
         notes.append("-i, -t: left out; a service has no terminal and no input.")
+    if request.detach:
+        notes.append("-d: left out; a service is in the background, and systemd follows it.")
+    if ":" in request.restart:
+        notes.append(f"--restart {request.restart}: without the number; StartLimitBurst= is one.")
+    if request.env_files:
+        notes.append("--env-file: the file must be there on the machine of the service.")
     if passed:
         notes.append(f"{', '.join(passed)}: from {file}, lines of NAME=VALUE, mode 0600.")
-    if not request.rm:
+    if not request.rm and not request.restart:
         notes.append("--no-rm: the container stays until the service starts again.")
     if any(mount.source.startswith(".") for mount in common.mounts(request)):
         notes.append("-v: a relative path starts at /; make it absolute.")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dynbuild import masking
 from dynbuild.findings import Finding
 from dynbuild.run.facts import Host
-from dynbuild.run.preflight import files, gpu, limit, network
+from dynbuild.run.preflight import files, gpu, limit, network, rights
 from dynbuild.run.request import RunRequest
 
 
@@ -28,6 +28,7 @@ def check(request: RunRequest, host: Host) -> tuple[Finding, ...]:
         files.check_mounts,
         files.check_disk,
         limit.check_ulimits,
+        rights.check,
     )
     return tuple(finding for rule in rules for finding in rule(request, host))
 
@@ -36,7 +37,7 @@ def _secrets(request: RunRequest, host: Host) -> Iterator[Finding]:
     del host
     for entry in request.env:
         name, _, value = entry.partition("=")
-        if value and masking.secret_name(name):
+        if masking.is_secret(name, value):
             yield Finding(
                 "secret-literal",
                 f"-e {name}=… shows a secret in the list of processes and the shell's history",

@@ -17,7 +17,8 @@ def check_mounts(request: RunRequest, host: Host) -> Iterator[Finding]:
         if not mount.exists:
             yield Finding(
                 "mount-missing",
-                f"{mount.source} does not exist: docker makes it, empty and root's own",
+                f"{mount.source} does not exist: "
+                + ("docker makes it, empty and root's own" if mount.made else "docker refuses it"),
                 f"mkdir -p {shlex.quote(mount.source)}, or correct the path",
             )
         elif mount.writable is False and not mount.read_only:
@@ -26,6 +27,10 @@ def check_mounts(request: RunRequest, host: Host) -> Iterator[Finding]:
                 f"{host.user} cannot write to {mount.source}, mounted at {mount.target}",
                 _allow(mount.source) + ("" if _is_workspace(request, mount) else "; or append :ro"),
             )
+    for path in host.missing:
+        yield Finding(
+            "file-missing", f"{path} does not exist: docker refuses it", "correct the path"
+        )
     cache = host.hf_cache
     if cache is not None and not cache.exists:
         yield Finding(

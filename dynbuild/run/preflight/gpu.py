@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dynbuild.errors import RequestError
 from dynbuild.findings import Finding
 from dynbuild.run import gpus, numa
 from dynbuild.run.facts import Host
@@ -19,24 +18,13 @@ def check(request: RunRequest, host: Host) -> Iterator[Finding]:
         "install the NVIDIA Container Toolkit, run `nvidia-ctk runtime configure"
         " --runtime=docker` and restart the engine; or --gpus none"
     )
-    runtime = request.runtime
-    known = host.runtimes
-    if known is not None and runtime.lower() == "none":
-        if "nvidia" not in known and not host.gpu_hook:
+    known, runtime = host.runtimes, request.gpu_runtime
+    if known is not None and not runtime:
+        if not host.gpu_hook and (request.cdi_gpus or "nvidia" not in known):
             yield Finding("gpu-runtime", "the engine has nothing to hand out GPUs with", toolkit)
     elif known is not None and runtime not in known:
         yield Finding("gpu-runtime", f"the engine knows no runtime '{runtime}'", toolkit)
-    try:
-        choice = gpus.parse(request.gpus)
-    except RequestError as error:
-        yield Finding("gpu-spec", error.message, error.hint or "")
-        return
-    if choice.unquoted:
-        yield Finding(
-            "gpu-spec",
-            f"docker refuses --gpus {request.gpus}: a list of devices needs quotes of its own",
-            f"""--gpus '"device={",".join(choice.devices)}"'""",
-        )
+    choice = gpus.parse(request.gpus)
     if host.gpu_devices is not None and not host.gpu_devices:
         yield Finding(
             "gpu-device",

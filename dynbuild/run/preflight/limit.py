@@ -10,7 +10,7 @@ from dynbuild.errors import RequestError
 from dynbuild.findings import Finding
 from dynbuild.run import limits
 from dynbuild.run.facts import Host
-from dynbuild.run.request import RunRequest
+from dynbuild.run.request import DEFAULT_ULIMITS, RunRequest
 
 memory_size = functools.partial(units.format_size, base=units.BINARY)
 """A size of memory to read, such as ``7.8 GiB``."""
@@ -58,10 +58,12 @@ def bytes_of(text: str) -> int | None:
 
 
 def check_ulimits(request: RunRequest, host: Host) -> Iterator[Finding]:
-    """Limits that the engine may not grant."""
-    for sentence in limits.fit(request.ulimits, host.hard_limits)[1]:
-        yield Finding(
-            "ulimit",
-            sentence,
-            "raise the engine's own limit (LimitMEMLOCK, LimitNOFILE, … of its service)",
-        )
+    """Limits that the engine may not grant; a note where nobody asked for them."""
+    for text in request.ulimits:
+        for sentence in limits.fit((text,), host.hard_limits)[1]:
+            yield Finding(
+                "ulimit",
+                sentence,
+                "raise the engine's own limit (LimitMEMLOCK, LimitNOFILE, … of its service)",
+                note=text in DEFAULT_ULIMITS,
+            )

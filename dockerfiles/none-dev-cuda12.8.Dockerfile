@@ -496,6 +496,8 @@ RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$P
 
 USER dynamo
 ENV HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}
@@ -651,7 +653,9 @@ unset -f front
 unset variable folder tensorrt site
 EOF
 
-ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
+ENV USER=root \
+    LOGNAME=root \
+    WORKSPACE_DIR=${WORKSPACE_DIR} \
     DYNAMO_HOME=${WORKSPACE_DIR} \
     RUSTUP_HOME=/usr/local/rustup \
     CARGO_HOME=/usr/local/cargo \

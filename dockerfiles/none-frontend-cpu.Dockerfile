@@ -358,6 +358,8 @@ RUN echo "PATH=\"/opt/dynamo/venv/bin:\$PATH\"" > /etc/profile.d/10-dynamo.sh
 
 ENV DYNAMO_HOME=/opt/dynamo \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PATH=/opt/dynamo/venv/bin:${PATH}
 USER dynamo

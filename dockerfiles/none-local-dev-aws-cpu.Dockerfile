@@ -82,6 +82,8 @@ ENV USERNAME=dynamo \
     RUSTUP_HOME=/home/dynamo/.rustup \
     CARGO_HOME=/home/dynamo/.cargo \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     PATH=/home/dynamo/.cargo/bin:/usr/local/cargo/bin:/usr/local/bin:${PATH}
 WORKDIR /home/dynamo
 USER dynamo

@@ -500,6 +500,8 @@ RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$P
 
 USER dynamo
 ENV HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}
@@ -655,7 +657,9 @@ unset -f front
 unset variable folder tensorrt site
 EOF
 
-ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
+ENV USER=root \
+    LOGNAME=root \
+    WORKSPACE_DIR=${WORKSPACE_DIR} \
     DYNAMO_HOME=${WORKSPACE_DIR} \
     RUSTUP_HOME=/usr/local/rustup \
     CARGO_HOME=/usr/local/cargo \
@@ -750,6 +754,8 @@ ENV USERNAME=dynamo \
     RUSTUP_HOME=/home/dynamo/.rustup \
     CARGO_HOME=/home/dynamo/.cargo \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     PATH=/home/dynamo/.cargo/bin:/usr/local/cargo/bin:/usr/local/bin:${PATH}
 WORKDIR /home/dynamo
 USER dynamo

@@ -434,6 +434,8 @@ EOF
 
 USER dynamo
 ENV HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}

@@ -493,6 +493,8 @@ RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$P
 
 USER dynamo
 ENV HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}

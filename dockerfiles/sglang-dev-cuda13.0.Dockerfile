@@ -537,6 +537,8 @@ ENV SGLANG_VERSION=${RUNTIME_IMAGE_TAG%%-*} \
 
 ENV DYNAMO_HOME=/workspace \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PIP_CACHE_DIR=/home/dynamo/.cache/pip \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
@@ -731,7 +733,9 @@ unset -f front
 unset variable folder tensorrt site
 EOF
 
-ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
+ENV USER=root \
+    LOGNAME=root \
+    WORKSPACE_DIR=${WORKSPACE_DIR} \
     DYNAMO_HOME=${WORKSPACE_DIR} \
     RUSTUP_HOME=/usr/local/rustup \
     CARGO_HOME=/usr/local/cargo \

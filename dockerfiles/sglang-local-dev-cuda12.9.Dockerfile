@@ -540,6 +540,8 @@ ENV SGLANG_VERSION=${RUNTIME_IMAGE_TAG%%-*} \
 
 ENV DYNAMO_HOME=/workspace \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PIP_CACHE_DIR=/home/dynamo/.cache/pip \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
@@ -734,7 +736,9 @@ unset -f front
 unset variable folder tensorrt site
 EOF
 
-ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
+ENV USER=root \
+    LOGNAME=root \
+    WORKSPACE_DIR=${WORKSPACE_DIR} \
     DYNAMO_HOME=${WORKSPACE_DIR} \
     RUSTUP_HOME=/usr/local/rustup \
     CARGO_HOME=/usr/local/cargo \
@@ -829,6 +833,8 @@ ENV USERNAME=dynamo \
     RUSTUP_HOME=/home/dynamo/.rustup \
     CARGO_HOME=/home/dynamo/.cargo \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     PATH=/home/dynamo/.cargo/bin:/usr/local/cargo/bin:/usr/local/bin:${PATH}
 WORKDIR /home/dynamo
 USER dynamo

@@ -535,6 +535,8 @@ ENV SGLANG_VERSION=${RUNTIME_IMAGE_TAG%%-*} \
 
 ENV DYNAMO_HOME=/workspace \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PIP_CACHE_DIR=/home/dynamo/.cache/pip \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \

@@ -735,6 +735,8 @@ ENV ENV=/etc/shinit_v2 \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
     DYNAMO_HOME=/workspace \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:/opt/hpcx/ompi/bin:/usr/local/bin/etcd/:/usr/local/cuda/bin:/usr/local/cuda/nvvm/bin:${PATH} \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:/opt/hpcx/ompi/lib:/usr/lib/${ARCH_ALT}-linux-gnu/nvshmem/13:/usr/local/tensorrt/targets/${ARCH_ALT}-linux-gnu/lib:/opt/dynamo/venv/lib/python${PYTHON_VERSION}/site-packages/torch/lib:/opt/dynamo/venv/lib/python${PYTHON_VERSION}/site-packages/torch_tensorrt/lib:/usr/local/cuda/lib:/usr/local/cuda/lib64:/opt/hpcx/ucc/lib:${LD_LIBRARY_PATH}
@@ -925,7 +927,9 @@ unset -f front
 unset variable folder tensorrt site
 EOF
 
-ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
+ENV USER=root \
+    LOGNAME=root \
+    WORKSPACE_DIR=${WORKSPACE_DIR} \
     DYNAMO_HOME=${WORKSPACE_DIR} \
     RUSTUP_HOME=/usr/local/rustup \
     CARGO_HOME=/usr/local/cargo \

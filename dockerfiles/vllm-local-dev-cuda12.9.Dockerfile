@@ -756,6 +756,8 @@ RUN echo "PATH=\"/usr/local/ucx/bin:/usr/local/bin/etcd:/usr/local/cuda/nvvm/bin
 
 ENV DYNAMO_HOME=/opt/dynamo \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     PYTHON_VERSION=${PYTHON_VERSION} \
     VIRTUAL_ENV=/opt/dynamo/venv \
     CUDA_DEVICE_ORDER=PCI_BUS_ID \
@@ -950,7 +952,9 @@ unset -f front
 unset variable folder tensorrt site
 EOF
 
-ENV WORKSPACE_DIR=${WORKSPACE_DIR} \
+ENV USER=root \
+    LOGNAME=root \
+    WORKSPACE_DIR=${WORKSPACE_DIR} \
     DYNAMO_HOME=${WORKSPACE_DIR} \
     RUSTUP_HOME=/usr/local/rustup \
     CARGO_HOME=/usr/local/cargo \
@@ -1045,6 +1049,8 @@ ENV USERNAME=dynamo \
     RUSTUP_HOME=/home/dynamo/.rustup \
     CARGO_HOME=/home/dynamo/.cargo \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     PATH=/home/dynamo/.cargo/bin:/usr/local/cargo/bin:/usr/local/bin:${PATH}
 WORKDIR /home/dynamo
 USER dynamo

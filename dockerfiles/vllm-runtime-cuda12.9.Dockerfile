@@ -749,6 +749,8 @@ RUN echo "PATH=\"/usr/local/ucx/bin:/usr/local/bin/etcd:/usr/local/cuda/nvvm/bin
 
 ENV DYNAMO_HOME=/opt/dynamo \
     HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     PYTHON_VERSION=${PYTHON_VERSION} \
     VIRTUAL_ENV=/opt/dynamo/venv \
     CUDA_DEVICE_ORDER=PCI_BUS_ID \

@@ -75,6 +75,8 @@ def test_tools_run(root):
 def test_dev_environment(root):
     found = _environment(root("env"))
     expected = {
+        "USER": "root",
+        "LOGNAME": "root",
         "WORKSPACE_DIR": "/workspace",
         "DYNAMO_HOME": "/workspace",
         "CARGO_HOME": "/usr/local/cargo",
@@ -312,6 +314,8 @@ def test_local_dev_environment(mine):
     found = _environment(mine("env"))
     expected = {
         "HOME": "/home/dynamo",
+        "USER": "dynamo",
+        "LOGNAME": "dynamo",
         "USERNAME": "dynamo",
         "CARGO_HOME": "/home/dynamo/.cargo",
         "CARGO_TARGET_DIR": "/workspace/target",

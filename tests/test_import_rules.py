@@ -55,6 +55,8 @@ PURE = (
     *("run.ports", "run.request", "run.user", "run.preflight.*", "run.export.*"),
     "doctor.model",
     *("report.look", "report.plan_table"),
+    *("report.critical", "report.document", "report.markdown", "report.timeline"),
+    *("report.trace", "report.whatif"),
 )
 """Patterns of the modules that do no input or output."""
 

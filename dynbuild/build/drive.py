@@ -254,6 +254,6 @@ def _write_inputs(now: Record, job: Job, dockerfiles: Mapping[str, str], network
     for name, path in paths.items():
         now.write(path, dockerfiles[name])
         now.write(path.with_name(f"{path.name}.dockerignore"), ignore)
-    now.write_json(now.path / "plan.json", job.plan.document())
+    now.write_json(now.plan, job.plan.document())
     texts = {name: str(path) for name, path in paths.items()}
     now.write_json(now.bake, bake.definition(job, texts, network=network))

@@ -66,6 +66,11 @@ class Record:
         return self.path / "context.json"
 
     @property
+    def plan(self) -> Path:
+        """What was decided."""
+        return self.path / "plan.json"
+
+    @property
     def bake(self) -> Path:
         """The bake definition."""
         return self.path / "bake.json"

@@ -10,7 +10,7 @@ as ``internal``, ``auth`` or ``context NAME``, or a bare text such as ``exportin
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 _BRACKETS = re.compile(r"\[([^\]]+)\] (.*)", re.DOTALL)
@@ -19,6 +19,15 @@ _SCOPES = ("internal", "auth", "context")
 _OPTIONS = re.compile(r"--(?:mount|network|chown|chmod|checksum|from)=\S+\s*")
 # What every installation begins with says nothing of which one it is.
 _INSTALL = re.compile(r"rm -f \S*docker-clean && apt-get update && DEBIAN\S+ ")
+
+_HEAD = re.compile(r"^\[[^\]]+\] ")
+# Commands that say nothing of what a step is for.
+_DULL = re.compile(
+    r"(?:cd|export|set|mkdir|echo|printf|true|umask|test|trap|unset|shopt|if|then|else|fi|for|do"
+    r"|done|while|case|esac|find|return|exit|local)(?: |$)|[A-Za-z_]\w*\(\)|\[ |!"
+    r"|[A-Za-z_]\w*=(?:\S*|\"[^\"]*\"|'[^']*')$"
+)
+_PIECES = re.compile(r"\\.|&&|\|\||\$\(|[;{}()'\"]|[^\\&|$;{}()'\"]+|.", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +145,47 @@ class StepName:
         return " ".join(part for part in parts if part) or count
 
     @property
+    def telling(self) -> str:
+        """What the step really does, without its place: of a shell line the commands that count.
+
+        What only changes the folder, sets a variable or asks a question is left out.
+        """
+        words = _HEAD.sub("", self.title)
+        return f"RUN {_telling(words[4:])}" if self.is_run and words.startswith("RUN ") else words
+
+    @property
     def title(self) -> str:
         """The name in one line: white space folded, mounts and other options left out."""
         folded = re.sub(r"\s+", " ", _OPTIONS.sub("", str(self)))
         return _INSTALL.sub("", folded).replace(" --no-install-recommends", "")
+
+
+def _telling(command: str) -> str:
+    """The commands of a shell line that do something, joined; all of it where none does."""
+    kept = [part for part in _commands(command) if not _DULL.match(part)]
+    return " && ".join(kept) or command
+
+
+def _commands(line: str) -> Iterator[str]:
+    """The simple commands of a shell line, as far as quotes and parentheses tell them apart."""
+    part, quote, depth = "", "", 0
+    for piece in _PIECES.findall(line):
+        if quote:
+            quote = "" if piece == quote else quote
+        elif piece in ("'", '"'):
+            quote = piece
+        elif piece in ("(", "$("):
+            depth += 1
+        elif piece == ")":
+            depth = max(0, depth - 1)
+        elif piece in ("&&", "||", ";", "{", "}") and not depth:
+            if part.strip():
+                yield part.strip()
+            part = ""
+            continue
+        part += piece
+    if part.strip():
+        yield part.strip()
 
 
 def _around_platform(words: list[str]) -> tuple[list[str], str, list[str]]:

@@ -45,6 +45,9 @@ COMMANDS = {
     ),
     "render": Entry("Print the Dockerfile, or write it.", "build", "render"),
     "run": Entry("Run a container.", "run", "run"),
+    "report": Entry(
+        "Show a build that was: its timeline, what its time went to, its log.", "report", "report"
+    ),
     "devcontainer": Entry(
         "Write .devcontainer/FRAMEWORK/devcontainer.json.", "devcontainer", "devcontainer"
     ),

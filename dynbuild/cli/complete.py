@@ -14,6 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import typer
+
 from dynbuild.cli import tree
 from dynbuild.settings import files, lines
 from dynbuild.settings.option import Option
@@ -132,6 +134,15 @@ def _table(tables: Table, *path: str) -> Table:
         if not isinstance(tables, Mapping):
             return {}
     return tables
+
+
+def build_ids(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The ids of the builds of the tree that begin with *incomplete*, the newest first."""
+    folder = tree.root_of(ctx.params.get("context")) / ".dynbuild" / "builds"
+    with suppress(OSError):
+        names = [path.name for path in folder.iterdir() if not path.is_symlink()]
+        return sorted((name for name in names if name.startswith(incomplete)), reverse=True)
+    return []
 
 
 def _built(context: Path) -> Iterator[str]:

@@ -168,3 +168,33 @@ def test_an_instruction_of_a_base_image_is_of_its_kind():
 )
 def test_titles(name, text):
     assert StepName.parse(name).title == text
+
+
+@pytest.mark.parametrize(
+    ("command", "telling"),
+    [
+        ("cd /source && make -j2", "make -j2"),
+        (
+            "cd /s && { [ -x configure ] || ./autogen.sh; } && export A=1 && ./configure",
+            "./autogen.sh && ./configure",
+        ),
+        ('set -eu; version="$(cd x; pwd)"; curl -O u', "curl -O u"),
+        ("echo 'a && b; make' && ninja", "ninja"),
+        ("(cd x && make) && strip y", "(cd x && make) && strip y"),
+        ("one() { make; } && one", "make && one"),
+        ("cd /x", "cd /x"),
+        ("echo \\; && make 'it is", "make 'it is"),
+    ],
+)
+def test_what_a_command_really_does(command, telling):
+    assert StepName.parse(f"[a 1/1] RUN {command}").telling == f"RUN {telling}"
+
+
+@given(st.text())
+def test_any_command_can_be_told(command):
+    assert StepName(index=1, total=1, instruction=f"RUN {command}").telling.startswith("RUN")
+
+
+def test_what_is_no_command_is_told_as_it_is():
+    assert StepName.parse("[a 1/1] COPY --from=b cd; x /y").telling == "COPY cd; x /y"
+    assert StepName.parse("exporting to image").telling == "exporting to image"

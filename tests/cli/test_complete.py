@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dynbuild.cli import complete
+from dynbuild.cli.commands import COMMANDS
 from dynbuild.settings import request_options, run_options
 from tests.support import CATALOG, DEMO, TEMPLATES, call, spawn
 
@@ -50,7 +51,7 @@ def offered(line, *, cwd=DEMO, env=None):
 TRTLLM = CATALOG["frameworks"]["trtllm"]
 FRAMEWORKS = list(CATALOG["frameworks"])
 LINES = [
-    ("", ["build", "plan", "render", "run", "devcontainer", "doctor", "env", "engine", "sccache"]),
+    ("", list(COMMANDS)),
     ("pl", ["plan"]),
     ("engine ", ["up", "down", "status", "env", "prune", "base", "emulate"]),
     ("plan --fra", ["--framework"]),

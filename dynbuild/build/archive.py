@@ -1,0 +1,118 @@
+"""The records of a tree as a whole: which there are, which one is meant, and what they take."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from dynbuild.build import record, recording
+from dynbuild.build.record import Record
+from dynbuild.errors import RequestError, quote
+from dynbuild.names import nearest
+
+LATEST = "latest"
+"""The word for the build that ended last; a number after ``~`` counts back from it."""
+
+_BACK = re.compile(rf"(?:{LATEST})?~([0-9]{{1,6}})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A record as it lies on the disk.
+
+    Attributes:
+        record: The record.
+        begun: When its build began.
+        finished: Whether it has a result.
+        bytes: What its files take.
+    """
+
+    record: Record
+    begun: datetime | None
+    finished: bool
+    bytes: int
+
+
+def records(context: Path) -> list[Record]:
+    """The records of the tree *context*, the newest first."""
+    try:
+        folders = [path for path in record.builds(context).iterdir() if _is_record(path)]
+    except OSError:
+        return []
+    return [Record(path) for path in sorted(folders, reverse=True)]
+
+
+def entries(context: Path) -> Iterator[Entry]:
+    """The records with what they take, the newest first."""
+    for one in records(context):
+        yield Entry(
+            record=one,
+            begun=recording.begun(one.id),
+            finished=one.result.is_file(),
+            bytes=_bytes(one.path),
+        )
+
+
+def choose(context: Path, named: str | None) -> Record:
+    """The record that *named* means.
+
+    Args:
+        context: The tree.
+        named: The id of a build or a beginning of it, which may be the image's id as well;
+            ``latest`` or ``None`` for the newest, ``~1`` for the one before it.
+
+    Raises:
+        RequestError: There is none, or several fit.
+    """
+    there = records(context)
+    if not there:
+        raise RequestError(
+            f"no build of {context} has a record", hint="dynbuild build leaves one behind"
+        )
+    back = _BACK.fullmatch(named or "~0") or (_BACK.fullmatch("~0") if named == LATEST else None)
+    if back:
+        if int(back[1]) < len(there):
+            return there[int(back[1])]
+        raise RequestError(f"{named} is before the first of {len(there)} builds", hint=_LIST)
+    word = named or ""
+    for one in there:
+        if one.id == word:
+            return one
+    of_image = next((one for one in there if one.id.split("-", 2)[2:] == [word]), None)
+    if of_image:
+        return of_image
+    fitting = [one for one in there if one.id.startswith(word)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise RequestError(
+            f"{quote(word)} is the beginning of {len(fitting)} builds",
+            hint=f"name one, such as {fitting[0].id}",
+        )
+    near = nearest(word, [one.id for one in there])
+    raise RequestError(
+        f"no build is called {quote(word)}", hint=f"did you mean {near}?" if near else _LIST
+    )
+
+
+_LIST = "dynbuild history list shows those there are"
+
+
+def _is_record(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+
+
+def _bytes(folder: Path) -> int:
+    """What the files below *folder* take on the disk; a link is not followed."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += Path(place, name).lstat().st_blocks * 512
+            except OSError:
+                continue
+    return total

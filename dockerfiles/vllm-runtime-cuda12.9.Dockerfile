@@ -140,7 +140,9 @@ ENV VIRTUAL_ENV=/workspace/.venv \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv venv --python "${PYTHON_VERSION}" /workspace/.venv \
@@ -177,10 +179,13 @@ ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
 # Both homes are writable for every user, so that dev images can add toolchains.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=bind,from=rust_download,target=/from \
     cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
-    && RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
+    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
+    && /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
     && rm /tmp/rustup-init
 
 # ==== protoc_tool =====================================================================
@@ -218,7 +223,11 @@ RUN --mount=type=bind,from=protoc_download,target=/from \
 FROM python_tools AS rust_tools
 COPY --from=rust_tool /tool/ /
 COPY --from=protoc_tool /tool/ /
+# The tree may ask for a toolchain of its own (rust-toolchain.toml), which rustup then fetches.
+ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/usr/local/rustup \
+    RUSTUP_DIST_SERVER=${RUSTUP_DIST_SERVER} \
+    RUSTUP_UPDATE_ROOT=${RUSTUP_DIST_SERVER}/rustup \
     CARGO_HOME=/usr/local/cargo \
     PATH=/usr/local/cargo/bin:${PATH}
 ARG CARGO_BUILD_JOBS
@@ -373,7 +382,9 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
 
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     major="$(nvcc --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')" \
@@ -389,7 +400,9 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && mkdir -p "${NIXL_PREFIX}/lib" \
     && ln -sfn ../lib64 "${NIXL_PREFIX}/lib/$(case "$TARGETARCH" in arm64) echo aarch64;; *) echo x86_64;; esac)-linux-gnu"
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist/nixl . \
@@ -403,7 +416,9 @@ COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY components/ components/
 ARG PYTHON_VERSION
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
@@ -430,7 +445,9 @@ ARG ENABLE_MEDIA_NIXL
 ARG ENABLE_MEDIA_FFMPEG
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/usr/local/cargo/git \
     --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
@@ -460,7 +477,9 @@ ARG TARGETARCH
 ARG PYTHON_VERSION
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/usr/local/cargo/git \
     --mount=type=cache,id=kvbm-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
@@ -478,7 +497,9 @@ COPY lib/gpu_memory_service/ lib/gpu_memory_service/
 ARG PYTHON_VERSION
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist lib/gpu_memory_service
@@ -590,7 +611,9 @@ ARG CUDA_VERSION
 ARG LMCACHE_REF
 # LMCache is published for CUDA 12 on amd64. It comes before vLLM, whose versions must win.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     uv pip install pip "cuda-python==${CUDA_VERSION%%.*}.*" \
@@ -602,7 +625,9 @@ ARG PYTORCH_INDEX_URL
 # PyTorch comes from its own index and everything else from the package index: an index is
 # asked for the names that it is meant for, never for more.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     version="${VLLM_REF#v}" \
@@ -621,7 +646,9 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 ARG FLASHINF_REF
 ARG FLASHINFER_INDEX_URL
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     version="${FLASHINF_REF#v}" \
@@ -631,7 +658,9 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 
 ARG VLLM_OMNI_REF
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     if [ -n "${VLLM_OMNI_REF}" ] && [ "$(uname -m)" = x86_64 ]; then \
@@ -647,14 +676,18 @@ ENV MAX_JOBS=${MAX_JOBS}
 ARG DEEPGEMM_REF
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     cd /opt/vllm/tools \
     && bash ./install_deepgemm.sh --cuda-version "${CUDA_VERSION}" ${DEEPGEMM_REF:+--ref "${DEEPGEMM_REF}"}
 ARG TORCH_CUDA_ARCH_LIST
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/root/.cache/uv \
     cd /opt/vllm/tools/ep_kernels \
@@ -762,7 +795,9 @@ ENV DYNAMO_HOME=/opt/dynamo \
 WORKDIR /workspace
 USER dynamo
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
@@ -773,7 +808,9 @@ COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dy
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
@@ -793,7 +830,9 @@ COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \

@@ -135,6 +135,8 @@ def _offline(decided: _Decided, format: str) -> None:
     else:
         for line in plan_table.remote_lines(found, console.out_look()):
             console.out(line)
+        if not remote.uncovered(found):
+            console.out(f"\nall {len(found)} places covered")
     for warning in plan.warnings:
         console.warn(warning)
     left = remote.uncovered(found)

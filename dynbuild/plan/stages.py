@@ -135,7 +135,12 @@ def _toolchains(recipe: Recipe) -> Iterable[Stage]:
     needs = ("build_tools", *_copied(recipe, "uv"))
     yield Stage("python_tools", "python_tools", python, needs)
     needs = ("python_tools", *_copied(recipe, "rust", "protoc"))
-    yield Stage("rust_tools", "rust_tools", ("CARGO_BUILD_JOBS",), needs)
+    yield Stage("rust_tools", "rust_tools", ("CARGO_BUILD_JOBS", *_rustup(recipe)), needs)
+
+
+def _rustup(recipe: Recipe) -> tuple[str, ...]:
+    """What a stage with rustup is told, since the tree may have it fetch a toolchain."""
+    return ("RUSTUP_DIST_SERVER",) if recipe.staged("rust") else ()
 
 
 _COMPONENT_NEEDS = {
@@ -206,7 +211,7 @@ def _images(recipe: Recipe) -> Iterable[Stage]:
         yield Stage("frontend", "frontend", used, needs)
     nsight = ("DEVTOOLS_REPO_URL", "NSIGHT_SYSTEMS_VERSION") if recipe.device == "cuda" else ()
     yield Stage("dynamo_tools", "dynamo_tools", nsight, ("runtime",))
-    dev = ("PYTHON_VERSION", "MATURIN_VERSION", "WORKSPACE_DIR", *_COMMIT)
+    dev = ("PYTHON_VERSION", "MATURIN_VERSION", "WORKSPACE_DIR", *_rustup(recipe), *_COMMIT)
     yield Stage("dev", "dev", dev, ("dynamo_tools", *_copied(recipe, "uv", "rust", "protoc")))
     for below in ("runtime", "dev"):
         efa = ("EFA_VERSION", *_COMMIT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from dynbuild.errors import shorten
 from dynbuild.plan.document import ImagePlan, Place, PlanDocument
 from dynbuild.report.look import Look
 from dynbuild.settings.layers import Origin
@@ -59,17 +60,28 @@ def remote_lines(places: Iterable[Place], look: Look) -> Iterator[str]:
         if index:
             yield ""
         yield look.style(image or "before the build", "bold")
-        rows = [
-            (f"  {place.kind}", place.address, place.covered_by or "NOT COVERED") for place in found
-        ]
-        head, rule, *lines = look.table(("  kind", "address", "covered by"), rows)
-        yield from (head, rule)
-        stage = None
-        for place, line in zip(found, lines, strict=True):
-            if place.stage != stage:
-                stage = place.stage
-                yield stage or "the request"
-            yield line if place.covered_by else look.style(line, "red")
+        yield from _places(found, look)
+
+
+def _places(places: list[Place], look: Look) -> Iterator[str]:
+    """The rows of one image.  Addresses are for copying: none is cut.
+
+    Where the terminal is too narrow for the table, who covers a place is on the next line.
+    """
+    rows = [
+        (f"  {place.kind}", place.address, place.covered_by or "NOT COVERED") for place in places
+    ]
+    head, rule, *lines = Look().table(("  kind", "address", "covered by"), rows)
+    yield from (head, rule) if look.width is None or len(rule) <= look.width else ()
+    stage = None
+    for place, row, line in zip(places, rows, lines, strict=True):
+        if place.stage != stage:
+            stage = place.stage
+            yield stage or "the request"
+        parts = [line]
+        if look.width is not None and len(rule) > look.width:
+            parts = [f"{row[0]:<12}{row[1]}", f"{'':<12}{shorten(row[2], look.width - 12)}"]
+        yield from parts if place.covered_by else (look.style(part, "red") for part in parts)
 
 
 def _field(title: str, value: str) -> str:

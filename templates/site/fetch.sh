@@ -5,4 +5,8 @@ while [ "$left" -gt 0 ]; do
     shift
     left=$((left - 1))
 done
+# curl is told of the site's certificates by a variable.
+if [ "$name" = wget ] && [ -e /run/secrets/ca_bundle ]; then
+    set -- --ca-certificate=/run/secrets/ca_bundle "$@"
+fi
 exec "$real" "$@"

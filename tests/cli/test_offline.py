@@ -11,6 +11,11 @@ pytestmark = pytest.mark.processes("git")
 AIRGAP = ("--config", ROOT / "examples" / "airgap" / "dynbuild.toml")
 CPU = ("--framework", "none", "--target", "runtime", "--device", "cpu", "--context", WORKSPACE)
 
+PROTOC = (
+    "https://git.example.com/protocolbuffers/protobuf/releases/download/v25.3/"
+    "protoc-25.3-linux-x86_64.zip"
+)
+
 
 def offline(*argv, **more):
     return call("plan", "--offline", *argv, **more)
@@ -42,14 +47,18 @@ def test_public_places_are_counted_and_their_keys_named():
     assert "dnf_mirror" not in result.hint
 
 
-def test_the_table_is_grouped_by_stage_in_80_columns():
-    result = offline(*CPU, *AIRGAP, columns=80)
+@pytest.mark.parametrize("columns", [80, 60, None])
+def test_the_places_are_grouped_by_stage_and_their_addresses_whole(columns):
+    result = offline(*CPU, *AIRGAP, columns=columns)
     lines = result.out.splitlines()
     assert lines[0] == "none-runtime-cpu"
-    assert all(len(line) <= 80 for line in lines)
     at = lines.index("dynamo_base")
     assert lines[at + 1].split()[:2] == ["apt", "https://packages.example.com"]
     assert len([line for line in lines if line == "nixl"]) == 1
+    assert any(line.split()[1:2] == [PROTOC] for line in lines)
+    assert lines[-1] == "all 25 places covered"
+    # Only an address may be wider than the terminal.
+    assert all(len(line) <= (columns or 999) for line in lines if "://" not in line)
 
 
 def test_several_images_have_a_table_each():

@@ -38,7 +38,9 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
 
 ARG UV_VERSION
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     python3 -m venv /opt/uv \
     && /opt/uv/bin/pip install --no-cache-dir "uv==${UV_VERSION}" \
@@ -116,7 +118,19 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
     set -eu; \
     sources="$(sed -n 's/^deb /deb-src /p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true)"; \
     if [ -z "$sources" ]; then \
-        sources="$(sed -n 's/^URIs: *\([^ ]*\).*/deb-src [signed-by=\/usr\/share\/keyrings\/debian-archive-keyring.gpg] \1 suite main/p' \
+        sources="$(awk 'BEGIN { RS = ""; FS = "\n" } \
+            { split("", field); key = ""; \
+              for (i = 1; i <= NF; i++) { \
+                if ($i ~ /^#/) continue; \
+                if (match($i, /^[A-Za-z-]+:/)) { \
+                  key = tolower(substr($i, 1, RLENGTH - 1)); field[key] = substr($i, RLENGTH + 1) \
+                } else field[key] = field[key] " " $i } \
+              if (field["types"] !~ /deb( |$)/ || field["enabled"] ~ /no/) next; \
+              key = field["signed-by"]; gsub(/^ +| +$/, "", key); gsub(/ +/, ",", key); \
+              key = key ~ /^\// ? "[signed-by=" key "] " : ""; \
+              uris = split(field["uris"], uri, " "); suites = split(field["suites"], suite, " "); \
+              for (i = 1; i <= uris; i++) for (j = 1; j <= suites; j++) \
+                print "deb-src " key uri[i] " " suite[j] field["components"] }' \
             /etc/apt/sources.list.d/*.sources)"; \
     fi; \
     sources="$(printf '%s\n' "$sources" | grep -v -e security -e updates | head -n 1 \
@@ -168,7 +182,9 @@ ARG PYTHON_VERSION
 ARG DYNAMO_VERSION
 ARG ENABLE_KVBM
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     if [ "${ENABLE_KVBM}" = true ]; then set -- "kvbm==${DYNAMO_VERSION}"; fi \
     && python3 -m pip download --no-cache-dir --no-deps --only-binary :all: \
@@ -237,7 +253,9 @@ COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dy
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
-    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \

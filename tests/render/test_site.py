@@ -1,6 +1,7 @@
 """The script of a site: its shell, and what it does to the programs of a step."""
 
 import os
+import re
 import shutil
 import subprocess
 from typing import ClassVar
@@ -11,8 +12,17 @@ from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError, TemplateError
 from dynbuild.plan import secrets
-from dynbuild.render import site
-from tests.support import MACHINE, TEMPLATES, load, make_image, make_image_job, make_plan
+from dynbuild.render import dockerfile, site
+from tests.support import (
+    CATALOG,
+    MACHINE,
+    TEMPLATES,
+    load,
+    make_image,
+    make_image_job,
+    make_job,
+    make_plan,
+)
 
 NONE_CPU = {"framework": "none", "target": "runtime", "device": "cpu"}
 EVERYTHING = """\
@@ -257,3 +267,45 @@ gpgkey=file:///etc/pki/key
         assert 'replace-with = "site"' in text
         assert 'registry = "sparse+https://crates.example.com/"' in text
         assert "git-fetch-with-cli" not in text
+
+
+# ---- steps that download -----------------------------------------------------------------
+
+CERTIFICATES = (
+    "SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT", "REQUESTS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+)  # fmt: skip
+
+
+def _runs(text):
+    """Every step of a Dockerfile, its lines joined."""
+    joined = text.replace("\\\n", " ")
+    return [line for line in joined.splitlines() if line.startswith("RUN ")]
+
+
+@pytest.mark.processes("git")
+@pytest.mark.parametrize("framework", CATALOG["frameworks"])
+@pytest.mark.parametrize("wheels", ["source", "index==0.9.0"])
+def test_every_step_that_has_the_script_begins_with_it(overlay, framework, wheels):
+    settings = overlay(EVERYTHING + '[tools.uv]\nkind = "pypi"\n')
+    asked = {"framework": framework, "target": "local-dev", "dynamo_wheels": wheels}
+    gms = {"ENABLE_GPU_MEMORY_SERVICE": "false"}
+    steps = 0
+    for image in make_job(settings, **asked, make_efa=True, args=gms).images:
+        for run in _runs(dockerfile.render(image, TEMPLATES)):
+            if "id=site," in run:
+                steps += 1
+                assert ". /run/secrets/site && " in run, run
+            for variable in CERTIFICATES if "id=ca_bundle_path,env=PIP_CERT" in run else ():
+                assert f"id=ca_bundle_path,env={variable}" in run
+    assert steps > 5
+
+
+@pytest.mark.processes("git")
+def test_rustup_has_one_server_wherever_it_may_be_called():
+    image = make_image_job(framework="none", target="dev", device="cpu")
+    text = dockerfile.render(image, TEMPLATES)
+    for stage in re.split(r"^# ==== ", text, flags=re.M):
+        if "RUSTUP_HOME=" in stage and stage.split()[0] != "rust_tool":
+            assert "RUSTUP_DIST_SERVER=${RUSTUP_DIST_SERVER}" in stage, stage.split()[0]
+            assert "RUSTUP_UPDATE_ROOT=${RUSTUP_DIST_SERVER}/rustup" in stage

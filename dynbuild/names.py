@@ -39,6 +39,13 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f"did you mean '{close}'?" + (f" ({listed})" if len(known) <= 12 else "")
 
 
+def items(text: str) -> tuple[str, ...]:
+    """The items of a list with commas, each once; what has no comma is one, as it is."""
+    if text and "," not in text:
+        return (text,)
+    return tuple(dict.fromkeys(item for part in text.split(",") if (item := part.strip())))
+
+
 def parse_platforms(values: Iterable[str]) -> tuple[str, ...]:
     """Platforms in Docker's spelling, in the order of ``PLATFORMS`` and without repeats.
 

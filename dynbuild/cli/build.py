@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dynbuild.cli import console
-from dynbuild.cli.request import Asked, kept_in, with_request
+from dynbuild.cli.request import Asked, kept_in, lines_of, with_request
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
@@ -46,28 +46,27 @@ def _decide(asked: Asked) -> _Decided:
     # git answers while everything else is imported.
     reading = git.Reading(asked.context, os.environ)
     from dynbuild.build import facts, inputs
-    from dynbuild.plan import make, secrets, version
+    from dynbuild.plan import make, secrets, selection, version
     from dynbuild.render import bake, site
     from dynbuild.settings import load
 
     context = asked.context
     env = os.environ
     templates = load.templates_dir(asked.templates)
-    config = load.load(
-        templates=templates,
-        overlays=load.overlays_of(context, asked.overlays),
-        env=env,
-        flags=asked.flags,
-        cache=kept_in("settings", env),
+    lines = lines_of(
+        flags=asked.flags, context=context, overlays=asked.overlays, templates=asked.templates
     )
+    config = lines[lines.chosen[0]]
     inputs.check_context(context)
     machine = facts.read(env)
-    made = make.make_plan(
-        config,
+    shared = make.Shared(
+        config=config,
         version=version.derive(reading.facts(), env),
         context=context,
         machine=machine,
     )
+    selected = selection.of_request([lines[line] for line in lines.chosen])
+    made = make.merge(make.decide_all(selected, shared), shared)
     inputs.check(made)
     script = site.script(config, templates)
     values = secrets.secret_values(config, machine, script) | bake.environment(made)

@@ -43,6 +43,7 @@ COMMANDS = {
     "plan": Entry(
         "Show what would be built, with every value and where it comes from.", "build", "plan"
     ),
+    "list": Entry("List the cells there are: the images that can be built.", "list", "cells"),
     "render": Entry("Print the Dockerfile, or write it.", "build", "render"),
     "run": Entry("Run a container.", "run", "run"),
     "report": Entry(

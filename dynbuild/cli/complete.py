@@ -42,7 +42,7 @@ def words(option: Option, said: Mapping[str, Any], incomplete: str) -> list[str]
     offered = (*option.words, *(_names(option.source, said) if option.source else ()))
     item = incomplete
     before = ""
-    if option.kind == "list" and option.source == "platform":
+    if option.several or (option.kind == "list" and option.source == "platform"):
         before, comma, item = incomplete.rpartition(",")
         before += comma
     return [
@@ -76,21 +76,40 @@ def _of_catalog(source: str, said: Mapping[str, Any]) -> Iterator[str]:
         yield from _table(catalog, "run", "profiles")
     elif source == "framework":
         yield from _table(catalog, "frameworks")
+    elif source == "matrix":
+        yield from _table(catalog, "matrix")
     else:
         frameworks = _table(catalog, "frameworks")
-        chosen = str(said.get("framework") or "").lower()
-        for name in [chosen] if chosen in frameworks else frameworks:
-            yield from _of_framework(source, _table(frameworks, name), said.get("device"))
+        chosen = [name for name in _said(said, "framework") if name.lower() in frameworks]
+        for name in chosen or frameworks:
+            table = _table(frameworks, name.lower())
+            yield from _of_framework(source, name.lower(), table, _said(said, "device"))
 
 
-def _of_framework(source: str, framework: Table, device: object) -> Iterable[str]:
+def _said(said: Mapping[str, Any], name: str) -> list[str]:
+    """What is given for an option that may be several."""
+    value = said.get(name) or ()
+    texts = [value] if isinstance(value, str) else value
+    return [item for text in texts for item in str(text).split(",") if item]
+
+
+def _of_framework(source: str, name: str, framework: Table, given: list[str]) -> Iterable[str]:
     devices = _table(framework, "devices")
+    targets = [str(target) for target in framework.get("targets", ())]
     if source == "target":
-        return [str(target) for target in framework.get("targets", ())]
+        return targets
     if source == "device":
         return devices
-    kept = [device] if device in devices else devices
-    return chain.from_iterable(_table(devices, str(name), "cuda") for name in kept)
+    kept = [device for device in given if device in devices] or devices
+    versions = {device: list(_table(devices, device, "cuda")) for device in kept}
+    if source == "cuda":
+        return chain.from_iterable(versions.values())
+    return [
+        f"{name}-{target}-{device}{cuda}"
+        for device, rows in versions.items()
+        for cuda in rows or ("",)
+        for target in targets
+    ]
 
 
 def _catalog(said: Mapping[str, Any]) -> tuple[Table, list[str]]:
@@ -101,7 +120,11 @@ def _catalog(said: Mapping[str, Any]) -> tuple[Table, list[str]]:
     known = [str(own), *lines.known(templates)]
     overlays = [tree.root_of(said.get("context")) / tree.SETTINGS]
     overlays += [Path(name).expanduser() for name in said.get("config") or ()]
-    line = said.get("release_line") or os.environ.get("DYNBUILD_RELEASE_LINE") or own
+    line = (
+        next(iter(_said(said, "release_line")), "")
+        or os.environ.get("DYNBUILD_RELEASE_LINE")
+        or own
+    )
     if line != own and line in known:
         special = _read(templates / "lines" / f"{line}.toml")
         # Its table of a framework takes the place of the catalog's.

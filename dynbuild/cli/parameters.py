@@ -110,7 +110,8 @@ def _name(spelling: str) -> str:
 def _annotation(option: Option) -> Any:
     if option.choices:
         return Literal.__getitem__(option.choices)
-    return list[str] | None if option.kind in ("list", "pairs") else str | None
+    repeated = option.several or option.kind in ("list", "pairs")
+    return list[str] | None if repeated else str | None
 
 
 def _parameter(
@@ -130,7 +131,7 @@ def _parameter(
         show_default=bool(option.choices),
         hidden=hidden,
         envvar=option.env or None,
-        callback=_no_flag if annotation == str | None else None,
+        callback=_no_flag if annotation == str | None or option.several else None,
     )
     default = option.default if option.choices else False if annotation is bool else None
     return inspect.Parameter(
@@ -141,18 +142,19 @@ def _parameter(
     )
 
 
-def _no_flag(value: str | None, param: typer.CallbackParam) -> str | None:
+def _no_flag(value: str | list[str] | None, param: typer.CallbackParam) -> str | list[str] | None:
     """Refuse a flag that was taken for the value of the one before it."""
-    if value is not None and value.startswith("--"):
+    for text in [value] if isinstance(value, str) else value or ():
         # With an equals sign it is meant.
-        if any(word == f"{flag}={value}" for flag in param.opts for word in sys.argv[1:]):
-            return value
-        raise RequestError(
-            f"{param.opts[0]} has no value: {quote(value)} comes after it",
-            hint=f"a value that starts with dashes is written {param.opts[0]}={value}"
-            if not value.removeprefix("--").replace("-", "").isalpha()
-            else None,
-        )
+        if text.startswith("--") and not any(
+            word == f"{flag}={text}" for flag in param.opts for word in sys.argv[1:]
+        ):
+            raise RequestError(
+                f"{param.opts[0]} has no value: {quote(text)} comes after it",
+                hint=f"a value that starts with dashes is written {param.opts[0]}={text}"
+                if not text.removeprefix("--").replace("-", "").isalpha()
+                else None,
+            )
     return value
 
 
@@ -178,7 +180,7 @@ def _values(option: Option, arguments: Mapping[str, Any]) -> Iterator[tuple[Valu
     """The values of *option*, each with its spelling."""
     value = arguments[option.name] if option.flags else None
     if value is not None and value != []:
-        yield value, option.flag
+        yield ",".join(value) if option.several else value, option.flag
     if option.shown == "all" and len(option.switches) == 2:
         on = arguments[option.name]
         if on is not None:

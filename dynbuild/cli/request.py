@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from dynbuild.settings.layers import Layer
 from dynbuild.settings.request_options import REQUEST
 
 if TYPE_CHECKING:
-    from dynbuild.settings.load import Settings
+    from dynbuild.settings.load import Lines, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def _asked(invocation: Invocation) -> Asked:
     return Asked(
         flags=invocation.layer,
         context=context_of(invocation),
-        overlays=_configs(invocation),
+        overlays=configs_of(invocation),
         templates=invocation.text("templates"),
     )
 
@@ -68,13 +68,28 @@ def context_of(invocation: Invocation) -> Path:
     return tree.context(invocation.text("context"))
 
 
+def lines_of(
+    *, flags: Layer, context: Path, overlays: Sequence[Path], templates: str | None
+) -> Lines:
+    """The settings of a source tree for each release line."""
+    from dynbuild.settings import load
+
+    return load.Lines(
+        templates=load.templates_dir(templates),
+        overlays=load.overlays_of(context, overlays),
+        env=os.environ,
+        flags=flags,
+        cache=kept_in("settings", os.environ),
+    )
+
+
 def settings_of(invocation: Invocation, context: Path | None = None) -> Settings:
     """The settings of a source tree, with the files and the flags of the command line."""
     from dynbuild.settings import load
 
     return load.load(
         templates=load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
-        overlays=load.overlays_of(context or context_of(invocation), _configs(invocation)),
+        overlays=load.overlays_of(context or context_of(invocation), configs_of(invocation)),
         env=os.environ,
         flags=invocation.layer,
         cache=kept_in("settings", os.environ),
@@ -88,7 +103,7 @@ def kept_in(what: str, env: Mapping[str, str]) -> Path | None:
     return cache / "dynbuild" / what if cache.is_absolute() and home.is_dir() else None
 
 
-def _configs(invocation: Invocation) -> tuple[Path, ...]:
+def configs_of(invocation: Invocation) -> tuple[Path, ...]:
     """The settings files that ``--config`` names."""
     return tuple(
         paths.expanded(text, origin="flag --config") for text in invocation.items("config")

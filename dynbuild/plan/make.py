@@ -20,6 +20,7 @@ from dynbuild.plan import (
     image,
     matrix,
     mirrors,
+    selection,
     user,
     values,
     wheel,
@@ -30,6 +31,7 @@ from dynbuild.plan.image import Decided
 from dynbuild.plan.job import ImageJob, Job, Wheel
 from dynbuild.plan.machine import Machine
 from dynbuild.plan.matrix import Cell
+from dynbuild.plan.selection import Selected
 from dynbuild.plan.trtllm.intent import Intent
 from dynbuild.plan.version import Version
 from dynbuild.quick import dataclass
@@ -60,12 +62,14 @@ class CellJob:
     """What one cell comes to.
 
     Attributes:
+        id: Of the cell.
         images: The image of the cell, those that it is built on, and those that come with it.
         before: Commands that run before the solve.
         wheels: How each wheel among what those make is built.
         warnings: What may surprise.
     """
 
+    id: ImageId
     images: tuple[ImageJob, ...]
     before: tuple[Preparation, ...] = ()
     wheels: tuple[Wheel, ...] = ()
@@ -73,16 +77,38 @@ class CellJob:
 
 
 def make_plan(config: Settings, *, version: Version, context: Path, machine: Machine) -> Job:
-    """Decide on the requested image, and on those that it is built on or that come with it.
+    """Decide on the requested images, and on those that they are built on or that come with them.
 
     Raises:
-        RequestError: The combination does not exist, or a value cannot be used.  All that is
+        RequestError: A combination does not exist, or a value cannot be used.  All that is
             wrong is told at once.
     """
     shared = Shared(config=config, version=version, context=context, machine=machine)
-    problems = Collector()
-    cell = matrix.choose(config, problems)
-    return merge([decide(cell, shared, problems)], shared)
+    return merge(decide_all(selection.of_request([config]), shared), shared)
+
+
+def decide_all(selected: Iterable[Selected], shared: Shared) -> tuple[CellJob, ...]:
+    """What each of several cells comes to.
+
+    Args:
+        selected: The cells, each with its settings.
+        shared: What holds for every cell, but for its settings.
+
+    Raises:
+        RequestError: Something is wrong with one of them; all that is wrong with any is told.
+    """
+    made: list[CellJob] = []
+    wrong: dict[ImageId, Collector] = {}
+    for one in selected:
+        problems = Collector()
+        problems.extend(one.problems)
+        with problems.collected():
+            own = replace(shared, config=one.config)
+            made.append(decide(one.cell, own, problems))
+        if problems.problems:
+            wrong[one.id] = problems
+    Collector.of_all(wrong, len(made) + len(wrong)).check()
+    return tuple(made)
 
 
 def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> CellJob:
@@ -126,6 +152,7 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
     step = wheel.preparation(intent) if intent else None
     python = str(laid.values["PYTHON_VERSION"].value)
     return CellJob(
+        id=cell.id,
         images=images,
         before=(*built, *([step] if step else ())),
         wheels=(Wheel(intent=intent, python_version=python),) if intent and step else (),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from dynbuild import names
@@ -12,7 +12,7 @@ from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Framework
-from dynbuild.settings.problems import Collector
+from dynbuild.settings.problems import Collector, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,9 @@ class Wheels:
     origin: Origin
 
 
+INDEX = "index"
+"""The way of published wheels, and the mark of an image that has them."""
+
 AWS = "-aws"
 """Suffix of a stage, an image and a tag that has AWS's EFA user space."""
 
@@ -62,44 +65,74 @@ EFA_TARGETS = ("runtime", "dev", "local-dev")
 """Targets that ``--make-efa`` puts its layer on."""
 
 
-def choose(config: Settings, problems: Collector) -> Cell:
-    """The cell of the matrix that is asked for.
+def cell(
+    config: Settings,
+    framework: str,
+    target: str,
+    device: str,
+    cuda_version: str,
+    *,
+    problems: Collector,
+) -> Cell | None:
+    """The cell with those parts; ``None`` where there is none.
 
     Args:
         config: The settings.
+        framework: As it is asked for, likewise the others.
+        target: The stage.
+        device: Such as cuda.
+        cuda_version: Empty for the framework's default; else a version, or the beginning of one.
         problems: Gets what is wrong.
-
-    Raises:
-        RequestError: There is no such cell, so that nothing else can be decided.
     """
-    request = config.catalog.request
-    framework = _one_of(config, "framework", request.framework.lower(), config.catalog.frameworks)
-    entry = config.catalog.frameworks[framework]
-    target, device, cuda, variant = request.target or "dev", request.device.lower(), "", ""
+    entry, cuda, mark = None, "", ""
+    with problems.collected():
+        entry = config.catalog.frameworks[
+            _one_of(config, "framework", framework, config.catalog.frameworks)
+        ]
+    if entry is None:
+        return None
     with problems.collected():
         _one_of(config, "target", target, entry.targets, f"of {framework}")
     with problems.collected():
         _one_of(config, "device", device, entry.devices, f"of {framework}")
-        cuda = _cuda(config, entry, framework, device)
+        cuda = _cuda(config, entry, framework, device, cuda_version)
     with problems.collected():
-        variant = _variant(config)
+        mark = variant(config)
     no_cell = bool(problems.problems)
     platforms: tuple[str, ...] = names.PLATFORMS[:1]
     with problems.collected(origin=config.origin("request", "platform")):
-        platforms = names.parse_platforms(request.platform)
+        platforms = names.parse_platforms(config.catalog.request.platform)
         there = entry.devices[device].platforms if device in entry.devices else platforms
         for platform in platforms:
             _one_of(config, "platform", platform, there, f"of {framework} on {device}")
-    for key in ("uid", "gid"):
-        if target != "local-dev" and getattr(request, key) is not None:
-            problems.add(
-                f"--{key} is only for the target local-dev, not for {target}",
-                origin=config.origin("request", key),
-                hint=f"add --target local-dev, or drop --{key}",
-            )
     if no_cell:
-        problems.check()
-    return Cell(id=ImageId(framework, target, device, cuda, variant), platforms=platforms)
+        return None
+    return Cell(id=ImageId(framework, target, device, cuda, mark), platforms=platforms)
+
+
+def every(config: Settings) -> Iterator[ImageId]:
+    """The ids of all cells of a release line, in the order of the catalog.
+
+    Raises:
+        RequestError: There is no such way to get Dynamo's wheels.
+    """
+    mark = variant(config)
+    for framework, entry in config.catalog.frameworks.items():
+        for device, row in entry.devices.items():
+            for cuda in row.cuda or ("",):
+                for target in entry.targets:
+                    yield ImageId(framework, target, device, cuda, mark)
+
+
+def ids_without_user(config: Settings, targets: Sequence[str]) -> Iterator[Problem]:
+    """The ids of a user, where none of the *targets* has one."""
+    for key in ("uid", "gid"):
+        if getattr(config.catalog.request, key) is not None:
+            yield Problem(
+                f"--{key} is only for the target local-dev, not for {', '.join(targets)}",
+                str(config.origin("request", key)),
+                f"add --target local-dev, or drop --{key}",
+            )
 
 
 def dynamo_wheels(config: Settings) -> Wheels:
@@ -111,7 +144,7 @@ def dynamo_wheels(config: Settings) -> Wheels:
     text = config.catalog.request.dynamo_wheels
     origin = config.origin("request", "dynamo_wheels")
     way, separator, version = text.partition("==")
-    if way not in ("source", "index") or (separator and (way == "source" or not version)):
+    if way not in ("source", INDEX) or (separator and (way == "source" or not version)):
         raise RequestError(
             f"'{text}' is no way to get Dynamo's wheels",
             origin=str(origin),
@@ -120,11 +153,21 @@ def dynamo_wheels(config: Settings) -> Wheels:
     return Wheels(way, version, origin)
 
 
-def _variant(config: Settings) -> str:
-    """What sets the images of this request apart from the default ones of their cells."""
+def variant(config: Settings) -> str:
+    """What sets the images of these settings apart from the default ones of their cells.
+
+    Raises:
+        RequestError: There is no such way to get Dynamo's wheels.
+    """
     line = config.catalog.request.release_line
     way = dynamo_wheels(config).way
     return variant_of("" if line == config.default_line else line, "" if way == "source" else way)
+
+
+def without_wheels(image: ImageId) -> ImageId:
+    """The id as it is where Dynamo's wheels are built from source."""
+    marks = (mark for mark in image.variant.split("+") if mark != INDEX)
+    return replace(image, variant=variant_of(*marks))
 
 
 def with_efa(config: Settings, cell: Cell) -> tuple[Cell, ...]:
@@ -164,9 +207,13 @@ def _one_of(
     )
 
 
-def _cuda(config: Settings, entry: Framework, framework: str, device: str) -> str:
+def same_cuda(version: str, row: str) -> bool:
+    """Whether *version* of CUDA is that of a *row* of the catalog, or within it."""
+    return version == row or version.startswith(f"{row}.")
+
+
+def _cuda(config: Settings, entry: Framework, framework: str, device: str, given: str) -> str:
     rows = entry.devices[device].cuda
-    given = config.catalog.request.cuda_version
     origin = str(config.origin("request", "cuda_version"))
     if not rows:
         if given:
@@ -178,7 +225,7 @@ def _cuda(config: Settings, entry: Framework, framework: str, device: str) -> st
         return ""
     version = given or entry.cuda_default
     for row in rows:
-        if version == row or version.startswith(f"{row}."):
+        if same_cuda(version, row):
             return row
     within = [row for row in rows if row.startswith(f"{version}.")]
     if len(within) == 1:

@@ -118,7 +118,7 @@ def _text(path: Path) -> str:
 
 def _leaves(path: Path, text: str) -> list[tuple[layers.KeyPath, Any]]:
     try:
-        return list(layers.flatten(tomllib.loads(text)))
+        found = list(layers.flatten(tree := tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         raise RequestError(
             f"{path} is not valid TOML: {error}", hint="see https://toml.io for the syntax"
@@ -129,6 +129,11 @@ def _leaves(path: Path, text: str) -> list[tuple[layers.KeyPath, Any]]:
         raise RequestError(
             f"{path} has a number with more digits than can be read: {_first(error)}"
         ) from error
+    matrices = tree.get("matrix")
+    if isinstance(matrices, dict):
+        # A matrix of which nothing is said is one all the same: all cells.
+        found += [(("matrix", name, "include"), []) for name in matrices if matrices[name] == {}]
+    return found
 
 
 def _first(error: ValueError) -> str:
@@ -145,6 +150,8 @@ PATHS = frozenset(
 
 def _beside(file: Path, leaf: layers.KeyPath, value: Any, origin: Origin) -> Any:
     """A local path in a settings file is meant from the folder of that file."""
+    if leaf[0] == "matrix" and leaf[2:3] == ("cells",) and len(leaf) > 4:
+        leaf = leaf[4:]
     is_path = leaf[0] == "contexts" or leaf in PATHS
     is_path = is_path or (leaf[0] == "sources" and leaf[-1] == "path")
     if is_path and isinstance(value, str) and value and not names.is_address(value):

@@ -20,10 +20,21 @@ def known(templates: Path) -> tuple[str, ...]:
 
 
 def chosen(base: Layer, above: Sequence[Layer], env: Mapping[str, str], flags: Layer) -> Setting:
-    """The release line, which has to be known before its layer can be read."""
+    """The release line, or several with commas between them.
+
+    It has to be known before its layer can be read.
+    """
     own = env.get(_VARIABLE, "")
     given: Layer = {KEY: Setting(own, Origin("environment", _VARIABLE))} if own else {}
     return layers.resolve((base, *above, given, flags)).get(KEY, base[KEY])
+
+
+def said(layer: Layer, line: str) -> Layer:
+    """*layer*, saying *line* where it says which line."""
+    own = layer.get(KEY)
+    if own is None or own.value == line:
+        return layer
+    return {**layer, KEY: Setting(line, own.origin)}
 
 
 def with_line(base: Layer, line: Setting, templates: Path, cache: Path | None = None) -> Layer:

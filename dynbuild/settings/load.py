@@ -6,13 +6,14 @@ a ``Catalog`` and, for every leaf, where its value came from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from dynbuild import paths
+from dynbuild import names, paths
 from dynbuild.errors import TemplateError
 from dynbuild.quick import dataclass
 from dynbuild.settings import environment, files, layers, lines, models, problems
@@ -79,6 +80,7 @@ def load(
     env: Mapping[str, str],
     flags: Layer,
     cache: Path | None = None,
+    line: str = "",
 ) -> Settings:
     """Combine all layers and check the result.
 
@@ -88,12 +90,83 @@ def load(
         env: The environment; only ``DYNBUILD_…`` variables are looked at.
         flags: What the command line says.
         cache: Where the catalog's values are kept once it is parsed.
+        line: The release line, in place of what the layers say.
 
     Raises:
         TemplateError: There is no catalog in *templates*.
         RequestError: A file is malformed, a key unknown, a value of the wrong type. All
             problems are reported at once.
     """
+    base, above = _files(templates, overlays, cache)
+    default_line = str(base[lines.KEY].value)
+    chosen = lines.chosen(base, above, env, flags)
+    if line:
+        chosen = Setting(line, chosen.origin)
+    base = lines.with_line(base, chosen, templates, cache)
+    args = _keys_below(base, "args") | models.PASSED_THROUGH
+    stack = (base, *above, environment.layer(env, args), flags)
+    if line:
+        stack = tuple(lines.said(layer, line) for layer in stack)
+    return _combined(stack, default_line)
+
+
+def with_layer(settings: Settings, layer: Layer) -> Settings:
+    """*settings* with a layer more, above all files.
+
+    Raises:
+        RequestError: A key of it is unknown, or a value of the wrong type.
+    """
+    *below, env, flags = settings.layers
+    return _combined((*below, layer, env, flags), settings.default_line)
+
+
+class Lines(Mapping[str, Settings]):
+    """The settings of every release line, each combined when it is asked for.
+
+    Attributes:
+        chosen: The lines of the request.
+    """
+
+    def __init__(
+        self,
+        *,
+        templates: Path,
+        overlays: Sequence[Path],
+        env: Mapping[str, str],
+        flags: Layer,
+        cache: Path | None = None,
+    ) -> None:
+        """Find out which there are, from what ``load`` takes."""
+        base, above = _files(templates, overlays, cache)
+        own = str(base[lines.KEY].value)
+        self._known = (own, *(line for line in lines.known(templates) if line != own))
+        self.chosen = names.items(str(lines.chosen(base, above, env, flags).value)) or (own,)
+        self._load = functools.partial(
+            load, templates=templates, overlays=overlays, env=env, flags=flags, cache=cache
+        )
+        self._combined: dict[str, Settings] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __getitem__(self, line: str) -> Settings:
+        """The settings of a line.
+
+        Raises:
+            RequestError: There is no such line, or the settings are wrong.
+        """
+        if line not in self._combined:
+            self._combined[line] = self._load(line=line)
+        return self._combined[line]
+
+
+def _files(
+    templates: Path, overlays: Iterable[Path], cache: Path | None
+) -> tuple[Layer, list[Layer]]:
+    """The catalog's layer, and those of the settings files."""
     catalog_file = templates / "catalog.toml"
     if not catalog_file.is_file():
         raise TemplateError(
@@ -101,12 +174,13 @@ def load(
             hint="a template folder needs its own catalog.toml; copy dynbuild's to start from",
         )
     above = [files.read(path, "overlay") for path in overlays]
-    base = files.read(catalog_file, "catalog", cache)
-    default_line = str(base[lines.KEY].value)
-    base = lines.with_line(base, lines.chosen(base, above, env, flags), templates, cache)
-    known = {table: _keys_below(base, table) for table in models.CLOSED_TABLES}
+    return files.read(catalog_file, "catalog", cache), above
+
+
+def _combined(stack: tuple[Layer, ...], default_line: str) -> Settings:
+    """The layers of a release line as one checked catalog."""
+    known = {table: _keys_below(stack[0], table) for table in models.CLOSED_TABLES}
     known["args"] |= models.PASSED_THROUGH
-    stack = (base, *above, environment.layer(env, known["args"]), flags)
     resolved = layers.resolve(stack)
     unknown = dict(problems.unknown_keys(resolved, known))
     wrong = [*unknown.values(), *problems.nul_characters(resolved)]

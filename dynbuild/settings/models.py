@@ -60,6 +60,11 @@ Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 """A SHA-256 in hexadecimal, or empty where none is known."""
 
 
+def _listed(value: object) -> object:
+    """One text as a list of it, for a setting that mostly has one value."""
+    return ([value] if value else []) if isinstance(value, str) else value
+
+
 class Model(BaseModel):
     """Base of all models: frozen, strict, no unknown keys.
 
@@ -249,6 +254,26 @@ class TensorrtLlm(Model):
     abi_incompatible: list[str]
 
 
+class Matrix(Model):
+    """A set of cells, by axes and by globs of their ids (``dynbuild.plan.selection``).
+
+    An axis that is left out has all its values; of the release lines, that of the request.
+    *cells* has settings for the cells that a glob means, as a settings file has them.
+    """
+
+    extends: list[str] = Field(default_factory=list, description="matrices that this one changes")
+    frameworks: list[str] | None = None
+    targets: list[str] | None = None
+    devices: list[str] | None = None
+    cuda: list[str] | None = None
+    lines: list[str] | None = None
+    include: list[str] = Field(default_factory=list, description="globs of cells besides")
+    exclude: list[str] = Field(default_factory=list, description="globs of cells left out")
+    cells: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    _listed = field_validator("extends", mode="before")(_listed)
+
+
 class Argument(Model):
     """What a build argument is.  The catalog says it beside the value, and only there."""
 
@@ -284,6 +309,7 @@ class Catalog(Model):
     frameworks: dict[str, Framework]
     tensorrt_llm: TensorrtLlm
     run: Run
+    matrix: dict[str, Matrix] = Field(default_factory=dict)
 
 
 CLOSED_TABLES = ("args", "tools", "sources", "frameworks")

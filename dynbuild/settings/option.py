@@ -33,7 +33,7 @@ Form = Literal[
 
 Source = Literal[
     "", "folder", "file", "framework", "target", "device", "line", "cuda", "platform",
-    "argument", "source", "context", "profile", "image", "variable",
+    "argument", "source", "context", "profile", "image", "variable", "cell", "matrix",
 ]  # fmt: skip
 """What the words are that a shell may offer: names of the catalog, of the disk, and so on."""
 
@@ -53,6 +53,7 @@ class Option:
         name: Its name among the options of a command.
         help: What ``--help`` says.
         kind: The shape of its value.
+        several: Whether a text may be several, with commas between them or the flag repeated.
         flags: Spellings that take a value.
         switches: Spellings that take none, each with the value that it sets.
         shown: Which of *switches* the help has room for: the first, or all.
@@ -78,6 +79,7 @@ class Option:
     name: str
     help: str
     kind: Kind = "text"
+    several: bool = False
     flags: tuple[str, ...] = ()
     switches: tuple[tuple[str, str | bool], ...] = ()
     shown: Literal["first", "all"] = "first"

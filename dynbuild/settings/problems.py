@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,6 +19,9 @@ from dynbuild.quick import dataclass
 from dynbuild.settings import layers, models
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.models import Catalog
+
+_NAMED = 3
+"""How many of those that have a problem are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,12 @@ class Problem:
     message: str
     origin: str
     hint: str | None = None
+
+    def of(self, having: Sequence[str]) -> Problem:
+        """The problem, with the names of what has it."""
+        more = f" and {len(having) - _NAMED} more" if len(having) > _NAMED else ""
+        message = f"{', '.join(having[:_NAMED])}{more}: {self.message}"
+        return Problem(message, self.origin, self.hint)
 
     def __str__(self) -> str:
         origin = f"{self.origin}: " if self.origin else ""
@@ -71,6 +81,33 @@ class Collector:
         for problem in problems:
             if problem not in self.problems:
                 self.problems.append(problem)
+
+    def include(self, other: Collector) -> None:
+        """Note those of *other*."""
+        if not self.problems:
+            self._details = other._details
+        self.extend(other.problems)
+
+    @classmethod
+    def of_all(cls, each: Mapping[Any, Collector], total: int) -> Collector:
+        """The problems of several things in one, each with the names of those that have it.
+
+        Args:
+            each: The problems by what they are of.
+            total: How many things there are; what all of them have is said without names.
+        """
+        names_of: dict[Problem, list[str]] = {}
+        for name, one in each.items():
+            for problem in one.problems:
+                names_of.setdefault(problem, []).append(str(name))
+        found = cls()
+        for one in each.values():
+            found.include(one)
+        found.problems = [
+            problem if len(having) == total else problem.of(having)
+            for problem, having in names_of.items()
+        ]
+        return found
 
     @contextmanager
     def collected(self, *, origin: Origin | None = None) -> Iterator[None]:

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
+from dynbuild.settings.axis_options import AXES, IMAGE, MATRIX, ONLY, SKIP
 from dynbuild.settings.cache_options import CACHES
 from dynbuild.settings.option import Option, off, on
 
-IMAGE = "What to build"
 VALUES = "Values"
 INPUTS = "Inputs"
 OUTPUT = "Output"
 
-FRAMEWORK = Option(
-    name="framework",
-    flags=("--framework",),
-    path=("request", "framework"),
-    help="vllm, trtllm, sglang or none.",
-    panel=IMAGE,
-    metavar="NAME",
-    source="framework",
-    doc="vllm (default), trtllm, sglang, none",
-)
-TARGET = Option(
-    name="target",
-    flags=("--target",),
-    path=("request", "target"),
-    help="Stage that becomes the image: runtime, dev, …",
-    panel=IMAGE,
-    metavar="STAGE",
-    source="target",
-    doc="the stage that becomes the image; default dev",
-)
 REPOSITORY = Option(
     name="repository",
     flags=("--repository",),
@@ -61,39 +41,7 @@ CONFIG = Option(
     doc="settings laid over the catalog; repeatable",
 )
 _WHICH = (
-    FRAMEWORK,
-    TARGET,
-    Option(
-        name="device",
-        flags=("--device",),
-        path=("request", "device"),
-        help="cuda or cpu.",
-        panel=IMAGE,
-        metavar="NAME",
-        source="device",
-        doc="cuda (default) or cpu",
-    ),
-    Option(
-        name="release_line",
-        flags=("--release-line",),
-        path=("request", "release_line"),
-        help="Versions of Dynamo's line: 0.9.0, next.",
-        panel=IMAGE,
-        metavar="NAME",
-        source="line",
-        doc="0.9.0 (default) or next: the versions of a line",
-    ),
-    Option(
-        name="cuda_version",
-        flags=("--cuda-version",),
-        path=("request", "cuda_version"),
-        help="CUDA version, such as 13.0.",
-        panel=IMAGE,
-        metavar="VERSION",
-        source="cuda",
-        default="by framework",
-        doc="a row of the table above",
-    ),
+    *AXES,
     Option(
         name="platform",
         kind="list",
@@ -421,6 +369,11 @@ _OUTPUT = (
 
 REQUEST = (*_WHICH, *_VALUES, *_INPUTS, *CACHES, *_OUTPUT)
 """The options of ``build``, ``plan`` and ``render``, in the order of their help."""
+
+TEMPLATES = next(option for option in REQUEST if option.name == "templates")
+
+LIST = (*AXES, MATRIX, ONLY, SKIP, CONTEXT, CONFIG, TEMPLATES)
+"""The options of ``list``."""
 
 SITE = (
     Option(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from dynbuild.settings import request_options
+from dynbuild.settings import axis_options, request_options
 from dynbuild.settings.option import LINES, Option, on
 
 IMAGE = "Image"
@@ -20,10 +20,10 @@ LIMITS = "Limits"
 ELSEWHERE = "Elsewhere"
 
 FRAMEWORK, TARGET, REPOSITORY = (
-    dataclasses.replace(option, help="Names the image.", panel=IMAGE, doc=doc)
+    dataclasses.replace(option, several=False, help="Names the image.", panel=IMAGE, doc=doc)
     for option, doc in (
-        (request_options.FRAMEWORK, "part of the image's name"),
-        (request_options.TARGET, "likewise"),
+        (axis_options.FRAMEWORK, "part of the image's name"),
+        (axis_options.TARGET, "likewise"),
         (request_options.REPOSITORY, "likewise"),
     )
 )

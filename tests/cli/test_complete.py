@@ -15,6 +15,9 @@ from tests.support import CATALOG, DEMO, TEMPLATES, call, spawn
 pytestmark = pytest.mark.processes("bash", "python")
 
 SETTINGS = """
+[matrix.release]
+targets = ["runtime"]
+
 [run.profiles.small]
 gpus = "none"
 
@@ -66,6 +69,12 @@ LINES = [
     ("plan --release-line next --framework vllm --device ", ["cuda", "cpu"]),
     ("plan --platform ", ["linux/amd64", "linux/arm64"]),
     ("plan --platform linux/amd64,", ["linux/amd64,linux/amd64", "linux/amd64,linux/arm64"]),
+    ("plan --framework vllm,n", ["vllm,none"]),
+    ("plan --framework vllm --framework none --device ", ["cuda", "cpu"]),
+    ("plan --framework vllm,trtllm --cuda-version 13", ["13.0", "13.1"]),
+    ("list --only none-runtime", ["none-runtime-cuda12.8", "none-runtime-cpu"]),
+    ("list --framework none --device cpu --skip none-d", ["none-dev-cpu", "none-dynamo_base-cpu"]),
+    ("list --format g", ["github", "gitlab"]),
     ("plan --build-arg NIXL_R", ["NIXL_REF="]),
     ("plan --source u", ["ucx="]),
     ("plan --source ucx=", []),

@@ -4,8 +4,7 @@ import pytest
 
 from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
-from dynbuild.plan import make, matrix
-from dynbuild.settings.problems import Collector
+from dynbuild.plan import make, selection
 from tests.support import MACHINE, NONE_CPU, VERSION, WORKSPACE, load, make_job, refusal
 
 LOCAL = {"framework": "none", "target": "local-dev", "device": "cpu", "make_efa": True}
@@ -17,7 +16,8 @@ def shared(**asked):
 
 def decided(**asked):
     about = shared(**asked)
-    return make.decide(matrix.choose(about.config, Collector()), about)
+    (job,) = make.decide_all(selection.of_request([about.config]), about)
+    return job
 
 
 def merged(*requests):

@@ -1,0 +1,65 @@
+"""``dynbuild list``: the cells there are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from dynbuild.cli import console
+from dynbuild.cli.parameters import Invocation, with_options
+from dynbuild.cli.request import configs_of, context_of, lines_of
+from dynbuild.settings.request_options import LIST
+
+
+@with_options(LIST)
+def cells(
+    invocation: Invocation,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATTERN]...", help="Globs of ids, as for --only.", show_default=False
+        ),
+    ] = None,
+    format: Annotated[
+        Literal["table", "json", "names", "github", "gitlab", "bake"],
+        typer.Option("--format", help="For people, or for what programs."),
+    ] = "table",
+) -> None:
+    """List the cells there are: the images that can be built.
+
+    Those of every release line, or those of a matrix of the settings.
+
+    [bold]Examples[/bold]
+
+      dynbuild list
+
+      dynbuild list 'vllm-*' --format names
+
+      dynbuild list --matrix release --device cuda --format github
+    """
+    from dynbuild.plan import selection
+    from dynbuild.plan.named_matrix import every_line, named
+    from dynbuild.report import cell_list
+
+    lines = lines_of(
+        flags=invocation.layer,
+        context=context_of(invocation),
+        overlays=configs_of(invocation),
+        templates=invocation.text("templates"),
+    )
+    name = invocation.text("matrix")
+    own = lines[lines.chosen[0]]
+    globs = selection.Globs(
+        only=(*(patterns or ()), *invocation.items("only")), skip=invocation.items("skip")
+    )
+    matrix = every_line(lines) if name is None else named(own, name)
+    found = selection.of_matrix(lines, lines.chosen, matrix, globs)
+    rows = [cell_list.Row.of(one) for one in found]
+    if format == "json":
+        console.out_json([row.document() for row in rows])
+    elif format == "table":
+        for line in cell_list.table(rows, console.out_look()):
+            console.out(line)
+    else:
+        console.out(cell_list.FORMATS[format](rows).rstrip("\n"))

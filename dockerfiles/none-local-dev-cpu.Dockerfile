@@ -143,7 +143,8 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
         libtool \
         ninja-build \
         pkg-config \
-        rdma-core
+        rdma-core \
+        unzip
 
 # ==== python_tools ====================================================================
 # Meson, maturin and their kin, for NIXL and the wheels.
@@ -281,6 +282,7 @@ ADD https://github.com/openucx/ucx.git#${NIXL_UCX_REF} /
 # ==== ucx =============================================================================
 # UCX: the transports below NIXL.
 FROM build_tools AS ucx
+
 ARG BUILD_JOBS
 WORKDIR /build
 
@@ -307,6 +309,7 @@ ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
 # ==== nixl ============================================================================
 # NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
 FROM python_tools AS nixl
+
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl_src / /workspace/nixl
@@ -317,7 +320,7 @@ ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
@@ -362,10 +365,11 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # ==== ai_dynamo_runtime_wheel =========================================================
 # The runtime wheel: Rust, by maturin. The media switches are cargo features.
 FROM rust_tools AS ai_dynamo_runtime_wheel
+
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 WORKDIR /opt/dynamo
 COPY Cargo.toml Cargo.lock rust-toolchain.toml README.md LICENSE ./
 # .cargo and launch are there in some releases only.
@@ -397,6 +401,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # Everything that was built, in one place. The parts are built side by side; this stage only
 # collects them, native libraries first, as wheels change more often.
 FROM rust_tools AS wheel_builder
+
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
 COPY --from=nixl /opt/dynamo/dist/nixl /opt/dynamo/dist/nixl
@@ -450,6 +455,8 @@ COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
 #!/bin/sh
 # Files of the group stay writable for the group.
 umask 002
+[ "$#" -gt 0 ] || set -- /bin/bash
+[ ! -x /opt/nvidia/nvidia_entrypoint.sh ] || exec /opt/nvidia/nvidia_entrypoint.sh "$@"
 exec "$@"
 EOF
 
@@ -485,7 +492,6 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
 CMD ["/bin/bash"]
-
 ARG DYNAMO_COMMIT_SHA
 ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}
 

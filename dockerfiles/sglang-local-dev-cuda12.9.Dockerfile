@@ -62,6 +62,7 @@ FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
 # ==== build_tools =====================================================================
 # The C and C++ compilers. The native components are built from this stage, side by side,
 # so it holds only what several of them need: a new Rust or uv compiles none of them again.
+# CUDA is not in it: what needs none is built once for all of its versions.
 FROM ${MANYLINUX_IMAGE}_x86_64:${MANYLINUX_TAG} AS manylinux_amd64
 FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 
@@ -100,19 +101,14 @@ RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked
         librdmacm-devel \
         numactl-devel \
         hwloc \
-        hwloc-devel
+        hwloc-devel \
+        unzip
 
 # CUDA needs a compiler that is not newer than the toolset.
 ENV PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin:${PATH} \
     LD_LIBRARY_PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/lib64 \
     CC=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin/gcc \
     CXX=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin/g++
-COPY --from=base /usr/local/cuda /usr/local/cuda
-COPY --from=base /etc/ld.so.conf.d/hpcx.conf /etc/ld.so.conf.d/hpcx.conf
-ENV CUDA_PATH=/usr/local/cuda \
-    PATH=/usr/local/cuda/bin:${PATH} \
-    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
-    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
 
 # ==== uv_tool =========================================================================
 # Files of a published image: nothing is run, so a new version costs one download.
@@ -239,6 +235,13 @@ ADD https://github.com/NVIDIA/gdrcopy.git#${NIXL_GDRCOPY_REF} /
 # ==== gdrcopy =========================================================================
 # gdrcopy: GPU memory mapped for the CPU. Built as packages, its own way of installing.
 FROM build_tools AS gdrcopy
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 WORKDIR /build
 RUN --mount=type=bind,from=gdrcopy_src,target=/source,rw \
     cd /source/packages && CUDA=/usr/local/cuda ./build-rpm-packages.sh \
@@ -284,6 +287,13 @@ ADD https://github.com/openucx/ucx.git#${NIXL_UCX_REF} /
 # ==== ucx =============================================================================
 # UCX: the transports below NIXL.
 FROM build_tools AS ucx
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
@@ -309,6 +319,13 @@ ADD https://github.com/ofiwg/libfabric.git#${NIXL_LIBFABRIC_REF} /
 # ==== libfabric =======================================================================
 # libfabric: the EFA provider.
 FROM build_tools AS libfabric
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
@@ -332,6 +349,13 @@ ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
 # ==== nixl ============================================================================
 # NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
 FROM python_tools AS nixl
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=gdrcopy /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
@@ -344,7 +368,7 @@ ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
@@ -392,11 +416,18 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # ==== ai_dynamo_runtime_wheel =========================================================
 # The runtime wheel: Rust, by maturin. The media switches are cargo features.
 FROM rust_tools AS ai_dynamo_runtime_wheel
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 COPY --from=ffmpeg /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 WORKDIR /opt/dynamo
 COPY Cargo.toml Cargo.lock rust-toolchain.toml README.md LICENSE ./
 # .cargo and launch are there in some releases only.
@@ -443,6 +474,13 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # Everything that was built, in one place. The parts are built side by side; this stage only
 # collects them, native libraries first, as wheels change more often.
 FROM rust_tools AS wheel_builder
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 COPY --from=gdrcopy /out/ /
 COPY --from=ffmpeg /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
@@ -541,6 +579,14 @@ COPY --from=ffmpeg /out/usr/local/ /usr/local/
 RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/local/libfabric/lib /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
 RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
+#!/bin/sh
+# Files of the group stay writable for the group.
+umask 002
+[ "$#" -gt 0 ] || set -- /bin/bash
+[ ! -x /opt/nvidia/nvidia_entrypoint.sh ] || exec /opt/nvidia/nvidia_entrypoint.sh "$@"
+exec "$@"
+EOF
 
 # python3-apt and termplotlib cannot live with what is installed below.
 RUN if dpkg --status python3-apt >/dev/null 2>&1; then apt-get remove -y python3-apt; fi \
@@ -566,7 +612,7 @@ ENV DYNAMO_HOME=/workspace \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PIP_CACHE_DIR=/home/dynamo/.cache/pip \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH} \
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
     PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd/:${PATH}
 WORKDIR /workspace
 USER dynamo
@@ -632,9 +678,8 @@ RUN --mount=type=bind,source=container/launch_message/runtime.txt,target=/banner
 RUN find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
 USER dynamo
 
-ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh"]
-CMD []
-
+ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
+CMD ["/bin/bash"]
 ARG DYNAMO_COMMIT_SHA
 ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}
 
@@ -790,7 +835,7 @@ ENV USER=root \
     TRITON_NVDISASM_PATH=/usr/local/cuda/bin/nvdisasm \
     TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:/usr/local/cuda/compat/lib.real:${LD_LIBRARY_PATH} \
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:/usr/local/cuda/compat/lib.real${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
     PATH=/opt/dynamo/venv/bin:/usr/local/cargo/bin:${PATH}
 # What is written below stays writable for the group, and the homes of Rust with it; so does
 # what is written in a shell that docker exec starts, which is no login shell.

@@ -67,6 +67,7 @@ FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
 # ==== build_tools =====================================================================
 # The C and C++ compilers. The native components are built from this stage, side by side,
 # so it holds only what several of them need: a new Rust or uv compiles none of them again.
+# CUDA is not in it: what needs none is built once for all of its versions.
 FROM ${MANYLINUX_IMAGE}_x86_64:${MANYLINUX_TAG} AS manylinux_amd64
 FROM ${MANYLINUX_IMAGE}_aarch64:${MANYLINUX_TAG} AS manylinux_arm64
 
@@ -105,19 +106,14 @@ RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked
         librdmacm-devel \
         numactl-devel \
         hwloc \
-        hwloc-devel
+        hwloc-devel \
+        unzip
 
 # CUDA needs a compiler that is not newer than the toolset.
 ENV PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin:${PATH} \
     LD_LIBRARY_PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/lib64 \
     CC=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin/gcc \
     CXX=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin/g++
-COPY --from=base /usr/local/cuda /usr/local/cuda
-COPY --from=base /etc/ld.so.conf.d/hpcx.conf /etc/ld.so.conf.d/hpcx.conf
-ENV CUDA_PATH=/usr/local/cuda \
-    PATH=/usr/local/cuda/bin:${PATH} \
-    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
-    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
 
 # ==== uv_tool =========================================================================
 # Files of a published image: nothing is run, so a new version costs one download.
@@ -244,6 +240,13 @@ ADD https://github.com/NVIDIA/gdrcopy.git#${NIXL_GDRCOPY_REF} /
 # ==== gdrcopy =========================================================================
 # gdrcopy: GPU memory mapped for the CPU. Built as packages, its own way of installing.
 FROM build_tools AS gdrcopy
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 WORKDIR /build
 RUN --mount=type=bind,from=gdrcopy_src,target=/source,rw \
     cd /source/packages && CUDA=/usr/local/cuda ./build-rpm-packages.sh \
@@ -289,6 +292,13 @@ ADD https://github.com/openucx/ucx.git#${NIXL_UCX_REF} /
 # ==== ucx =============================================================================
 # UCX: the transports below NIXL.
 FROM build_tools AS ucx
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
@@ -314,6 +324,13 @@ ADD https://github.com/ofiwg/libfabric.git#${NIXL_LIBFABRIC_REF} /
 # ==== libfabric =======================================================================
 # libfabric: the EFA provider.
 FROM build_tools AS libfabric
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
@@ -335,8 +352,9 @@ ARG AWS_SDK_CPP_VERSION
 ADD https://github.com/aws/aws-sdk-cpp.git#${AWS_SDK_CPP_VERSION} /
 
 # ==== aws_sdk_cpp =====================================================================
-# The AWS SDK, S3 only: NIXL's object-store plug-in. The OpenSSL that it is linked with is
-# older than the one of the runtime images, so it goes along.
+# The AWS SDK, S3 only: NIXL's object-store plug-in.
+# The OpenSSL that it is linked with is older than the one of the runtime images, so it goes
+# along.
 FROM build_tools AS aws_sdk_cpp
 ARG TARGETARCH
 RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
@@ -351,7 +369,7 @@ WORKDIR /build
 
 RUN --mount=type=bind,from=aws_sdk_cpp_src,target=/source,rw \
     cmake -S /source -B /build -DCMAKE_BUILD_TYPE=Release -DBUILD_ONLY=s3 -DENABLE_TESTING=OFF \
-        -DCMAKE_INSTALL_PREFIX=/usr/local -DBUILD_SHARED_LIBS=ON \
+        -DCMAKE_INSTALL_PREFIX=/usr/local -DCMAKE_INSTALL_LIBDIR=lib64 -DBUILD_SHARED_LIBS=ON \
     && cmake --build /build -j"${BUILD_JOBS:-$(nproc)}" \
     && DESTDIR=/out cmake --install /build \
     && cp -a /usr/lib64/libcrypto.so.1.1* /usr/lib64/libssl.so.1.1* /out/usr/local/lib64/
@@ -365,6 +383,13 @@ ADD https://github.com/ai-dynamo/nixl.git#${NIXL_REF} /
 # ==== nixl ============================================================================
 # NIXL: the native library with its plug-ins, then its Python wheels, from one tree.
 FROM python_tools AS nixl
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=gdrcopy /out/ /
 COPY --from=aws_sdk_cpp /out/ /
@@ -378,7 +403,7 @@ ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
@@ -426,11 +451,18 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # ==== ai_dynamo_runtime_wheel =========================================================
 # The runtime wheel: Rust, by maturin. The media switches are cargo features.
 FROM rust_tools AS ai_dynamo_runtime_wheel
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 COPY --from=ffmpeg /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 WORKDIR /opt/dynamo
 COPY Cargo.toml Cargo.lock rust-toolchain.toml README.md LICENSE ./
 # .cargo and launch are there in some releases only.
@@ -461,11 +493,18 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # ==== kvbm_wheel ======================================================================
 # The KV cache block manager. It links NIXL, which stays outside of the wheel.
 FROM rust_tools AS kvbm_wheel
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 COPY --from=ffmpeg /out/ /
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl /opt/nvidia/nvda_nixl /opt/nvidia/nvda_nixl
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
-    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH}
+    LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 WORKDIR /opt/dynamo
 COPY Cargo.toml Cargo.lock rust-toolchain.toml README.md LICENSE ./
 # .cargo and launch are there in some releases only.
@@ -508,6 +547,13 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # Everything that was built, in one place. The parts are built side by side; this stage only
 # collects them, native libraries first, as wheels change more often.
 FROM rust_tools AS wheel_builder
+COPY --link --from=base /usr/local/cuda /usr/local/cuda
+COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
+ENV CUDA_PATH=/usr/local/cuda \
+    PATH=/usr/local/cuda/bin:${PATH} \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
+    NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
+
 COPY --from=gdrcopy /out/ /
 COPY --from=ffmpeg /out/ /
 COPY --from=aws_sdk_cpp /out/ /
@@ -603,7 +649,7 @@ ENV VIRTUAL_ENV=/opt/dynamo/venv \
     UV_HTTP_RETRIES=5
 RUN uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv
 ENV CUDA_HOME=/usr/local/cuda \
-    LD_LIBRARY_PATH=/opt/vllm/tools/ep_kernels/ep_kernels_workspace/nvshmem_install/lib:${LD_LIBRARY_PATH}
+    LD_LIBRARY_PATH=/opt/vllm/tools/ep_kernels/ep_kernels_workspace/nvshmem_install/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 ARG TARGETARCH
 # The distribution for arm64 leaves out the name that RDMA libraries link with.
 RUN if [ "$TARGETARCH" = arm64 ]; then ln -sfn libmlx5.so.1 /usr/lib/aarch64-linux-gnu/libmlx5.so; fi
@@ -777,6 +823,14 @@ COPY --from=ffmpeg /out/usr/local/ /usr/local/
 RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/local/libfabric/lib /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
 RUN echo "PATH=\"/usr/local/ucx/bin:/usr/local/bin/etcd:/usr/local/cuda/nvvm/bin:/opt/dynamo/venv/bin:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
+#!/bin/sh
+# Files of the group stay writable for the group.
+umask 002
+[ "$#" -gt 0 ] || set -- /bin/bash
+[ ! -x /opt/nvidia/nvidia_entrypoint.sh ] || exec /opt/nvidia/nvidia_entrypoint.sh "$@"
+exec "$@"
+EOF
 
 ENV DYNAMO_HOME=/opt/dynamo \
     HOME=/home/dynamo \
@@ -788,7 +842,7 @@ ENV DYNAMO_HOME=/opt/dynamo \
     CPATH=/usr/local/cuda/include \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
     VLLM_USE_FLASHINFER_SAMPLER=1 \
-    LD_LIBRARY_PATH=/opt/vllm/tools/ep_kernels/ep_kernels_workspace/nvshmem_install/lib:/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:${LD_LIBRARY_PATH} \
+    LD_LIBRARY_PATH=/opt/vllm/tools/ep_kernels/ep_kernels_workspace/nvshmem_install/lib:/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
     PATH=/usr/local/ucx/bin:/usr/local/bin/etcd/:/usr/local/cuda/nvvm/bin:/opt/dynamo/venv/bin:${PATH}
 WORKDIR /workspace
 USER dynamo
@@ -851,8 +905,7 @@ RUN --mount=type=bind,source=container/launch_message/runtime.txt,target=/banner
 RUN find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
 USER dynamo
 
-ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh"]
-CMD []
-
+ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
+CMD ["/bin/bash"]
 ARG DYNAMO_COMMIT_SHA
 ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}

@@ -8,13 +8,16 @@ import shlex
 import sys
 from contextlib import suppress
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dynbuild import units
 from dynbuild.cli import console
 from dynbuild.errors import Interrupted, NotReady, RequestError
+
+if TYPE_CHECKING:
+    from dynbuild.engine.cuda_base import Toolkit
 
 app = typer.Typer(
     add_completion=False,
@@ -236,6 +239,14 @@ def base(
             show_default=False,
         ),
     ] = None,
+    cuda: Annotated[
+        str | None,
+        typer.Option(
+            help="With that CUDA toolkit on it: 13.0 from the package index, 12.4 from Debian.",
+            metavar="VERSION",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Make it even if it is there.")] = False,
 ) -> None:
     """Make a small Debian base image from this machine's mirror, and print its name.
@@ -244,24 +255,52 @@ def base(
 
     For an architecture that the machine cannot run, an emulator is registered: see emulate.
 
-    Examples: dynbuild engine base --suite trixie; dynbuild engine base --arch amd64 --arch arm64
+    With --cuda it has a toolkit to compile with and a stub in place of the driver, so that
+    components are built without NVIDIA's registry and without a GPU.
+
+    Examples: dynbuild engine base --suite trixie; dynbuild engine base --suite trixie --cuda 13.0;
+    dynbuild engine base --arch amd64 --arch arm64
     """
     from dynbuild.engine import private
     from dynbuild.engine.base import make_base, make_joined_base
     from dynbuild.engine.client import find
 
+    toolkit = _toolkit(cuda) if cuda is not None else None
     engine = find(os.environ)
     if engine.kind == "private":
         private.join(os.environ)
     archs = arch or []
     if push is None and len(set(archs)) < 2:
-        one = archs[0] if archs else None
-        name = make_base(engine, os.environ, suite=suite, arch=one, force=force, say=console.say)
+        name = make_base(
+            engine,
+            os.environ,
+            suite=suite,
+            arch=archs[0] if archs else None,
+            toolkit=toolkit,
+            force=force,
+            say=console.say,
+        )
     else:
         name = make_joined_base(
-            engine, os.environ, archs=archs, suite=suite, push=push, force=force, say=console.say
+            engine,
+            os.environ,
+            archs=archs,
+            suite=suite,
+            push=push,
+            toolkit=toolkit,
+            force=force,
+            say=console.say,
         )
     console.out(name)
+
+
+def _toolkit(version: str) -> Toolkit:
+    """The toolkit of *version*, reached as this machine is set up to reach the index."""
+    from dynbuild.build import facts
+    from dynbuild.engine.cuda_base import Toolkit
+
+    machine = facts.read(os.environ)
+    return Toolkit(version=version, ca_bundle=machine.ca_bundle, index_url=machine.index_url)
 
 
 @app.command()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from dynbuild import names, proc
 from dynbuild.addresses import public
-from dynbuild.engine import emulation, packages
+from dynbuild.engine import cuda_base, emulation, images, packages
+from dynbuild.engine.cuda_base import Toolkit
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
@@ -53,6 +54,7 @@ def make_base(
     suite: str = "stable",
     arch: str | None = None,
     name: str | None = None,
+    toolkit: Toolkit | None = None,
     force: bool = False,
     say: Callable[[str], None],
 ) -> str:
@@ -67,11 +69,12 @@ def make_base(
         arch: ``amd64`` or ``arm64``; the machine's own by default.
         name: Name of the image; by default ``dynbuild/debian:CODENAME``, with ``-ARCH``
             after it for an architecture that is not the machine's.
-        force: Make it anew even if the engine has it.
+        toolkit: The CUDA toolkit of an image on that one, which is made too.
+        force: Make it anew even if the engine has it; with *toolkit*, the image on it alone.
         say: Takes lines of progress.
 
     Returns:
-        The name of the image.
+        The name of the image: of the one with CUDA where *toolkit* is given.
 
     Raises:
         RequestError: The mirror has no such suite, or *arch* is unknown.
@@ -94,21 +97,24 @@ def make_base(
                 hint="name one that it has, with --suite",
             )
         name = name or f"dynbuild/debian:{codename}{'' if arch == native else f'-{arch}'}"
-        ids = proc.run((engine.docker, "image", "ls", "--quiet", name), env=engine.env(env)).stdout
-        if ids and not force:
+        if (force and not toolkit) or not images.has(engine, env, name):
+            packages.ensure_programs(("mmdebstrap",), env, say)
+            if emulation.ensure(arch, env, say):
+                say(f"registered an emulator for {arch}; it takes minutes with it")
+            say(f"making {name} from the mirror of this machine")
+            listed = work / "base.list"
+            listed.write_text(_sources_list(main, codename, work, env), encoding="utf-8")
+            _bootstrap(codename, arch, work / "base.tar", listed, env)
+            _import(engine, env, work / "base.tar", name, arch)
+        else:
             say(f"{name} is there already")
-            return name
-        packages.ensure_programs(("mmdebstrap",), env, say)
-        if emulation.ensure(arch, env, say):
-            say(f"registered an emulator for {arch}; it takes minutes with it")
-        say(f"making {name} from the mirror of this machine")
-        listed = work / "base.list"
-        listed.write_text(_sources_list(main, codename, work, env), encoding="utf-8")
-        _bootstrap(codename, arch, work / "base.tar", listed, env)
-        _import(engine, env, work / "base.tar", name, arch)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return name
+    if toolkit is None:
+        return name
+    emulation.ensure(arch, env, say)
+    platform = _PLATFORMS[arch]
+    return cuda_base.make(engine, env, toolkit, on=name, platform=platform, force=force, say=say)
 
 
 def _import(engine: Engine, env: Mapping[str, str], tar: Path, name: str, arch: str) -> None:
@@ -125,6 +131,7 @@ def make_joined_base(
     archs: Sequence[str],
     suite: str = "stable",
     push: str | None = None,
+    toolkit: Toolkit | None = None,
     force: bool = False,
     say: Callable[[str], None],
 ) -> str:
@@ -139,6 +146,7 @@ def make_joined_base(
         suite: See ``make_base``.
         push: ``REGISTRY/NAME:TAG``, where the joined image goes; by default it stays on the
             engine as ``dynbuild/debian:CODENAME-multi``.
+        toolkit: See ``make_base``.
         force: See ``make_base``.
         say: Takes lines of progress.
 
@@ -156,15 +164,15 @@ def make_joined_base(
             "this engine keeps one platform an image, so images cannot be joined",
             hint='set "features": {"containerd-snapshotter": true} in its daemon.json',
         )
-    images = {
-        arch: make_base(engine, env, suite=suite, arch=arch, force=force, say=say)
+    made = {
+        arch: make_base(engine, env, suite=suite, arch=arch, toolkit=toolkit, force=force, say=say)
         for arch in dict.fromkeys(archs or (_native(env),))
     }
-    arch, first = next(iter(images.items()))
+    arch, first = next(iter(made.items()))
     name = push or f"{first.removesuffix(f'-{arch}')}-multi"
-    say(f"{'joining' if push is None else 'pushing'} {' and '.join(images.values())} as {name}")
+    say(f"{'joining' if push is None else 'pushing'} {' and '.join(made.values())} as {name}")
     try:
-        _join(engine, env, images, name, "--load" if push is None else "--push")
+        _join(engine, env, made, name, "--load" if push is None else "--push")
     except ToolFailed as error:
         raise NotReady(
             f"{name} cannot be {'made' if push is None else 'pushed'}",

@@ -33,3 +33,9 @@ def inspect(
         for one in references
         for reference, line in inspect(engine, env, [one], template).items()
     }
+
+
+def has(engine: Engine, env: Mapping[str, str], name: str) -> bool:
+    """Whether the engine has an image of that name."""
+    argv = (engine.docker, "image", "ls", "--quiet", name)
+    return bool(proc.run(argv, env=engine.env(env)).stdout)

@@ -40,6 +40,7 @@ NEEDS = (
     Need("buildx", (0, 13), "progress that a program can read (--progress rawjson)"),
     Need("buildx", (0, 17), "bake --allow=network.host", host_network=True),
     Need("BuildKit", (0, 10), "files inside of a Dockerfile (COPY <<EOF)", r"^(?:COPY|RUN) .*<<"),
+    Need("BuildKit", (0, 10), "COPY --link", r"^COPY .*--link"),
     Need("BuildKit", (0, 12), "a repository as a source (ADD git)", r"^ADD .*(?:\.git\b|#\$)"),
     Need("BuildKit", (0, 12), "ADD --checksum", r"^ADD .*--checksum="),
     Need("BuildKit", (0, 16), "secrets as variables (type=secret,env=)", r"=secret,\S*env="),

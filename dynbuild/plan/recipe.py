@@ -25,6 +25,7 @@ class Recipe:
         framework: vllm, trtllm, sglang, none.
         target: The image that is wanted, which is also the last stage.
         device: cuda or cpu.
+        builder: ``manylinux`` or ``base``: what is compiled in.
         cuda: CUDA version as in the catalog, empty on cpu.
         dynamo_wheels: ``source`` (built from the context) or ``index`` (published).
         kvbm: The KV cache block manager is built and installed.
@@ -48,6 +49,7 @@ class Recipe:
     framework: str
     target: str
     device: str
+    builder: str
     cuda: str
     dynamo_wheels: str
     kvbm: bool
@@ -69,8 +71,13 @@ class Recipe:
 
     @property
     def builder_distro(self) -> str:
-        """Package manager of the build stages: ``dnf`` (manylinux) on cuda, ``apt`` on cpu."""
-        return "dnf" if self.device == "cuda" else "apt"
+        """Package manager of the build stages: ``dnf`` in manylinux, else the base's ``apt``."""
+        return "dnf" if self.builder == "manylinux" else "apt"
+
+    @property
+    def brings_cuda(self) -> bool:
+        """Whether the CUDA toolkit is copied from the base image to where it compiles."""
+        return self.device == "cuda" and self.builder == "manylinux"
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -191,6 +198,7 @@ def of(config: Settings, cell: Cell, values: Values) -> Recipe:
         framework=cell.id.framework,
         target=cell.id.target,
         device=cell.id.device,
+        builder=framework.devices[cell.id.device].builder,
         cuda=cell.id.cuda,
         dynamo_wheels=wheels,
         kvbm=on("ENABLE_KVBM"),

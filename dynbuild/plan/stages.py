@@ -123,8 +123,10 @@ def _dynamo_base(recipe: Recipe) -> Stage:
 
 def _toolchains(recipe: Recipe) -> Iterable[Stage]:
     """Compilers in three stages, so that a new Rust compiles no C library again."""
-    native = (*MANYLINUX, "GCC_TOOLSET") if recipe.device == "cuda" else ()
-    yield Stage("build_tools", "build_tools", native, ("base",))
+    if recipe.builder == "manylinux":
+        yield Stage("build_tools", "build_tools", (*MANYLINUX, "GCC_TOOLSET"))
+    else:
+        yield Stage("build_tools", "build_tools", (), ("base",))
     python: tuple[str, ...] = (
         "PYTHON_VERSION",
         "MESON_VERSION",
@@ -143,6 +145,12 @@ def _rustup(recipe: Recipe) -> tuple[str, ...]:
     return ("RUSTUP_DIST_SERVER",) if recipe.staged("rust") else ()
 
 
+def _cuda(recipe: Recipe) -> tuple[str, ...]:
+    """The stage that the CUDA toolkit is copied from, for a stage that compiles with it."""
+    return ("base",) if recipe.brings_cuda else ()
+
+
+_WITH_CUDA = ("gdrcopy", "ucx", "libfabric", "nixl")
 _COMPONENT_NEEDS = {
     "gdrcopy": (),
     "ffmpeg": (),
@@ -165,6 +173,7 @@ def _components(recipe: Recipe) -> Iterable[Stage]:
             used += recipe.compile_cache_args
             cached = _compile_cache(recipe)
         toolchain = "python_tools" if name == "nixl" else "build_tools"
+        below += _cuda(recipe) if name in _WITH_CUDA else ()
         yield Stage(name, name, used, (toolchain, f"{name}_src", *below, *cached))
 
 
@@ -184,7 +193,7 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
         return
     yield Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, ("python_tools",))
     cache, cached = recipe.compile_cache_args, _compile_cache(recipe)
-    needs = ("rust_tools", *native, *cached)
+    needs = ("rust_tools", *native, *cached, *_cuda(recipe))
     used = (*python, *features, *cache)
     yield Stage("ai_dynamo_runtime_wheel", "ai_dynamo_runtime_wheel", used, needs)
     yield Stage("kvbm_wheel", "kvbm_wheel", (*python, *cache), needs)
@@ -192,7 +201,7 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
 
 
 def _wheel_builder_needs(recipe: Recipe) -> tuple[str, ...]:
-    return (recipe.toolchain, *recipe.components, *recipe.wheels)
+    return (recipe.toolchain, *recipe.components, *recipe.wheels, *_cuda(recipe))
 
 
 _WHEEL_SWITCHES = ("ENABLE_KVBM", "ENABLE_GPU_MEMORY_SERVICE")

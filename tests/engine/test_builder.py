@@ -173,7 +173,7 @@ def test_what_an_engine_can_load_and_where_it_builds():
 
 TEXT = """\
 FROM a
-COPY --from=b --exclude=c / /
+COPY --link --from=b --exclude=c / /
 ADD --checksum=sha256:0 --unpack=true https://example.com/x.tgz /
 RUN --mount=type=secret,id=x,env=X y
 COPY --chmod=755 <<'EOF' /x
@@ -248,7 +248,7 @@ def test_every_need_has_a_remedy_for_every_builder():
             assert requirements.remedy(made, need)
 
 
-KNOWN = {"from", "chown", "chmod", "exclude", "checksum", "unpack", "mount", "network"}
+KNOWN = {"from", "chown", "chmod", "exclude", "link", "checksum", "unpack", "mount", "network"}
 """Flags that are in the table, or in every BuildKit that has what is in it."""
 
 

@@ -97,7 +97,8 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
         libtool \
         ninja-build \
         pkg-config \
-        rdma-core
+        rdma-core \
+        unzip
 
 # ==== ucx_src =========================================================================
 # The upstream tarball of the distribution's source package, suite bookworm. The mirror is the
@@ -149,6 +150,7 @@ COPY --from=ucx_fetch /tree/ /
 # ==== ucx =============================================================================
 # UCX: the transports below NIXL.
 FROM build_tools AS ucx
+
 ARG BUILD_JOBS
 WORKDIR /build
 
@@ -195,6 +197,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 # Everything that was built, in one place. The parts are built side by side; this stage only
 # collects them, native libraries first, as wheels change more often.
 FROM build_tools AS wheel_builder
+
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=dynamo_wheels /opt/dynamo/dist/ /opt/dynamo/dist/
 
@@ -241,6 +244,8 @@ COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
 #!/bin/sh
 # Files of the group stay writable for the group.
 umask 002
+[ "$#" -gt 0 ] || set -- /bin/bash
+[ ! -x /opt/nvidia/nvidia_entrypoint.sh ] || exec /opt/nvidia/nvidia_entrypoint.sh "$@"
 exec "$@"
 EOF
 
@@ -273,6 +278,5 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
 CMD ["/bin/bash"]
-
 ARG DYNAMO_COMMIT_SHA
 ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}

@@ -20,6 +20,7 @@ def recipe(*, without=(), tools=None, **facts):
         "framework": "none",
         "target": "runtime",
         "device": "cuda",
+        "builder": "manylinux",
         "cuda": "12.8",
         "dynamo_wheels": "source",
         "kvbm": False,
@@ -69,9 +70,18 @@ def test_wheels(facts, wheels):
     assert recipe(**facts).wheels == wheels
 
 
-def test_a_gpu_brings_the_distribution_of_manylinux():
-    assert recipe().builder_distro == "dnf"
-    assert recipe(device="cpu", cuda="").builder_distro == "apt"
+@pytest.mark.parametrize(
+    ("facts", "distro", "brings_cuda"),
+    [
+        ({}, "dnf", True),
+        ({"builder": "base"}, "apt", False),
+        ({"device": "cpu", "cuda": "", "builder": "base"}, "apt", False),
+        ({"device": "cpu", "cuda": "", "builder": "manylinux"}, "dnf", False),
+    ],
+)
+def test_what_is_compiled_in(facts, distro, brings_cuda):
+    made = recipe(**facts)
+    assert (made.builder_distro, made.brings_cuda) == (distro, brings_cuda)
 
 
 @pytest.mark.parametrize(

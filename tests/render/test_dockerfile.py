@@ -1,4 +1,5 @@
 import functools
+import json
 import os
 import re
 import shutil
@@ -220,6 +221,60 @@ def declared_by(keyword, rest):
     alone = Stage("", "")
     alone.instructions.append((keyword, rest))
     return declared(alone)
+
+
+SYSTEM = {"PATH": "/usr/bin:/bin"}
+"""What an image has that sets nothing itself."""
+
+
+def substitute(value, known):
+    """*value* with the variables that are *known*, as a Dockerfile replaces them."""
+    value = re.sub(
+        r"\$\{(\w+):\+([^}]*)\}", lambda found: found[2] if known.get(found[1]) else "", value
+    )
+    return re.sub(r"\$\{?(\w+)\}?", lambda found: known.get(found[1], ""), value)
+
+
+def environment(stage, before):
+    """The variables after *stage*, which starts from an image with those *before*."""
+    now = dict(before)
+    for keyword, rest in stage.instructions:
+        if keyword == "ENV":
+            pairs = re.findall(r"(\w+)=(\S*)", rest)
+            now |= {name: substitute(value, now) for name, value in pairs}
+    return now
+
+
+def test_no_path_has_an_empty_part(text):
+    """An empty part is the current folder, and programs and libraries are looked for there."""
+    after = {}
+    for stage in read(text)[1]:
+        after[stage.name] = environment(stage, after.get(stage.base, SYSTEM))
+        for name, value in after[stage.name].items():
+            if name.endswith("PATH") and value:
+                assert "" not in value.split(":"), f"{stage.name}: {name}={value}"
+
+
+def test_an_image_without_native_libraries_has_no_path_of_them(overlay):
+    none = overlay("".join(f'sources.{name}.kind = "none"\n' for name in ("ucx", "nixl")))
+    for framework in ("vllm", "sglang"):
+        text = text_of(none, framework=framework, target="dev")
+        test_no_path_has_an_empty_part(text)
+        assert "/usr/local/ucx" not in "".join(re.findall(r"LD_LIBRARY_PATH=.*", text))
+
+
+def test_every_image_that_is_run_has_its_entrypoint():
+    for asked in (
+        NONE_CPU,
+        NONE_RUNTIME,
+        *({"framework": one} for one in ("vllm", "trtllm", "sglang")),
+    ):
+        stage = read(text_of(**{"target": "runtime", **asked}))[1][-1]
+        (entry,) = (rest for keyword, rest in stage.instructions if keyword == "ENTRYPOINT")
+        (program,) = json.loads(entry)
+        assert any(
+            keyword == "COPY" and rest.endswith(program) for keyword, rest in stage.instructions
+        )
 
 
 def test_an_argument_is_declared_only_where_it_is_used(image, text):

@@ -102,7 +102,7 @@ def test_what_is_no_checksum(text):
         (("request",), tuple(Request.model_fields)),
         (("tools", "any"), tuple(Tool.model_fields)),
         (("sources", "any"), tuple(Source.model_fields)),
-        (("frameworks", "any", "devices", "any"), ("platforms", "cuda", "args")),
+        (("frameworks", "any", "devices", "any"), ("platforms", "builder", "cuda", "args")),
         (("args",), None),
         (("contexts",), None),
         (("surprise",), ()),

@@ -117,9 +117,21 @@ def _ended(error: BaseException) -> int:
     if isinstance(error, TyperException):
         context = getattr(error, "ctx", None)
         seen = f"see '{context.command_path} --help'" if context is not None else None
-        _say(error.format_message(), hint=seen)
+        _say(error.format_message(), hint=_switch_hint(error) or seen)
         return 2
     return _bug(error)
+
+
+def _switch_hint(error: BaseException) -> str | None:
+    """What is written for a switch with a value, ``--rm=FALSE``, as the old launcher took it."""
+    spelling = getattr(error, "option_name", None)
+    values = [word.partition("=")[2] for word in sys.argv if word.startswith(f"{spelling}=")]
+    if not values:
+        return None
+    from dynbuild.cli.parameters import switch_hint
+    from dynbuild.settings import request_options, run_options
+
+    return switch_hint((*run_options.RUN, *request_options.REQUEST), str(spelling), values[0])
 
 
 def _bug(error: BaseException) -> int:

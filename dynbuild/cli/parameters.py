@@ -13,6 +13,7 @@ import typer
 from dynbuild import paths
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
+from dynbuild.settings.environment import SWITCHED
 from dynbuild.settings.layers import KeyPath, Layer, Origin, Setting
 from dynbuild.settings.option import Option
 
@@ -156,6 +157,14 @@ def _no_flag(value: str | list[str] | None, param: typer.CallbackParam) -> str |
                 else None,
             )
     return value
+
+
+def switch_hint(options: Iterable[Option], spelling: str, word: str) -> str | None:
+    """What is written for the switch *spelling* with *word*, which says on or off; else nothing."""
+    for option in options:
+        if spelling in option.spellings and option.kind == "switch" and word.lower() in SWITCHED:
+            return f"{option.flag} is a switch: {option.spelling_of(SWITCHED[word.lower()])}"
+    return None
 
 
 # ---- from parameters to settings -----------------------------------------------------------

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dynbuild.cli import console
-from dynbuild.cli.parameters import Invocation, with_options
+from dynbuild.cli.parameters import Invocation, switch_hint, with_options
 from dynbuild.cli.request import context_of, settings_of
 from dynbuild.errors import NotReady, RequestError, quote
-from dynbuild.settings.environment import SWITCHED
 from dynbuild.settings.run_options import RUN
 
 if TYPE_CHECKING:
@@ -102,10 +101,7 @@ def _check_command(command: list[str]) -> None:
 def _switch_hint(word: str) -> str | None:
     """What is written for a switch with a word after it, as the old launcher took it."""
     before = dict(zip(sys.argv[1:], sys.argv, strict=False)).get(word, "")
-    for option in RUN:
-        if before in option.spellings and option.kind == "switch" and word.lower() in SWITCHED:
-            return f"{option.flag} is a switch: {option.spelling_of(SWITCHED[word.lower()])}"
-    return None
+    return switch_hint(RUN, before, word)
 
 
 def _image(kind: ImageKind, tree: Path, settings: Settings) -> str:
@@ -249,7 +245,13 @@ def _image_user(
         env=environment,
         check=False,
     )
-    if found.returncode != 0:
+    if found.returncode != 0 and "no such image" in found.stderr.lower():
         raise absent
+    if found.returncode != 0:
+        raise NotReady(
+            f"the engine says nothing of the image {request.image}",
+            hint="'dynbuild doctor' looks at the engine and its client",
+            details=tuple(found.stderr.strip().splitlines()[-3:]),
+        )
     name, label, ids = (*found.stdout.split("\n"), "", "", "")[:3]
     return user_of(request.image, name.strip(), label.strip(), ids.strip(), frameworks)

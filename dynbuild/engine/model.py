@@ -11,9 +11,11 @@ from typing import Literal
 BUILDER = "BUILDX_BUILDER"
 """The variable that names a buildx builder."""
 
-# Variables that would lead the client away from, or make it talk TLS to, the private socket.
+# Variables that would lead the client away from the private socket, or make it talk TLS or the
+# words of another engine there.
 _FOREIGN = (
     "DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "BUILDX_CONFIG",
+    "DOCKER_API_VERSION",
 )  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from dynbuild.errors import NotReady, ToolFailed
 _UPDATE_SECONDS = 600.0
 _DOWNLOAD_SECONDS = 3600.0
 _ENGINE = ("docker.io", "docker-buildx", "containerd")
-_SPLIT_OFF = ("docker-cli",)  # part of docker.io in older suites
+# The client is part of docker.io in older suites; tini is what docker-init points to.
+_SPLIT_OFF = ("docker-cli", "tini")
 # Whatever the machine's apt lets pass: what runs as root here is signed.
 _SIGNED = {
     "APT::Get::AllowUnauthenticated": "false",

@@ -65,6 +65,7 @@ class Host:
         listening: Address and port of the listening TCP sockets.
         hard_limits: What the engine may grant, by docker's names; missing is unbounded.
         mounts: The mounts that the request names, and the workspace.
+        init: Whether the engine has the program that ``--init`` starts.
         missing: Devices and files of variables that are not there.
         hf_cache: The mount of the Hugging Face cache, if there is one.
         disk_cache: The host's folder under KVBM's disk cache; ``None`` where it is not used
@@ -87,6 +88,7 @@ class Host:
     listening: frozenset[tuple[str, int]] = frozenset()
     hard_limits: Mapping[str, int] = field(default_factory=dict)
     mounts: tuple[HostMount, ...] = ()
+    init: bool | None = None
     missing: tuple[str, ...] = ()
     hf_cache: HostMount | None = None
     disk_cache: str | None = None

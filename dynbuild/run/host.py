@@ -83,9 +83,10 @@ def read(
     known = told.get("ServerVersion") is not None
     runtimes = tuple(sorted(told.get("Runtimes") or ())) if known else None
     passed = {name: env[name] for name in facts.LOOKED_AT if name in env}
+    init = (told.get("InitCommit") or {}).get("ID") != "N/A" if known else None
     if not _is_here(engine, env, told):
         memory = told.get("MemTotal") or None
-        return Host(memory=memory, runtimes=runtimes, gpu_hook=_cdi(told), passed=passed)
+        return Host(memory=memory, runtimes=runtimes, init=init, gpu_hook=_cdi(told), passed=passed)
     options = " ".join(told.get("SecurityOptions") or ())
     # User namespaces give the numbers of the container another meaning on the host.
     remapped = "name=rootless" in options or "name=userns" in options
@@ -103,6 +104,7 @@ def read(
         listening=listening(),
         hard_limits=limits.of_engine(engine.host, env),
         mounts=_mounts(request, user),
+        init=init,
         missing=_missing(request),
         hf_cache=_hf_cache(request, user),
         disk_cache=folder,

@@ -282,6 +282,8 @@ def test_a_printed_command_can_be_pasted():
         (["--rm", "FALSE"], "'FALSE' is no flag of dynbuild run", "--rm is a switch: --no-rm"),
         (["--privileged", "TRUE", "--", "x"], "'TRUE' is no flag", "is a switch: --privileged"),
         (["--gms", "false"], "'false' is no flag", "--gms is a switch: --no-gms"),
+        (["--rm=FALSE"], "Option '--rm' does not take a value", "--rm is a switch: --no-rm"),
+        (["--gpus", "all\n"], "--gpus 'all\\n' names no GPUs", ""),
         (["--rm", "--restart", "always"], "--rm and --restart always exclude", "--no-rm"),
         (["--restart", "often"], "--restart 'often' is no policy", "unless-stopped"),
         (["--device", "gpu0"], "--device 'gpu0' is no device", "VENDOR/CLASS=NAME"),

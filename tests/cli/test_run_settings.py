@@ -148,6 +148,8 @@ def test_newest_build_of_the_tree_is_taken(tree):
         ("20260103T000000-1-none-runtime-cpu", "none-runtime-cpu", "failed"),
         ("20260103T010000-1-none-runtime-cpu", "none-runtime-cpu", "pushed"),
         ("20260104T000000-1-none-dev-cpu", "none-dev-cpu", "done"),
+        ("20260105T000000-1-none-runtime-aws-cpu", "none-runtime-aws-cpu", "done"),
+        ("20260106T000000-1-no-id", "no id", "done"),
     ):
         folder = tree / ".dynbuild" / "builds" / name
         folder.mkdir(parents=True)
@@ -161,6 +163,9 @@ def test_newest_build_of_the_tree_is_taken(tree):
     assert argv[-1] == "team/dynamo:20260102"
     assert "the newest build from" in err
     assert _run(tree, "--repository", "other")[0][-1] == "other:latest-none-runtime"
+    toml = tree / "dynbuild.toml"
+    toml.write_text(toml.read_text().replace("[request]", '[request]\ndevice = "cuda"', 1))
+    assert _run(tree)[0][-1] == "team/dynamo:latest-none-runtime"
 
 
 def test_limit_that_is_none(tree):

@@ -543,6 +543,13 @@ def test_the_label_and_the_argument_name_the_same_commit():
     assert image.labels["org.opencontainers.image.revision"] == "f" * 40
 
 
+def test_the_label_of_local_dev_says_who_its_user_is():
+    images = make_plan(target="local-dev", uid=1234, gid=77, make_efa=True).images
+    users = {image.target: image.labels.get("dynbuild.user") for image in images}
+    assert users.pop("local-dev") == users.pop("local-dev-aws") == "1234:77"
+    assert set(users.values()) <= {None}
+
+
 def test_labels():
     labels = make_image(**NONE_CPU).labels
     assert labels == {

@@ -96,7 +96,7 @@ def left_out(request: RunRequest, known: Sequence[str], why: str) -> list[str]:
     fields = (field for mount in mounts(request) for field in mount.extra)
     gone = (f"--mount …,{field}" for field in fields if field.partition("=")[0] not in known)
     words = (f"--docker-arg {word}" for word in request.docker_args)
-    return [f"{word}: left out; {why}." for word in (*gone, *words)]
+    return [masking.scrub_message(f"{word}: left out; {why}.") for word in (*gone, *words)]
 
 
 def given(fields: Mapping[str, Node | None]) -> dict[str, Node]:

@@ -27,6 +27,7 @@ def check(request: RunRequest, host: Host) -> tuple[Finding, ...]:
         _secrets,
         files.check_mounts,
         files.check_disk,
+        limit.check_init,
         limit.check_ulimits,
         rights.check,
     )
@@ -35,6 +36,17 @@ def check(request: RunRequest, host: Host) -> tuple[Finding, ...]:
 
 def _secrets(request: RunRequest, host: Host) -> Iterator[Finding]:
     del host
+    for flag, entries in (("--label", request.labels), ("--docker-arg", request.docker_args)):
+        for entry in entries:
+            name, _, value = entry.partition("=")
+            # What it is may stand behind another option's name: --docker-arg=--env=X=…
+            if masking.is_secret(name, value) or masking.scrub_message(entry) != entry:
+                yield Finding(
+                    "secret-literal",
+                    f"{flag} {masking.scrub_message(name)} shows a secret to all who see the"
+                    " container's configuration",
+                    "set it in the environment and pass it by name: -e NAME",
+                )
     for entry in request.env:
         name, _, value = entry.partition("=")
         if masking.is_secret(name, value):

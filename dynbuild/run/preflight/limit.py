@@ -1,4 +1,4 @@
-"""Memory and other limits that the machine or its engine does not grant."""
+"""Memory, limits and programs that the machine or its engine does not have."""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ def bytes_of(text: str) -> int | None:
         return units.parse_size(text, base=units.BINARY)
     except RequestError:
         return None
+
+
+def check_init(request: RunRequest, host: Host) -> Iterator[Finding]:
+    """The program that ``--init`` starts, which comes with the engine or does not."""
+    asked = any(passed.flag == "--init" and passed.value for passed in request.passed)
+    if asked and host.init is False:
+        yield Finding(
+            "init",
+            "the engine has no docker-init, which --init starts",
+            "install tini beside it; or leave --init out",
+        )
 
 
 def check_ulimits(request: RunRequest, host: Host) -> Iterator[Finding]:

@@ -78,6 +78,7 @@ def make(path: Path) -> FakeDocker:
     program.chmod(0o755)
     docker = FakeDocker(path)
     docker.says(info=json.dumps(INFO), progress=progress(), status="0", image="sha256:aa 123456789")
+    docker.says(base=json.dumps(["linux/amd64", {}]))
     return docker
 
 

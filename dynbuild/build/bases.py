@@ -1,15 +1,16 @@
-"""Whether the base images that an engine has fit the platforms of a plan."""
+"""Whether the base images that a plan builds on are there, and fit its platforms."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from dynbuild.engine import images
 from dynbuild.engine.builder import Builder
-from dynbuild.errors import RequestError
+from dynbuild.errors import NotReady, RequestError
 from dynbuild.plan.document import ImagePlan, PlanDocument
+from dynbuild.plan.mirrors import LOCAL
 
 # The arguments that name an image to build on (its tag is in …_TAG), and the stage it becomes.
 _BASES = {
@@ -22,21 +23,28 @@ _TEMPLATE = '["{{.Os}}/{{.Architecture}}", {{json .Descriptor}}]'
 
 
 def check_bases(builder: Builder, env: Mapping[str, str], plan: PlanDocument) -> None:
-    """Raise if an image of the engine that *plan* builds on is for another platform.
+    """Raise if an image that *plan* builds on cannot be had, or is for another platform.
 
-    BuildKit takes an image that the engine has before it asks a registry, and one that is
-    not an index whatever its platform is: an image for arm64 would hold amd64 programs.
+    Images of ``dynbuild engine base`` are on no registry: asked for one, BuildKit would say of
+    a public registry that it denies access.  And BuildKit takes an image that the engine has
+    before it asks a registry, and one that is not an index whatever its platform is: an image
+    for arm64 would hold amd64 programs.
 
     Raises:
-        RequestError: There is such an image.
+        NotReady: An image of dynbuild's own is not there.
+        RequestError: There is an image for another platform.
     """
-    # The classic store asks the registry where the platform is another one, and a builder of
-    # its own has no access to the engine's images.
-    if not builder.in_engine or not builder.engine.containerd_store:
-        return
     bases = [(image, arg, reference) for image in plan.images for arg, reference in _bases(image)]
     references = tuple(dict.fromkeys(reference for _, _, reference in bases))
+    if not builder.in_engine:
+        # Such a builder has no access to the engine's images.
+        _check_own(builder, (), bases)
+        return
     said = images.inspect(builder.engine, env, references, _TEMPLATE)
+    _check_own(builder, said, bases)
+    # The classic store asks the registry where the platform is another one.
+    if not builder.engine.containerd_store:
+        return
     for image, arg, reference in bases:
         platform, kind = _read(said.get(reference, ""))
         lacking = [wanted for wanted in image.platforms if wanted != platform]
@@ -47,9 +55,45 @@ def check_bases(builder: Builder, env: Mapping[str, str], plan: PlanDocument) ->
             f"the image {reference} on this engine is for {platform} only, and {image.name} is"
             f" wanted for {lacking[0]}",
             origin=image.origins.get(arg),
-            hint="`dynbuild engine base --arch amd64 --arch arm64` makes one for both; one"
-            f" that can be pulled for both: docker image rm {reference}",
+            hint=f"`{_command(reference, image.platforms)}` makes one for each; one"
+            f" that can be pulled for each: docker image rm {reference}",
         )
+
+
+def _check_own(
+    builder: Builder, there: Container[str], bases: Sequence[tuple[ImagePlan, str, str]]
+) -> None:
+    """Raise if an image that only ``dynbuild engine base`` makes is not among those *there*.
+
+    Raises:
+        NotReady: It is not.
+    """
+    for image, arg, reference in bases:
+        if not reference.startswith(LOCAL) or reference in there:
+            continue
+        make = _command(reference, image.platforms)
+        if builder.in_engine:
+            hint = f"make it: {make}"
+        else:
+            hint = (
+                "docker buildx use default takes the engine's own builder; by a registry:"
+                f" {make} --push REGISTRY/NAME:TAG"
+            )
+        raise NotReady(
+            f"there is no image {reference} {'on' if builder.in_engine else 'for'} {builder}",
+            origin=image.origins.get(arg),
+            hint=hint,
+        )
+
+
+def _command(reference: str, platforms: Sequence[str]) -> str:
+    """The command that makes the base image *reference*, or one like it, for *platforms*."""
+    suite, _, form = reference.rpartition(":")[2].partition("-")
+    given = f" --suite {suite}" if reference.startswith(LOCAL) and suite else ""
+    archs = [platform.removeprefix("linux/") for platform in platforms]
+    if form == "multi" or len(archs) > 1 or form in archs:
+        given += "".join(f" --arch {arch}" for arch in archs)
+    return f"dynbuild engine base{given}"
 
 
 def check_load(builder: Builder, plan: PlanDocument) -> None:

@@ -17,6 +17,7 @@ from dynbuild.build.events import Event, Warned
 from dynbuild.build.hashes import Memory
 from dynbuild.build.log import Log
 from dynbuild.build.metadata import Metadata, redact
+from dynbuild.build.patience import Patience
 from dynbuild.build.record import Journal, Record
 from dynbuild.build.result import BuilderResult, BuildResult, CacheFigures, Failure, Steps
 from dynbuild.build.solve import Solve
@@ -77,13 +78,19 @@ def build(
                 cancellation=cancellation,
             ) as process:
                 going.reading = _reading(job, dockerfiles)
-                going.follow(process, listen)
-                ended = process.wait()
+                with Patience(job.registry_seconds, process.cancel) as patience:
+
+                    def both(event: Event) -> None:
+                        patience(event)
+                        listen(event)
+
+                    going.follow(process, both)
+                    ended = process.wait()
         except BaseException as error:
             # Whatever it is, the record says that this build is over.
             finish(failure.of_error(error))
             raise
-        return finish(_failure(solve, now, ended, cancellation))
+        return finish(patience.failure() or _failure(solve, now, ended, cancellation))
 
 
 @dataclass(slots=True)

@@ -89,8 +89,13 @@ RECOGNISERS = (
         r"|could not read (?:Username|Password)|Authentication failed"
         r"|Permission denied \(publickey|401:? unauthorized|403:? forbidden"
         r"|unexpected status(?: from \w+ request to \S+)?:? 40[13]\b"
-        r"|returned error: 40[13]\b|40[13] client error",
+        r"|returned error: 40[13]\b|40[13] client error|failed to push \S+: denied",
         _LOGIN,
+    ),
+    Recogniser(
+        "user",
+        r"413:? (?:Request Entity|Content|Payload) Too Large",
+        "the registry, or a proxy before it, takes no layer of that size: raise its limit",
     ),
     Recogniser(
         "transient",

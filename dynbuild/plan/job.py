@@ -69,11 +69,13 @@ class Job:
     Attributes:
         plan: What is printed of it.
         images: The images, in the order of ``plan.images``.
+        registry_seconds: How long a registry may be silent while something is pushed to it.
         wheels: How each wheel that is built before the solve is built, by what it makes.
     """
 
     plan: PlanDocument
     images: tuple[ImageJob, ...]
+    registry_seconds: float
     wheels: Mapping[str, Wheel] = field(default_factory=dict)
 
     @property

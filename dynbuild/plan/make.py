@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from dynbuild import units
 from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
 from dynbuild.plan import (
@@ -261,7 +262,16 @@ def merge(cells: Iterable[CellJob], shared: Shared) -> Job:
         warnings=tuple(dict.fromkeys(text for cell in cells for text in cell.warnings)),
     )
     wheels = {one.intent.output: one for cell in cells for one in cell.wheels}
-    return Job(plan=plan, images=tuple(images.values()), wheels=wheels)
+    timeout = units.parse_time(
+        shared.config.catalog.request.registry_timeout,
+        origin=str(shared.config.origin("request", "registry_timeout")),
+    )
+    return Job(
+        plan=plan,
+        images=tuple(images.values()),
+        registry_seconds=timeout.total_seconds(),
+        wheels=wheels,
+    )
 
 
 def _same(one: ImageJob, other: ImageJob) -> ImageJob:

@@ -95,6 +95,7 @@ class Request(Model):
     tensorrtllm_index_url: str = Field(description="trtllm: index of that requirement")
     tensorrtllm_git_url: str = Field(description="trtllm: repository to build the wheel from")
     output: Literal["load", "push", "none"]
+    registry_timeout: str = Field(description="how long a registry may be silent in a push")
     no_cache: bool
     allow_unversioned: bool = Field(description="push without a version of git's")
     cache_from: list[str]

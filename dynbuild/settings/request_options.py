@@ -365,6 +365,15 @@ _OUTPUT = (
         panel=OUTPUT,
         doc="push although git names no commit",
     ),
+    Option(
+        name="registry_timeout",
+        flags=("--registry-timeout",),
+        path=("request", "registry_timeout"),
+        help="Longest silence of a registry in a push (1h).",
+        panel=OUTPUT,
+        metavar="TIME",
+        doc="longest silence of a registry in a push; default 1h",
+    ),
 )
 
 REQUEST = (*_WHICH, *_VALUES, *_INPUTS, *CACHES, *_OUTPUT)

@@ -12,7 +12,7 @@ from dynbuild import proc
 from dynbuild.build import bases
 from dynbuild.engine.builder import Builder
 from dynbuild.engine.model import Engine
-from dynbuild.errors import RequestError
+from dynbuild.errors import NotReady, RequestError
 from tests.support import CATALOG
 
 ENGINE = Engine("system", "/bin/docker", None, None, "28", "0.29", containerd_store=True)
@@ -65,7 +65,10 @@ def test_a_base_for_another_platform_is_refused(played, has, platforms, missing)
         f" none-runtime-cpu is wanted for linux/{missing}"
     )
     assert caught.value.origin == "flag --base-image"
-    assert "dynbuild engine base --arch amd64 --arch arm64" in str(caught.value.hint)
+    archs = "--arch amd64 --arch arm64" if platforms == BOTH else "--arch"
+    command = "dynbuild engine base --suite trixie"
+    assert (f"{command} {archs}" in str(caught.value.hint)) == (platforms == BOTH)
+    assert command in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_a_base_for_another_platform_is_refused(played, has, platforms, missing)
         # What an index lacks here may be in the registry, and BuildKit asks for it.
         (_image(kind="application/vnd.oci.image.index.v1+json"), _plan()),
         (_image(kind="application/vnd.docker.distribution.manifest.list.v2+json"), _plan()),
-        ("", _plan()),
+        ("", _plan(BASE_IMAGE="debian", BASE_IMAGE_TAG="trixie")),
         # Something else takes the place of the stage, or of the image.
         (_image(), _plan(contexts={"base": "docker-image://other"})),
         (_image(), _plan(contexts={"dynbuild/debian:trixie": "docker-image://other"})),
@@ -96,9 +99,39 @@ def test_other_images_that_are_built_on_are_looked_at(played):
 
 def test_builders_and_stores_that_do_not_take_it(played):
     played.answer = _image()
-    bases.check_bases(dataclasses.replace(BUILDER, driver="docker-container"), {}, _plan())
-    bases.check_bases(dataclasses.replace(BUILDER, engine=CLASSIC), {}, _plan())
+    other = _plan(BASE_IMAGE="debian", BASE_IMAGE_TAG="trixie")
+    bases.check_bases(dataclasses.replace(BUILDER, driver="docker-container"), {}, other)
     assert played.asked == []
+    bases.check_bases(dataclasses.replace(BUILDER, engine=CLASSIC), {}, _plan())
+
+
+@pytest.mark.parametrize(
+    ("tag", "platforms", "command"),
+    [
+        ("trixie", ("linux/amd64",), "dynbuild engine base --suite trixie"),
+        ("bookworm-arm64", ("linux/arm64",), "dynbuild engine base --suite bookworm --arch arm64"),
+        ("sid-multi", BOTH, "dynbuild engine base --suite sid --arch amd64 --arch arm64"),
+        ("sid", BOTH, "dynbuild engine base --suite sid --arch amd64 --arch arm64"),
+    ],
+)
+@pytest.mark.parametrize("engine", [ENGINE, CLASSIC])
+@pytest.mark.usefixtures("played")
+def test_an_image_of_our_own_that_is_not_there_has_the_command_that_makes_it(
+    engine, tag, platforms, command
+):
+    plan = _plan(platforms, BASE_IMAGE="dynbuild/debian", BASE_IMAGE_TAG=tag)
+    with pytest.raises(NotReady, match=f"there is no image dynbuild/debian:{tag} on") as caught:
+        bases.check_bases(dataclasses.replace(BUILDER, engine=engine), {}, plan)
+    assert caught.value.hint == f"make it: {command}"
+    assert caught.value.origin == "flag --base-image"
+
+
+def test_a_builder_beside_the_engine_has_none_of_its_images(played):
+    played.answer = _image()
+    builder = dataclasses.replace(BUILDER, name="farm", driver="docker-container")
+    with pytest.raises(NotReady, match="for the builder farm") as caught:
+        bases.check_bases(builder, {}, _plan(("linux/amd64",)))
+    assert "engine base --suite trixie --push REGISTRY/NAME:TAG" in str(caught.value.hint)
 
 
 def test_the_arguments_of_bases_are_in_the_catalog():

@@ -249,7 +249,8 @@ def test_an_engine_that_is_too_old_is_told_before_anything_is_built(docker, tree
 def test_a_builder_of_its_own_is_named_and_noted(docker, tree):
     node = {"Name": "farm0", "Status": "running", "Version": "v0.25.1"}
     docker.says(builder=json.dumps({"Name": "farm", "Driver": "docker-container", "Nodes": [node]}))
-    done = build(docker, tree, "--format", "json", BUILDX_BUILDER="farm")
+    words = ("--format", "json", "--base-image", "debian")
+    done = build(docker, tree, *words, BUILDX_BUILDER="farm")
     assert done.code == 0, done.err
     assert "on the builder farm (docker-container)" in done.err
     assert json.loads(done.out)["builder"] == {
@@ -266,12 +267,19 @@ def test_several_platforms_need_a_store_that_can_hold_them(docker, tree):
     assert "--push" in done.hint
 
 
-@pytest.mark.parametrize(
-    "text", ["", "null", "{", '["linux/amd64"]', "[1, 2]", '["a/b", {"x": 1}]']
-)
+@pytest.mark.parametrize("text", ["null", "{", '["linux/amd64"]', "[1, 2]", '["a/b", {"x": 1}]'])
 def test_whatever_an_engine_says_of_a_base_image(docker, tree, text):
     docker.says(base=text)
     assert build(docker, tree).code == 0
+
+
+def test_a_base_image_that_is_not_there(docker, tree):
+    docker.says(base="")
+    done = build(docker, tree)
+    assert done.code == 3
+    one_sentence(done)
+    assert "make it: dynbuild engine base --suite trixie" in done.hint
+    assert not (tree / ".dynbuild").exists()
 
 
 def test_a_base_image_for_another_platform(docker, tree):

@@ -134,7 +134,7 @@ def test_base_of_one_platform_is_refused_before_anything_runs(dynbuild, base_ima
     assert done.returncode == 2
     assert f"the image {base_image} on this engine is for linux/" in done.stderr
     assert "wanted for linux/" in done.stderr
-    assert "dynbuild engine base --arch amd64 --arch arm64" in done.stderr
+    assert "dynbuild engine base --suite trixie --arch amd64 --arch arm64" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

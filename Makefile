@@ -8,7 +8,7 @@ PYTHON ?= python3
 
 # A disk that is too full is told of before anything is downloaded.
 .NOTPARALLEL:
-.PHONY: help demo test ready fast check fix render generate bench clean
+.PHONY: help demo test ready fast page check fix render generate bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,6 +36,11 @@ ready:
 
 fast: $(STAMP) ## Only the tests that need no engine
 	@$(PY) -m pytest -n auto -m "not engine"
+
+page: $(STAMP) ## Try the report's page in Chromium; screenshots go to .page/
+	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium
+	@$(PY) -m pip install --quiet --disable-pip-version-check --requirement tests/browser/requirements.txt
+	@$(PY) -m pytest -n 0 tests/browser/page_in_chromium.py
 
 check: $(STAMP) ## Lint, types, drift of generated files
 	@$(VENV)/bin/ruff check .

@@ -111,7 +111,7 @@ class _View:
     def context(self) -> Row:
         """The names of the template."""
         report = self._report
-        result, cache = report.result, report.result.compile_cache if report.result else None
+        cache = report.result.compile_cache if report.result else None
         failed = next((n for n, step in enumerate(report.steps) if step.kind == "failed"), None)
         return {
             "heading": ", ".join(image.name for image in report.images) or report.id,
@@ -127,7 +127,7 @@ class _View:
             "path": tuple(self._segment(part) for part in report.path),
             "path_rows": tuple(self._path_rows()),
             "groups": tuple(self._groups()),
-            "changes": tuple(self._changes()) if result else (),
+            "changes": tuple(self._changes()),
             "cache": tuple(_cache_rows(cache)) if cache else (),
             "images": tuple(_image(image) for image in report.images),
         }
@@ -186,7 +186,8 @@ class _View:
         report = self._report
         yield "timeline", "Timeline"
         yield "path", "Path"
-        yield "whatif", "What if"
+        if report.status == "done":
+            yield "whatif", "What if"
         if report.result and report.result.compile_cache:
             yield "cache", "Cache"
         if report.images:
@@ -250,7 +251,7 @@ class _View:
     def _ticks(self) -> Iterator[tuple[float, str]]:
         grains = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
         every = next((one for one in grains if self._wall / one <= 9), 14400)
-        for n in range(int(self._wall / every) + 1):
+        for n in range(int(0.97 * self._wall / every) + 1):
             yield self._percent(n * every), units.format_time(n * every) if n else "0"
 
     def _parallelism(self) -> str:

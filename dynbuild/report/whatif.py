@@ -140,7 +140,8 @@ class Simulation:
 
 def _lags(timeline: Timeline) -> dict[str, float]:
     """The waits of the steps, but where every slot was taken when they ended."""
-    full = [time for time, level in timeline.parallelism if level >= timeline.peak > 1]
+    peak = timeline.peak
+    full = [time for time, level in timeline.parallelism if level >= peak > 1]
     lags = critical.waits(timeline)
     for digest, wait in lags.items():
         start = timeline.bars[digest].start

@@ -121,7 +121,7 @@ def large(steps, lines, seed=1):
             f"part{chance.randrange(999)}" for _ in range(9)
         )
         cached = {"cached": True} if chance.random() < 0.3 else {}
-        name = f"[stage{stage} {index + 1}/10] RUN {command}"
+        name = f"[stage{stage} {index + 1:2}/10] RUN {command}"
         made.append(vertex(f"v{n}", name, start, ends[f"v{n}"], inputs, **cached))
         share = lines // steps
         text = "".join(

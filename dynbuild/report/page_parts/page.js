@@ -137,7 +137,7 @@
       const grain = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
       const every = grain.find((one) => wall / one <= most) || 86400;
       const marks = [];
-      for (let n = 0; n * every <= wall && n < 2000; n += 1) {
+      for (let n = 0; n * every <= 0.97 * wall && n < 2000; n += 1) {
         const mark = el("span", n ? time(n * every).replace(".0 s", " s").replace(/ 0 s$/, "") : "0", "tick");
         mark.style.left = `${(100 * n * every) / wall}%`;
         marks.push(mark);
@@ -238,20 +238,25 @@
 
   // ---- the log -----------------------------------------------------------------------------
   const log = (() => {
-    const box = $("log"), space = $("log-space"), shownRows = $("log-rows"), height = 18, slice = 12;
-    let lines = null, heads, low, chosen = null, token = 0, needle = "", marked = -1;
+    const box = $("log"), space = $("log-space"), shownRows = $("log-rows"), height = 18, slice = 8;
+    let text = null, low, starts, lines = 0, chosen = null, token = 0, needle = "", marked = -1;
     const load = () => {
-      if (lines) return;
-      const text = $("log-text").textContent.replaceAll("\u0001", "<");
-      lines = text ? text.split("\n") : [];
-      heads = new Int32Array(lines.length);
-      for (let i = 0; i < lines.length; i += 1) heads[i] = parseInt(lines[i], 36);
+      if (text !== null) return;
+      text = $("log-text").textContent.replaceAll("\u0001", "<");
+      // The one letter that is longer in lower case would move all that follows.
+      low = text.replaceAll("\u0130", "i").toLowerCase();
+      const found = [];
+      for (let at = 0; at >= 0 && text; at = text.indexOf("\n", at) + 1 || -1) found.push(at);
+      lines = found.length;
+      starts = Int32Array.from([...found, text.length + 1]);
     };
+    const stepOf = (i) => parseInt(text.slice(starts[i], starts[i] + 8), 36);
     const of = (i) => {
-      const line = lines[i], bar = line.indexOf("|"), blank = line.indexOf(" ");
-      return { step: heads[i], at: parseInt(line.slice(blank + 1, bar), 36) / 10, text: line.slice(bar + 1) };
+      const line = text.slice(starts[i], starts[i + 1] - 1), bar = line.indexOf("|");
+      const at = parseInt(line.slice(line.indexOf(" ") + 1, bar), 36) / 10;
+      return { step: parseInt(line, 36), at, text: line.slice(bar + 1) };
     };
-    const count = () => (chosen ? chosen.length : lines.length);
+    const count = () => (chosen ? chosen.length : lines);
     const marks = (text) => {
       const span = el("span");
       if (!needle) { span.textContent = text; return span; }
@@ -279,44 +284,57 @@
       shownRows.style.transform = `translateY(${from * height}px)`;
       shownRows.replaceChildren(...made);
     };
-    const said = (done) => {
-      const all = lines.length.toLocaleString("en");
-      const some = count().toLocaleString("en");
+    const fit = (done, drawn) => {
+      const all = lines.toLocaleString("en"), some = count().toLocaleString("en");
       $("search-count").textContent = chosen ? `${some} of ${all} lines${done ? "" : " …"}` : `${all} lines`;
-    };
-    const fit = (done) => {
       space.style.height = `${count() * height}px`;
-      said(done);
-      draw();
+      if (!drawn) draw();
+    };
+    // The line that *at* lies in, looked for from line *i* on: doubling steps, then halves.
+    const lineAt = (at, i) => {
+      let by = 1;
+      while (i + by < lines && starts[i + by] <= at) { i += by; by *= 2; }
+      for (; by >= 1; by = Math.floor(by / 2)) if (i + by < lines && starts[i + by] <= at) i += by;
+      return i;
     };
     // A long log is looked through in slices, so that a key is never waited for.
     const search = () => {
       load();
       const mine = (token += 1), step = $("log-step").value;
-      needle = $("search").value.toLowerCase();
+      needle = $("search").value.replaceAll("\u0130", "i").toLowerCase();
       if (!needle && step === "") { chosen = null; fit(true); return; }
-      if (needle && !low) low = new Array(lines.length);
       const only = step === "" ? -1 : +step;
       chosen = [];
       box.scrollTop = 0;
-      let at = 0;
+      let line = 0, drawn = false;
+      const next = () => {
+        if (!needle) return line;
+        for (let at = starts[line]; line < lines;) {
+          const hit = low.indexOf(needle, at);
+          if (hit < 0) return lines;
+          line = lineAt(hit, line);
+          const own = low.indexOf("|", starts[line]) + 1;
+          if (hit >= own) {
+            if (hit + needle.length < starts[line + 1]) return line;
+            at = hit + 1;
+          } else at = own;
+        }
+        return lines;
+      };
       const go = () => {
         if (mine !== token) return;
         const until = performance.now() + slice;
-        while (at < lines.length) {
-          const end = Math.min(at + 2000, lines.length);
-          for (; at < end; at += 1) {
-            if (only >= 0 && heads[at] !== only) continue;
-            if (needle) {
-              const line = low[at] ?? (low[at] = lines[at].slice(lines[at].indexOf("|") + 1).toLowerCase());
-              if (!line.includes(needle)) continue;
-            }
-            chosen.push(at);
-          }
-          if (performance.now() > until) break;
+        for (let n = 1; line < lines; n += 1) {
+          line = next();
+          if (line >= lines) break;
+          if (only < 0 || stepOf(line) === only) chosen.push(line);
+          line += 1;
+          if (n % 500 === 0 && performance.now() > until) break;
         }
-        fit(at >= lines.length);
-        if (at < lines.length) setTimeout(go, 0);
+        const done = line >= lines;
+        fit(done, drawn && !done);
+        drawn = count() * height > box.clientHeight + 400;
+        if (!done) setTimeout(go, 0);
       };
       go();
     };
@@ -340,7 +358,7 @@
     box.addEventListener("click", (event) => {
       const row = event.target.closest(".ll");
       if (!row) return;
-      if (event.target.classList.contains("s")) open(heads[row.dataset.line]);
+      if (event.target.classList.contains("s")) open(stepOf(+row.dataset.line));
       else if (chosen && !String(getSelection())) show(+row.dataset.line);
     });
     $("search").addEventListener("input", search);

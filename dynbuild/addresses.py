@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Literal
 
 from dynbuild.quick import dataclass
@@ -36,6 +37,7 @@ _HOST = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[\w.-]+)(?::\d*)?", re.ASCII)
 _PARAMETER = re.compile(r"[?&;#](?P<name>[\w.%\[\]-]+)=(?P<value>[^&;#\s]+)", re.ASCII)
 # What may be a token by its form, in a path or a tag: words, versions and commits are none.
 _RUN = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9a-f]*[g-zA-Z])[A-Za-z0-9]{16,}")
+_REFERENCE = re.compile(r"(?P<key>\w+)=\$\{(?P<name>[A-Za-z_]\w*)\}", re.ASCII)
 _SIGNED = re.compile(
     r"(?:x-(?:amz|goog|ms|oss)-)?(?:signature|credential|security-token|sig)", re.I
 )
@@ -91,18 +93,27 @@ def secret_field(spec: str) -> str | None:
     """The field of a cache, output or mount *spec* that holds a secret, by its name.
 
     Such a specification is a list of ``name=value`` with commas between, as BuildKit takes
-    it; a field with blanks or commas is written in double quotes.
+    it; a field with blanks or commas is written in double quotes.  A key whose value is
+    ``${NAME}`` is read from that variable, and is none here.
     """
     if spec.lstrip().startswith("{"):  # JSON, which no spec is
         spec = re.sub(r'"\s*:\s*"', "=", spec)
     fields = re.findall(r'(?:[^,"]|"(?:[^"]|"")*")+', spec)
     # Who writes it otherwise has a mistake in it, and a secret in that all the same.
-    for field in (*fields, *re.split(r"[,;\n\"'{}]+", spec)):
+    for field in (*fields, *re.split(r"[,;\n\"']+|(?<!\$)\{", spec)):
         name, equals, value = field.strip(" \t\r\n\"'").partition("=")
         name, value = (name.strip(" \t\"'"), value.strip()) if equals else ("", name)
         if _is_secret(name, value) or secret_in(value):
+            if _REFERENCE.fullmatch(f"{name}={value}"):
+                continue
             return name or "ref"
     return None
+
+
+def variables_of(specs: Iterable[str]) -> tuple[str, ...]:
+    """The variables that hold keys of *specs*: ``secret_access_key=${NAME}``."""
+    pairs = (pair for spec in specs for pair in _REFERENCE.finditer(spec))
+    return tuple(dict.fromkeys(pair["name"] for pair in pairs if _is_secret(pair["key"], "x")))
 
 
 def _login(address: str) -> Secret | None:

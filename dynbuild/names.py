@@ -134,6 +134,13 @@ def is_address(context: str) -> bool:
     return "://" in context or bool(re.match(r"[\w-]+@[\w.-]+:", context, re.ASCII))
 
 
+def needs_ssh(address: str) -> bool:
+    """Whether git goes to *address* by ssh, with a key of the caller's agent."""
+    return is_address(address) and (
+        "://" not in address or bool(re.match(r"(?:git\+)?ssh://", address, re.I))
+    )
+
+
 def as_tag(text: str, suffix: str = "") -> str:
     """*text* and *suffix* as a tag Docker takes.
 

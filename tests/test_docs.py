@@ -150,6 +150,7 @@ def tree(tmp_path_factory):
         )
     (path / "examples" / "workspace").symlink_to("..")
     (home / "ucx").mkdir()
+    (home / ".netrc").write_text("machine files.example.com login ada password hunter2\n")
     for block in OVERLAYS:
         if block.name and block.name != load.OVERLAY_NAME:
             (path / block.name).write_text(block.text, encoding="utf-8")

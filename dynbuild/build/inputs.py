@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from dynbuild import names
+from dynbuild import addresses, names
 from dynbuild.build import trtllm_wheel
-from dynbuild.errors import RequestError
+from dynbuild.errors import NotReady, RequestError
 from dynbuild.plan import epp
 from dynbuild.plan.document import LINK, ImagePlan, Preparation
 from dynbuild.plan.job import Job
@@ -72,6 +74,32 @@ def check(job: Job) -> None:
                     f"the source path of '{name}' is not there: {where}",
                     hint=f"--source {source}=PATH and --build-context {name}=PATH take a folder",
                 )
+
+
+def check_logins(job: Job, env: Mapping[str, str]) -> None:
+    """Raise if a variable or an agent with the logins of *job* is not there.
+
+    Raises:
+        NotReady: One of them.
+    """
+    for one in job.images:
+        image = one.plan
+        specs = (*image.cache_from, *image.cache_to)
+        git = [secret.env for secret in one.secrets if secret.id.startswith("GIT_AUTH_")]
+        for name in (*git, *addresses.variables_of(specs)):
+            value = env.get(name, "")
+            if not value or (name not in git and re.search(r'[,"\s]', value)):
+                wrong = "has a comma, a quote or a blank" if value else "is not set"
+                raise NotReady(
+                    f"the variable {name}, from which {image.name} gets a login, {wrong}",
+                    hint="site.git_auth_token, site.git_auth_header and ${NAME} in --cache-to name"
+                    " variables that hold secrets",
+                )
+        if image.ssh and not Path(env.get("SSH_AUTH_SOCK") or "/nonexistent").is_socket():
+            raise NotReady(
+                f"{image.name} fetches from git by ssh, and no ssh agent runs (SSH_AUTH_SOCK)",
+                hint='eval "$(ssh-agent)" && ssh-add; or a token: site.git_auth_token',
+            )
 
 
 def _check_command(step: Preparation, context: Path) -> None:

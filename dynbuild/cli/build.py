@@ -211,10 +211,11 @@ def build(
         _dry_run(decided, texts, format)
         return
     from dynbuild import proc
-    from dynbuild.build import drive, prepare
+    from dynbuild.build import drive, inputs, prepare
     from dynbuild.cli import signals
     from dynbuild.report import progress
 
+    inputs.check_logins(decided.job, os.environ)
     engine = _engine()
     builder = _builder(engine, decided.plan, texts)
     decided, texts, lost = _with_compile_cache(asked, decided, texts)

@@ -22,9 +22,13 @@ where they are read, and a run is no build."""
 _SPECIFICATIONS = ("cache_from", "cache_to")
 _REGISTRY = "log in with docker login: BuildKit takes the credentials from docker's configuration"
 _CACHE = (
-    f"{_REGISTRY}; keys of S3 come from the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    f"{_REGISTRY}; keys of S3 come from the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+    " and any key from one that you name: secret_access_key=${MY_KEY}"
 )
-_TREE = "clone the tree with your own login, and give its folder: --source NAME=PATH"
+_TREE = (
+    "a token goes into a variable that site.git_auth_token names, a key into an ssh agent"
+    " (git@HOST:PATH); or clone the tree, and give its folder: --source NAME=PATH"
+)
 _INDEX = "an index with a login is site.index_url, which builds get as a secret"
 _DOWNLOAD = "have the file on a mirror that needs no login, and name that in [mirrors]"
 

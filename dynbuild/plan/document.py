@@ -69,6 +69,9 @@ class ImagePlan(_Model):
     )
     labels: dict[str, str]
     secrets: tuple[str, ...] = Field(description="ids of the BuildKit secrets")
+    ssh: bool = Field(
+        default=False, description="whether git fetches something with a key of the ssh agent"
+    )
     contexts: dict[str, str] = Field(description="named build contexts")
     cache_from: tuple[str, ...]
     cache_to: tuple[str, ...]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from dynbuild import names
 from dynbuild.plan import build_cache, mirrors, recipe, secrets, stages, tags
 from dynbuild.plan.decision import Values
 from dynbuild.plan.document import LINK, ImagePlan
@@ -54,15 +55,16 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
     config, values = decided.config, decided.values
     request = config.catalog.request
     chain = stages.chain(facts)
-    names: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
     with problems.collected():
-        names = tags.of(config, cell, decided.version) if cell.requested else ()
+        references = tags.of(config, cell, decided.version) if cell.requested else ()
     read: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     with problems.collected():
         read, written = _build_cache(cell, decided)
     used_secrets = _secrets(decided)
     build_args = {arg: values[arg] for arg in stages.args(chain)}
+    contexts = _contexts(cell, chain, facts, config.catalog, decided.wheel)
     passed = {arg: setting for arg, setting in values.items() if arg in PASSED_THROUGH}
     plan = ImagePlan(
         name=str(cell.id),
@@ -75,7 +77,7 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
         release_line=request.release_line,
         platforms=cell.platforms,
         dockerfile=f"{cell.id}.Dockerfile",
-        tags=names,
+        tags=references,
         build_args={arg: setting.value for arg, setting in build_args.items()},
         origins={arg: str(setting.origin) for arg, setting in build_args.items()},
         set_by={arg: setting.origin for arg, setting in build_args.items()},
@@ -91,7 +93,8 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
         passed_by={arg: str(setting.origin) for arg, setting in passed.items()},
         labels=_labels(decided, cell),
         secrets=tuple(secret.id for secret in used_secrets),
-        contexts=_contexts(cell, chain, facts, config.catalog, decided.wheel),
+        ssh=any(map(names.needs_ssh, (*contexts.values(), *_repositories(chain, facts, contexts)))),
+        contexts=contexts,
         cache_from=(*request.cache_from, *read),
         cache_to=(*request.cache_to, *written) if cell.requested else (),
         output=request.output if cell.requested else "none",
@@ -132,6 +135,16 @@ def _contexts(
     if cell.link:
         contexts[cell.link.stage] = f"{LINK}{cell.link.image}"
     return contexts
+
+
+def _repositories(
+    chain: tuple[Stage, ...], facts: Recipe, contexts: Mapping[str, str]
+) -> Iterator[str]:
+    """The git repositories that the stages fetch, but for those that a context replaces."""
+    for stage in chain:
+        source = facts.sources.get(stage.subject)
+        if source and source.kind == "git" and stage.name not in contexts:
+            yield source.repo
 
 
 def _build_cache(cell: Cell, decided: Decided) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -21,6 +21,7 @@ from dynbuild.plan import (
     image,
     matrix,
     mirrors,
+    secrets,
     selection,
     user,
     values,
@@ -133,6 +134,7 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
     laid.decide(lambda: values.of_base(laid.values))
     laid.decide(lambda: values.of_switches(config, laid.values))
     problems.extend(credentials.problems(config, laid.values))
+    problems.extend(secrets.problems(config))
     built = laid.endpoint_picker()
     intent = laid.wheel()
     cache = laid.compile_cache()

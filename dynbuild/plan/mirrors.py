@@ -186,7 +186,7 @@ def reach(config: Settings) -> Reach:
 def needs_script(catalog: Catalog) -> bool:
     """Whether build steps need the script."""
     listed = any(getattr(catalog.site, field) for field in _LISTS)
-    return listed or any("://" in key for key in catalog.mirrors)
+    return listed or bool(catalog.site.netrc) or any("://" in key for key in catalog.mirrors)
 
 
 def check_site(config: Settings) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from dynbuild.plan import mirrors
 from dynbuild.plan.job import Secret
 from dynbuild.plan.machine import Machine
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Catalog
+from dynbuild.settings.problems import Problem
 
 AWS_SECRETS = {
     "aws-key-id": "DYNBUILD_SECRET_AWS_KEY_ID",
@@ -14,6 +18,12 @@ AWS_SECRETS = {
     "aws-session-token": "DYNBUILD_SECRET_AWS_SESSION_TOKEN",
 }
 """Secrets of the compile cache in S3 and the variables that BuildKit reads them from."""
+
+
+GIT = ("git_auth_token", "git_auth_header")
+"""Settings of ``[site]`` with logins of git hosts, by the name of BuildKit's own secret."""
+
+_HOST_AND_VARIABLE = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?=[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
 def of(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
@@ -28,7 +38,25 @@ def of(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
         secrets.append(Secret(id="index_url", env="DYNBUILD_SECRET_INDEX_URL"))
     if mirrors.needs_script(catalog):
         secrets.append(Secret(id=mirrors.SCRIPT, env="DYNBUILD_SECRET_SITE"))
+    for kind in GIT:
+        for text in getattr(catalog.site, kind):
+            host, _, variable = text.partition("=")
+            secrets.append(Secret(id=f"{kind.upper()}.{host}", env=variable))
     return tuple(secrets)
+
+
+def problems(config: Settings) -> Iterator[Problem]:
+    """Logins of git hosts that are written in another form than ``HOST=VARIABLE``."""
+    for kind in GIT:
+        for text in getattr(config.catalog.site, kind):
+            if not _HOST_AND_VARIABLE.fullmatch(text):
+                # Not repeated: it may be the token itself.
+                yield Problem(
+                    f"site.{kind} has an entry that is not HOST=VARIABLE",
+                    str(config.origin("site", kind)),
+                    "it names the variable that holds the secret, in capitals:"
+                    " git.example.com=GIT_TOKEN",
+                )
 
 
 def secret_values(config: Settings, machine: Machine, site: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from dynbuild.addresses import variables_of
 from dynbuild.image_id import ImageId
 from dynbuild.plan.document import LINK, PlanDocument
 from dynbuild.plan.job import ImageJob, Job
@@ -47,7 +48,19 @@ def definition(
             # By reference: the file stays in the record, and a proxy may hold a password.
             literal.setdefault("variable", {})[variable(name)] = {"default": ""}
             literal["target"][image.id.bake_target]["args"][name] = f"${{{variable(name)}}}"
+        target = literal["target"][image.id.bake_target]
+        for key in ("cache-from", "cache-to"):
+            if key in target:
+                target[key] = [_referring(spec, literal) for spec in target[key]]
     return literal
+
+
+def _referring(spec: str, definition: dict[str, Any]) -> str:
+    """A cache's *spec* whose keys bake reads from variables: they are in no file."""
+    for name in variables_of([spec.replace("$${", "${")]):
+        definition.setdefault("variable", {})[name] = {"default": ""}
+        spec = spec.replace(f"=$${{{name}}}", f"=${{{name}}}")
+    return spec
 
 
 def caller(env: Mapping[str, str]) -> dict[str, str]:
@@ -88,8 +101,9 @@ def _context(where: str) -> str:
 
 def targets(plan: PlanDocument, *, network: str = "bridge") -> tuple[str, ...]:
     """The last words of the command: what to build, and what that is allowed to use."""
-    names = tuple(image.id.bake_target for image in plan.images)
-    return ("--allow=network.host", *names) if network == "host" else names
+    allowed = ["--allow=network.host"] if network == "host" else []
+    allowed += ["--allow=ssh"] if any(image.ssh for image in plan.images) else []
+    return (*allowed, *(image.id.bake_target for image in plan.images))
 
 
 def network_of(plan: PlanDocument, engine: str) -> str:
@@ -145,4 +159,6 @@ def _target(job: ImageJob, context: str, dockerfile: str) -> dict[str, Any]:
     target |= {key: value for key, value in optional.items() if value}
     if image.no_cache:
         target["no-cache"] = True
+    if image.ssh:
+        target["ssh"] = ["default"]
     return target

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dynbuild.errors import TemplateError
+from dynbuild.errors import RequestError, TemplateError
 from dynbuild.plan import mirrors
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import PASSED_THROUGH
@@ -42,13 +42,21 @@ def script(config: Settings, templates: Path) -> str:
     table = mirrors.table(config)
     urls = {key: str(entry.value) for key, entry in table.items() if "://" in key}
     parts = [_shell(templates, "head.sh")]
+    netrc = _netrc(config)
+    if netrc:
+        parts += [_shell(templates, "home.sh"), _file("home/.netrc", netrc)]
+        parts += [_in_front(templates, ("at_home.sh", "exec.sh"), "git")]
     if urls:
-        parts += [_file("urls.sed", _sed(urls)), _in_front(templates, "fetch.sh", "curl", "wget")]
-        parts += [_file("gitconfig", _git(urls)), _shell(templates, "git.sh")]
+        parts += [_file("urls.sed", _sed(urls)), _file("gitconfig", _git(urls))]
+        parts += [_shell(templates, "git.sh")]
+    if urls or netrc:
+        first = ("at_home.sh",) if netrc else ()
+        last = "fetch.sh" if urls else "exec.sh"
+        parts += [_in_front(templates, (*first, last), "curl", "wget")]
     parts += _lists(config, templates, urls)
-    cargo = _cargo(config.catalog.site.crates_index, urls)
+    cargo = _cargo(config.catalog.site.crates_index, by_git=bool(urls or netrc))
     if cargo:
-        parts += [_file("cargo.toml", cargo), _in_front(templates, "cargo.sh", "cargo")]
+        parts += [_file("cargo.toml", cargo), _in_front(templates, ("cargo.sh",), "cargo")]
     return "".join((*parts, _shell(templates, "tail.sh")))
 
 
@@ -58,13 +66,13 @@ def _lists(config: Settings, templates: Path, urls: Mapping[str, str]) -> Iterat
     # What is at the site already stays as it is.
     kept = dict(urls) | {value: value for value in (*urls.values(), *_own(config)) if value}
     apt, dnf = site.apt_mirror.rstrip("/"), site.dnf_mirror.rstrip("/")
-    if apt or urls:
+    if apt or urls or site.netrc:
         yield _file("apt.sed", _sed(kept | ({apt: apt} if apt else {}), apt))
-        yield _in_front(templates, "apt.sh", "apt-get", "apt")
+        yield _in_front(templates, ("apt.sh",), "apt-get", "apt")
     if dnf or urls:
         before = _shell(templates, "dnf.sed") if dnf else ""
         yield _file("dnf.sed", before + _sed(kept | ({dnf: dnf} if dnf else {}), dnf))
-        yield _in_front(templates, "dnf.sh", "dnf")
+        yield _in_front(templates, ("dnf.sh",), "dnf")
 
 
 def _git(urls: Mapping[str, str]) -> str:
@@ -74,8 +82,32 @@ def _git(urls: Mapping[str, str]) -> str:
     )
 
 
-def _cargo(index: str, urls: Mapping[str, str]) -> str:
-    text = "[net]\ngit-fetch-with-cli = true\n" if urls else ""
+def _netrc(config: Settings) -> str:
+    """The logins of the site.
+
+    Raises:
+        RequestError: The file cannot be read, or is no text.
+    """
+    path = config.catalog.site.netrc
+    if not path:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(
+            f"site.netrc cannot be read: {path}",
+            origin=str(config.origin("site", "netrc")),
+            hint="it names a file such as ~/.netrc",
+        ) from error
+    if "\0" in text or _END in text.splitlines():
+        raise RequestError(
+            f"site.netrc is no file of logins: {path}", origin=str(config.origin("site", "netrc"))
+        )
+    return f"{text.rstrip()}\n"
+
+
+def _cargo(index: str, *, by_git: bool) -> str:
+    text = "[net]\ngit-fetch-with-cli = true\n" if by_git else ""
     if index:
         text += '[source.crates-io]\nreplace-with = "site"\n'
         text += f'[source.site]\nregistry = "{index}"\n'
@@ -135,7 +167,7 @@ def _file(name: str, text: str) -> str:
     return f"cat > {FOLDER}/{name} <<'{_END}'\n{text}{_END}\n"
 
 
-def _in_front(templates: Path, name: str, *programs: str) -> str:
-    """Shell that puts the program of the file *name* in front of those *programs*."""
-    text = _shell(templates, "real.sh") + _shell(templates, name)
+def _in_front(templates: Path, names: tuple[str, ...], *programs: str) -> str:
+    """Shell that puts the program of the files *names* in front of those *programs*."""
+    text = "".join(_shell(templates, name) for name in ("real.sh", *names))
     return f"{_file('shim', text)}in_front {' '.join(programs)}\n"

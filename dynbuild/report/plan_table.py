@@ -31,6 +31,7 @@ def _image(image: ImagePlan, look: Look) -> Iterator[str]:
     rows = (
         ("passed on", ", ".join(f"{arg} ({who})" for arg, who in image.passed_by.items())),
         ("secrets", ", ".join(image.secrets)),
+        ("ssh", "the agent's keys, for git" if image.ssh else ""),
         ("cache from", ", ".join(image.cache_from)),
         ("cache to", ", ".join(image.cache_to)),
     )

@@ -118,6 +118,9 @@ class Site(Model):
     dnf_mirror: str = Field(description="likewise for dnf")
     crates_index: str = Field(description="cargo's registry, as in its configuration")
     meson_packages: str = Field(description="folder with the archives of Meson's subprojects")
+    git_auth_token: list[str] = Field(description="HOST=VARIABLE: who holds the token of a host")
+    git_auth_header: list[str] = Field(description="likewise a whole Authorization header")
+    netrc: str = Field(description="file of logins for the steps that download")
 
 
 class Source(Model):

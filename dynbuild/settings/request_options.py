@@ -423,5 +423,26 @@ SITE = (
         help="Folder of the archives of Meson's subprojects.",
         default="none",
     ),
+    Option(
+        name="git_auth_token",
+        kind="list",
+        path=("site", "git_auth_token"),
+        help="HOST=VARIABLE that holds the token of a git host.",
+        default="none",
+    ),
+    Option(
+        name="git_auth_header",
+        kind="list",
+        path=("site", "git_auth_header"),
+        help="Likewise of a whole Authorization header.",
+        default="none",
+    ),
+    Option(
+        name="netrc",
+        path=("site", "netrc"),
+        form="path",
+        help="File of logins for the steps that download.",
+        default="none",
+    ),
 )
 """What has a variable and a place in files, but no flag."""

@@ -9,4 +9,7 @@ printf 'Dir::Etc::SourceList "/dev/null";\nDir::Etc::SourceParts "/run/site/apt"
 if [ -e /run/secrets/ca_bundle ]; then
     echo 'Acquire::https::CaInfo "/run/secrets/ca_bundle";' >> /run/site/apt.conf
 fi
+if [ -e /run/site/home/.netrc ]; then
+    echo 'Dir::Etc::netrc "/run/site/home/.netrc";' >> /run/site/apt.conf
+fi
 APT_CONFIG=/run/site/apt.conf exec "$real" "$@"

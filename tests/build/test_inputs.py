@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from dynbuild.build import inputs
-from dynbuild.errors import RequestError
+from dynbuild.errors import NotReady, RequestError
 from tests.support import NONE_CPU, WORKSPACE, make_job, source_tree
 
 
@@ -88,3 +88,22 @@ def test_a_bundle_of_certificates_that_is_not_there(tree, tmp_path):
     overlay.write_text('[site]\nca_bundle = "/nowhere/ca.pem"\n')
     with pytest.raises(RequestError):
         inputs.check(make_job(overlay, **NONE_CPU, context=tree))
+
+
+def test_logins_are_looked_for_before_the_build(overlay):
+    text = '[site]\ngit_auth_token = ["git.example.com=GIT_TOKEN"]\n'
+    job = make_job(overlay(text), **NONE_CPU, cache_to=["type=s3,secret_access_key=${MY_KEY}"])
+    with pytest.raises(NotReady, match="GIT_TOKEN, from which none-runtime-cpu gets a login, is"):
+        inputs.check_logins(job, {"MY_KEY": "k"})
+    with pytest.raises(NotReady, match=r"MY_KEY, .* has a comma") as caught:
+        inputs.check_logins(job, {"GIT_TOKEN": "x,y", "MY_KEY": "hunter,2"})
+    assert "hunter" not in str(caught.value)
+    inputs.check_logins(job, {"GIT_TOKEN": "x,y", "MY_KEY": "k"})
+
+
+def test_git_by_ssh_needs_an_agent(overlay, tmp_path):
+    job = make_job(overlay('[contexts]\nucx_src = "git@git.example.com:x.git"\n'), **NONE_CPU)
+    for env in ({}, {"SSH_AUTH_SOCK": str(tmp_path / "gone")}, {"SSH_AUTH_SOCK": str(tmp_path)}):
+        with pytest.raises(NotReady, match="no ssh agent runs") as caught:
+            inputs.check_logins(job, env)
+    assert "ssh-add" in caught.value.hint

@@ -58,7 +58,7 @@ def test_the_places_are_grouped_by_stage_and_their_addresses_whole(columns):
     assert any(line.split()[1:2] == [PROTOC] for line in lines)
     assert lines[-1] == "all 25 places covered"
     # Only an address may be wider than the terminal.
-    assert all(len(line) <= (columns or 999) for line in lines if "://" not in line)
+    assert all(len(line) <= (columns or 999) for line in lines if line.startswith(" " * 12))
 
 
 def test_several_images_have_a_table_each():

@@ -3,7 +3,7 @@
 import pytest
 
 from dynbuild.errors import RequestError
-from tests.support import NONE_CPU, call, load, make_plan, refusal, source_tree
+from tests.support import NONE_CPU, call, load, make_job, make_plan, refusal, source_tree
 
 # A plan asks git for the version.
 pytestmark = pytest.mark.processes("git")
@@ -101,3 +101,28 @@ def test_all_are_told_at_once(overlay):
     text = PLACES["a repository"] + PLACES["an argument"]
     error = refusal(overlay(text), **NONE_CPU)
     assert len(error.details) == 1
+
+
+def test_logins_of_git_hosts_are_secrets_by_the_names_that_buildkit_knows(overlay):
+    text = '[site]\ngit_auth_token = ["git.example.com:8443=GIT_TOKEN"]\n'
+    text += 'git_auth_header = ["other.example.com=GIT_HEADER"]\n'
+    (image,) = make_job(overlay(text), **NONE_CPU).images
+    assert {secret.id: secret.env for secret in image.secrets if "GIT" in secret.id} == {
+        "GIT_AUTH_TOKEN.git.example.com:8443": "GIT_TOKEN",
+        "GIT_AUTH_HEADER.other.example.com": "GIT_HEADER",
+    }
+
+
+@pytest.mark.parametrize(
+    "entry", ["git.example.com=ghp_0123456789abcdef0123", "git.example.com", "https://h=X", "=X"]
+)
+def test_a_token_in_place_of_its_variable_is_refused_and_not_repeated(overlay, entry):
+    error = refusal(overlay(f'[site]\ngit_auth_token = ["{entry}"]\n'), **NONE_CPU)
+    assert error.message == "site.git_auth_token has an entry that is not HOST=VARIABLE"
+    assert "ghp_" not in f"{error.hint} {error.origin} {error.details}"
+
+
+@pytest.mark.parametrize("field", ["secret_access_key", "access_key_id", "session_token"])
+def test_keys_of_a_cache_may_come_from_a_variable(field):
+    spec = f"type=s3,bucket=b,{field}=${{MY_KEY}}"
+    assert make_plan(**NONE_CPU, cache_to=[spec]).images[0].cache_to == (spec,)

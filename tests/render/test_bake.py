@@ -142,7 +142,7 @@ def test_a_value_with_harmless_signs_stays_as_it_is(text):
 
 
 def test_the_command():
-    made = make_job(**NONE_RUNTIME)
+    made = make_job(**NONE_RUNTIME).plan
     assert bake.argv(made, bake_file="/r/bake.json", metadata_file="/r/metadata.json") == (
         *("docker", "buildx", "bake", "--progress", "rawjson", "--file", "/r/bake.json"),
         *("--metadata-file", "/r/metadata.json", "none-runtime-cuda12_8"),
@@ -152,3 +152,41 @@ def test_the_command():
 def test_variables_of_buildx_change_nothing_of_the_plan():
     env = {"SOURCE_DATE_EPOCH": "1", "BUILDX_GIT_LABELS": "full", "PATH": "/bin", "HOME": "/root"}
     assert bake.caller(env) == {"PATH": "/bin", "HOME": "/root"}
+
+
+def test_keys_of_a_cache_are_read_by_bake_from_variables():
+    spec = "type=azblob,name=${X},account_url=https://x,secret_access_key=${AZURE_KEY}"
+    job = make_job(**NONE_RUNTIME, cache_to=[spec])
+    (image,) = job.images
+    written = bake.definition(job, {image.name: "/r/Dockerfile"})
+    assert written["variable"] == {"AZURE_KEY": {"default": ""}}
+    assert written["target"][image.id.bake_target]["cache-to"] == [
+        "type=azblob,name=$${X},account_url=https://x,secret_access_key=${AZURE_KEY}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "ssh"),
+    [
+        ("git@git.example.com:ai/ucx.git", True),
+        ("deploy@git.example.com:ai/ucx.git", True),
+        ("ssh://git@git.example.com:22/ai/ucx.git", True),
+        ("https://git.example.com/ai/ucx.git", False),
+    ],
+)
+def test_git_by_ssh_gets_the_agent_and_is_allowed_to(overlay, address, ssh):
+    source = f'[sources.ucx]\nkind = "git"\nrepo = "{address}"\nref = "NIXL_UCX_REF"\n'
+    context = f'[contexts]\nucx_src = "{address}#v1"\n'
+    for text in (source, context):
+        job = make_job(overlay(text), **NONE_RUNTIME)
+        (image,) = job.images
+        target = bake.definition(job, {image.name: "/r/Dockerfile"})["target"]
+        assert target[image.id.bake_target].get("ssh") == (["default"] if ssh else None)
+        assert ("--allow=ssh" in bake.targets(job.plan)) == ssh
+
+
+def test_a_repository_that_a_context_replaces_needs_no_agent(overlay, tmp_path):
+    text = '[sources.ucx]\nkind = "git"\nrepo = "git@h:x.git"\nref = "NIXL_UCX_REF"\n'
+    text += f'[contexts]\nucx_src = "{tmp_path}"\n'
+    (image,) = make_job(overlay(text), **NONE_RUNTIME).images
+    assert not image.plan.ssh

@@ -35,6 +35,14 @@ crates_index = "sparse+https://crates.example.com/"
 """
 
 
+@pytest.fixture
+def everything(overlay, tmp_path):
+    """A site with all there is."""
+    (tmp_path / "netrc").write_text("machine files.example.com login ada password hunter2\n")
+    netrc = f'netrc = "{tmp_path / "netrc"}"\n'
+    return overlay(EVERYTHING.replace("[site]\n", f"[site]\n{netrc}"))
+
+
 def checked(shell, text):
     return subprocess.run([shell, "-n"], input=text, capture_output=True, text=True, check=False)
 
@@ -56,12 +64,13 @@ def test_a_part_says_why(path):
 
 @pytest.mark.processes("bash", "sh")
 @pytest.mark.parametrize("shell", ["bash", "sh"])
-def test_the_whole_is_shell(overlay, shell):
-    text = site.script(load(overlay(EVERYTHING)), TEMPLATES)
+def test_the_whole_is_shell(everything, shell):
+    text = site.script(load(everything), TEMPLATES)
     done = checked(shell, text)
     assert (done.returncode, done.stderr) == (0, "")
     for path in (TEMPLATES / "site").iterdir():
-        assert path.read_text(encoding="utf-8") in text, path.name
+        if path.name != "exec.sh":  # what takes its place replaces addresses
+            assert path.read_text(encoding="utf-8") in text, path.name
 
 
 def test_a_folder_of_templates_without_it(overlay, tmp_path):
@@ -267,6 +276,27 @@ gpgkey=file:///etc/pki/key
         assert 'replace-with = "site"' in text
         assert 'registry = "sparse+https://crates.example.com/"' in text
         assert "git-fetch-with-cli" not in text
+
+    def test_logins_reach_git_curl_wget_and_what_uses_requests(self, run, tmp_path):
+        (tmp_path / "logins").write_text("machine h login ada password hunter2\n")
+        netrc = f'[site]\nnetrc = "{tmp_path / "logins"}"\n'
+        out, root = run(netrc, 'curl -s x && wget y && cat "$NETRC" && echo "$HOME"')
+        lines = out.splitlines()
+        assert lines[:3] == [
+            "curl|--netrc-optional|-s|x|", "wget|y|", "machine h login ada password hunter2"
+        ]  # fmt: skip
+        assert not lines[3].endswith("/run/site/home"), "the step's own home stays"
+        out, _ = run(netrc, "git config --get-all user.home || git -c alias.h='!echo $HOME' h")
+        assert out.strip().endswith("/run/site/home")
+        out, root = run(netrc, "apt-get update")
+        assert "Dir::Etc::netrc" in (root / "run/site/apt.conf").read_text()
+
+
+def test_logins_that_cannot_be_read_are_told_with_their_origin(overlay):
+    settings = load(overlay('[site]\nnetrc = "gone"\n'))
+    with pytest.raises(RequestError, match=r"site\.netrc cannot be read") as caught:
+        site.script(settings, TEMPLATES)
+    assert "dynbuild.toml" in caught.value.origin
 
 
 # ---- steps that download -----------------------------------------------------------------

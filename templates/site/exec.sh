@@ -1,0 +1,2 @@
+# Nothing else is changed for it.
+exec "$real" "$@"

@@ -22,7 +22,7 @@ _MADE_BY = f"dynbuild {__version__}, {sys.version}"
 def read(path: Path, made_of: str) -> bytes | None:
     """What is kept as *path*, if it was made of just that by just this program."""
     with suppress(OSError):
-        if _is_own(path.parent):
+        if is_own(path.parent):
             head, _, content = path.read_bytes().partition(b"\n\n")
             if head == _head(made_of, content):
                 return content
@@ -31,21 +31,28 @@ def read(path: Path, made_of: str) -> bytes | None:
 
 def write(path: Path, made_of: str, content: bytes) -> None:
     """Keep *content* as *path*, whole or not at all."""
+    put(path, _head(made_of, content) + b"\n\n" + content)
+
+
+def put(path: Path, content: bytes) -> bool:
+    """Write *path*, for its owner only, whole or not at all; whether it could be written."""
     import tempfile  # a command that finds everything does not need it
 
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_own(path.parent):
-            return
+        if not is_own(path.parent):
+            return False
         # The file is for its owner only from the start.
         number, part = tempfile.mkstemp(dir=path.parent, prefix=".")
         try:
             with os.fdopen(number, "wb") as file:
-                file.write(_head(made_of, content) + b"\n\n" + content)
+                file.write(content)
             os.replace(part, path)  # noqa: PTH105
         except OSError:
             os.unlink(part)  # noqa: PTH108
             raise
+        return True
+    return False
 
 
 def _head(made_of: str, content: bytes) -> bytes:
@@ -53,7 +60,7 @@ def _head(made_of: str, content: bytes) -> bytes:
     return f"{made_by}\n{made_of}\n{hashlib.sha256(content).hexdigest()}".encode()
 
 
-def _is_own(folder: Path) -> bool:
+def is_own(folder: Path) -> bool:
     """Whether *folder* belongs to the caller, and nobody else can write in it."""
     found = folder.lstat()
     writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

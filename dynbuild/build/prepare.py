@@ -1,15 +1,18 @@
 """Before the solve: what the source tree builds by itself and the images then take.
 
 These are the tree's own commands (the endpoint picker's Makefile, TensorRT-LLM's wheel
-script), run with the caller's environment and the engine's address.
+script).  They get the engine's address, and of the caller's environment what tools need and
+what holds no secret.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dynbuild import proc
+from dynbuild import masking, proc
+from dynbuild.addresses import secret_in
 from dynbuild.build import trtllm_wheel
 from dynbuild.engine.model import Engine
 from dynbuild.errors import BuildFailed, ToolFailed
@@ -49,7 +52,7 @@ def run(
         try:
             proc.stream(
                 step.argv,
-                env=engine.env(env),
+                env=engine.env(environment(env)),
                 cwd=Path(job.plan.context),
                 listen=listen,
                 cancellation=cancellation,
@@ -65,6 +68,29 @@ def run(
                 f"{step.what}: the command ended well, but made no {step.makes}",
                 hint=f"the source tree's {step.argv[0]} names what it makes otherwise",
             )
+
+
+_PASSED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TERM|COLUMNS|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|CI"
+    r"|XDG_\w+_(HOME|DIR|DIRS)|SOURCE_DATE_EPOCH|MAKEFLAGS|CC|CXX|ECR_HOSTNAME"
+    r"|DOCKER_(HOST|CONFIG|CONTEXT|TLS|TLS_VERIFY|CERT_PATH|BUILDKIT|DEFAULT_PLATFORM)"
+    r"|BUILDX_CONFIG|BUILDKIT_PROGRESS|GO[A-Z]+|CARGO_HOME|RUSTUP_HOME|UV_CACHE_DIR|PIP_CACHE_DIR"
+    r"|SSL_CERT_(FILE|DIR)|CURL_CA_BUNDLE|REQUESTS_CA_BUNDLE|GIT_SSL_CAINFO|PIP_CERT"
+    r"|(PIP|UV)_INDEX_URL|PIP_CONFIG_FILE|(?i:(HTTP|HTTPS|FTP|NO|ALL)_PROXY)"
+)
+"""Variables that a tree's commands get: what finds tools, the engine, mirrors and proxies."""
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Of *env* what the tree's own commands get: what is known to be needed, and no secret."""
+    return {
+        name: value
+        for name, value in env.items()
+        if _PASSED.fullmatch(name)
+        and not masking.secret_value(name, value)
+        and secret_in(value) is None
+        and masking.scrub_message(value) == value
+    }
 
 
 def _is_there(step: Preparation, job: Job) -> bool:

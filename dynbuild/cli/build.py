@@ -14,6 +14,7 @@ import typer
 
 from dynbuild.cli import console
 from dynbuild.cli.request import Asked, kept_in, lines_of, with_request
+from dynbuild.cli.trust import HELP
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dynbuild.engine.model import Engine
     from dynbuild.plan.document import PlanDocument
     from dynbuild.plan.job import Job
+    from dynbuild.settings.load import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class _Decided:
     job: Job
     templates: Path
     secrets: dict[str, str]
+    config: Settings
 
     @property
     def plan(self) -> PlanDocument:
@@ -70,7 +73,17 @@ def _decide(asked: Asked) -> _Decided:
     inputs.check(made)
     script = site.script(config, templates)
     values = secrets.secret_values(config, machine, script) | bake.environment(made)
-    return _Decided(made, templates, values)
+    return _Decided(made, templates, values, config)
+
+
+def _notes(decided: _Decided) -> tuple[str, ...]:
+    """What a build would ask consent for, as warnings of a command that only looks."""
+    if decided.config.tree_file is None:
+        return ()
+    from dynbuild.cli import trust
+    from dynbuild.settings.trust import of_build
+
+    return trust.notes(decided.config, of_build(decided.config), "build")
 
 
 def _dockerfiles(decided: _Decided) -> dict[str, str]:
@@ -104,6 +117,9 @@ def plan(
       dynbuild plan --framework none --target runtime --config site.toml --offline
     """
     decided = _decide(asked)
+    warnings = (*_notes(decided), *decided.plan.warnings)
+    shown = decided.plan.model_copy(update={"warnings": warnings})
+    decided = replace(decided, job=replace(decided.job, plan=shown))
     from dynbuild.report import plan_table
 
     if offline:
@@ -166,6 +182,8 @@ def render(
     """
     decided = _decide(asked)
     texts = _dockerfiles(decided)
+    for note in _notes(decided):
+        console.warn(note)
     for image in decided.plan.images:
         if output is None:
             console.out(texts[image.name].rstrip("\n"))
@@ -189,6 +207,7 @@ def build(
         bool,
         typer.Option("--dry-run", help="Print the command and its definition; touch nothing."),
     ] = False,
+    trust: Annotated[bool, typer.Option("--trust", help=HELP)] = False,
     format: Annotated[
         Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "table",
@@ -208,8 +227,11 @@ def build(
     decided = _decide(asked)
     texts = _dockerfiles(decided)
     if dry_run:
+        for note in _notes(decided):
+            console.warn(note)
         _dry_run(decided, texts, format)
         return
+    _check_trust(decided, trust=trust)
     from dynbuild import proc
     from dynbuild.build import drive, inputs, prepare
     from dynbuild.cli import signals
@@ -246,6 +268,20 @@ def build(
     for warning in (*result.warnings, *lost):
         console.warn(warning)
     _show(result, format)
+
+
+def _check_trust(decided: _Decided, *, trust: bool) -> None:
+    """Nothing is done that the tree's own file asks for without consent.
+
+    Raises:
+        RequestError: There is none.
+    """
+    if decided.config.tree_file is None:
+        return
+    from dynbuild.cli.trust import check
+    from dynbuild.settings.trust import of_build
+
+    check(decided.config, of_build(decided.config), trust=trust)
 
 
 def _builder(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Builder:

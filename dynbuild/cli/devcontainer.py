@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynbuild import masking, paths
-from dynbuild.cli import console
+from dynbuild.cli import console, trust
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import context_of, settings_of
 from dynbuild.errors import NotReady, RequestError
@@ -74,10 +74,13 @@ def devcontainer(invocation: Invocation) -> None:
     from dynbuild.run import options
     from dynbuild.run.export import devcontainer as exported
     from dynbuild.run.image import check_framework, kind_of
+    from dynbuild.settings.trust import of_run
 
     tree = context_of(invocation)
     settings = settings_of(invocation, tree)
     resolved = options.resolve(settings)
+    for note in trust.notes(settings, of_run(settings, resolved.settings), "run"):
+        console.warn(note)
     kind = kind_of(settings, target=_TARGET)
     # The framework names a folder too, so it has to be one that there is.
     check_framework(kind, settings, target=_TARGET)

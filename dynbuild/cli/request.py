@@ -76,7 +76,8 @@ def lines_of(
 
     return load.Lines(
         templates=load.templates_dir(templates),
-        overlays=load.overlays_of(context, overlays),
+        overlays=overlays,
+        tree_file=load.own_file(context, overlays),
         env=os.environ,
         flags=flags,
         cache=kept_in("settings", os.environ),
@@ -87,9 +88,11 @@ def settings_of(invocation: Invocation, context: Path | None = None) -> Settings
     """The settings of a source tree, with the files and the flags of the command line."""
     from dynbuild.settings import load
 
+    given = configs_of(invocation)
     return load.load(
         templates=load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
-        overlays=load.overlays_of(context or context_of(invocation), configs_of(invocation)),
+        overlays=given,
+        tree_file=load.own_file(context or context_of(invocation), given),
         env=os.environ,
         flags=invocation.layer,
         cache=kept_in("settings", os.environ),

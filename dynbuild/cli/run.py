@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dynbuild.cli import console
+from dynbuild.cli import console, trust
 from dynbuild.cli.parameters import Invocation, switch_hint, with_options
 from dynbuild.cli.request import context_of, settings_of
 from dynbuild.errors import NotReady, RequestError, quote
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from dynbuild.findings import Finding
     from dynbuild.run.facts import Host
     from dynbuild.run.image import ImageKind, ImageUser
+    from dynbuild.run.options import RunOptions
     from dynbuild.run.request import RunRequest
     from dynbuild.settings.load import Settings
 
 
-@with_options(RUN)
+@with_options((*RUN, trust.TRUST))
 def run(
     invocation: Invocation,
     command: Annotated[
@@ -54,6 +55,8 @@ def run(
     settings = settings_of(invocation, tree)
     resolved = options.resolve(settings)
     export = invocation.text("export")
+    looks = export is not None or invocation.switch("dry_run")
+    _check_trust(settings, resolved, looks=looks, trust_it=invocation.switch("trust"))
     # local-dev is the one image made for a developer's own user.
     own_target = export == "devcontainer" and settings.origin("request", "target").layer != "flag"
     kind = image.kind_of(settings, target="local-dev" if own_target else None)
@@ -86,6 +89,24 @@ def run(
             console.say(said)
         absent = image.missing(request.image, kind, settings, given=name is not None)
         _start(request, absent, frameworks, placed=placed, strict=invocation.switch("strict"))
+
+
+def _check_trust(settings: Settings, resolved: RunOptions, *, looks: bool, trust_it: bool) -> None:
+    """What the tree's own file asks for: consented to before it is done, told where one looks.
+
+    Raises:
+        RequestError: There is no consent.
+    """
+    if settings.tree_file is None:
+        return
+    from dynbuild.settings.trust import of_run
+
+    asked = of_run(settings, resolved.settings)
+    if not looks:
+        trust.check(settings, asked, trust=trust_it)
+        return
+    for note in trust.notes(settings, asked, "run"):
+        console.warn(note)
 
 
 def _check_command(command: list[str]) -> None:

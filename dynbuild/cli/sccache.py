@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynbuild import units
-from dynbuild.cli import console
+from dynbuild.cli import console, trust
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import settings_of
 from dynbuild.errors import NotReady
@@ -61,6 +61,7 @@ _PLACE = (
         request_options.CONTEXT, help="Folder whose dynbuild.toml counts.", panel=""
     ),
     dataclasses.replace(request_options.CONFIG, help="Settings file; repeatable.", panel=""),
+    trust.TRUST,
     _FORMAT,
 )
 _CHECK = (
@@ -244,10 +245,21 @@ def _cache(invocation: Invocation) -> CompileCache:
     from dynbuild.sccache import cache as compile_cache
 
     parts = ("bucket", "region", "endpoint", "prefix")
+    settings = settings_of(invocation)
+    if settings.tree_file is not None:
+        from dynbuild.settings.trust import of_build
+
+        given = {f"args.SCCACHE_{part.upper()}" for part in parts if invocation.text(part)}
+        asked = [
+            one
+            for one in of_build(settings, cache=True)
+            if one.setting.startswith("args.SCCACHE_") and one.setting not in given
+        ]
+        trust.check(settings, asked, trust=invocation.switch("trust"))
     return compile_cache.resolve(
         flags={part: invocation.text(part) for part in parts},
         use_ssl=False if invocation.switch("no_ssl") else None,
-        args=settings_of(invocation).catalog.args,
+        args=settings.catalog.args,
         env=os.environ,
         read_only=invocation.switch("read_only"),
     )

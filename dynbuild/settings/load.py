@@ -33,12 +33,14 @@ class Settings:
         origins: For the path of every leaf, where its value came from.
         layers: The layers in order, lowest first.
         default_line: The release line of the catalog itself.
+        tree_file: The settings file of the source tree itself, if it was taken unasked.
     """
 
     catalog: Catalog
     origins: Mapping[layers.KeyPath, Origin]
     layers: tuple[Layer, ...]
     default_line: str
+    tree_file: Path | None = None
 
     def lowest(self, *path: str) -> Any:
         """What the catalog itself says at *path*, before anything was laid over it."""
@@ -67,10 +69,12 @@ def templates_dir(override: str | None = None) -> Path:
     return files.own()
 
 
-def overlays_of(context: Path, given: Iterable[Path]) -> list[Path]:
-    """The settings files of a source tree: its own, if it has one, below those *given*."""
+def own_file(context: Path, given: Iterable[Path]) -> Path | None:
+    """The settings file that a source tree has itself, unless it is among those *given*."""
     own = context / OVERLAY_NAME
-    return [*([own] if own.is_file() else []), *given]
+    if not own.is_file() or any(file.is_file() and file.samefile(own) for file in given):
+        return None
+    return own
 
 
 def load(
@@ -79,6 +83,7 @@ def load(
     overlays: Sequence[Path],
     env: Mapping[str, str],
     flags: Layer,
+    tree_file: Path | None = None,
     cache: Path | None = None,
     line: str = "",
 ) -> Settings:
@@ -89,6 +94,7 @@ def load(
         overlays: Settings files, lowest first.
         env: The environment; only ``DYNBUILD_…`` variables are looked at.
         flags: What the command line says.
+        tree_file: The settings file of the source tree itself, lower than *overlays*.
         cache: Where the catalog's values are kept once it is parsed.
         line: The release line, in place of what the layers say.
 
@@ -97,7 +103,7 @@ def load(
         RequestError: A file is malformed, a key unknown, a value of the wrong type. All
             problems are reported at once.
     """
-    base, above = _files(templates, overlays, cache)
+    base, above = _files(templates, _ordered(tree_file, overlays), cache)
     default_line = str(base[lines.KEY].value)
     chosen = lines.chosen(base, above, env, flags)
     if line:
@@ -107,7 +113,7 @@ def load(
     stack = (base, *above, environment.layer(env, args), flags)
     if line:
         stack = tuple(lines.said(layer, line) for layer in stack)
-    return _combined(stack, default_line)
+    return _combined(stack, default_line, tree_file)
 
 
 def with_layer(settings: Settings, layer: Layer) -> Settings:
@@ -117,7 +123,8 @@ def with_layer(settings: Settings, layer: Layer) -> Settings:
         RequestError: A key of it is unknown, or a value of the wrong type.
     """
     *below, env, flags = settings.layers
-    return _combined((*below, layer, env, flags), settings.default_line)
+    stack = (*below, layer, env, flags)
+    return _combined(stack, settings.default_line, settings.tree_file)
 
 
 class Lines(Mapping[str, Settings]):
@@ -134,15 +141,22 @@ class Lines(Mapping[str, Settings]):
         overlays: Sequence[Path],
         env: Mapping[str, str],
         flags: Layer,
+        tree_file: Path | None = None,
         cache: Path | None = None,
     ) -> None:
         """Find out which there are, from what ``load`` takes."""
-        base, above = _files(templates, overlays, cache)
+        base, above = _files(templates, _ordered(tree_file, overlays), cache)
         own = str(base[lines.KEY].value)
         self._known = (own, *(line for line in lines.known(templates) if line != own))
         self.chosen = names.items(str(lines.chosen(base, above, env, flags).value)) or (own,)
         self._load = functools.partial(
-            load, templates=templates, overlays=overlays, env=env, flags=flags, cache=cache
+            load,
+            templates=templates,
+            overlays=overlays,
+            tree_file=tree_file,
+            env=env,
+            flags=flags,
+            cache=cache,
         )
         self._combined: dict[str, Settings] = {}
 
@@ -163,6 +177,11 @@ class Lines(Mapping[str, Settings]):
         return self._combined[line]
 
 
+def _ordered(tree_file: Path | None, overlays: Sequence[Path]) -> Sequence[Path]:
+    """All settings files, lowest first."""
+    return overlays if tree_file is None else (tree_file, *overlays)
+
+
 def _files(
     templates: Path, overlays: Iterable[Path], cache: Path | None
 ) -> tuple[Layer, list[Layer]]:
@@ -177,7 +196,7 @@ def _files(
     return files.read(catalog_file, "catalog", cache), above
 
 
-def _combined(stack: tuple[Layer, ...], default_line: str) -> Settings:
+def _combined(stack: tuple[Layer, ...], default_line: str, tree_file: Path | None) -> Settings:
     """The layers of a release line as one checked catalog."""
     known = {table: _keys_below(stack[0], table) for table in models.CLOSED_TABLES}
     known["args"] |= models.PASSED_THROUGH
@@ -200,7 +219,7 @@ def _combined(stack: tuple[Layer, ...], default_line: str) -> Settings:
         wrong += problems.unknown_references(catalog, kept)
         if not wrong:
             origins = {path: setting.origin for path, setting in resolved.items()}
-            return Settings(catalog, origins, stack, default_line)
+            return Settings(catalog, origins, stack, default_line, tree_file)
     raise problems.as_error(wrong)
 
 

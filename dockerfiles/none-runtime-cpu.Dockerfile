@@ -45,42 +45,40 @@ FROM ${BASE_IMAGE}:${BASE_IMAGE_TAG} AS base
 # ==== nats_tool =======================================================================
 # Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
 # the checksum, and keeps the file for as long as the version stays.
+# It unpacks them as well, so no program runs for it, on whatever base.
 FROM scratch AS nats_download_amd64
 ARG NATS_VERSION
-ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-amd64.tar.gz /download
+ADD --unpack=true https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-amd64.tar.gz /
 
 FROM scratch AS nats_download_arm64
 ARG NATS_VERSION
-ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /download
+ADD --unpack=true https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /
 
 # hadolint ignore=DL3006
 FROM nats_download_${TARGETARCH} AS nats_download
 
-FROM base AS nats_tool
-RUN --mount=type=bind,from=nats_download,target=/from \
-    mkdir -p /tool/usr/bin/ /unpacked \
-    && tar -xzf /from/download -C /unpacked --strip-components=1 --no-same-owner \
-    && mv /unpacked/nats-server /tool/usr/bin/
+# The one top folder of the archive is left behind.
+FROM scratch AS nats_tool
+COPY --from=nats_download /*/nats-server /tool/usr/bin/
 
 # ==== etcd_tool =======================================================================
 # Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
 # the checksum, and keeps the file for as long as the version stays.
+# It unpacks them as well, so no program runs for it, on whatever base.
 FROM scratch AS etcd_download_amd64
 ARG ETCD_VERSION
-ADD --checksum=sha256:adddda4b06718e68671ffabff2f8cee48488ba61ad82900e639d108f2148501c https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-amd64.tar.gz /download
+ADD --checksum=sha256:adddda4b06718e68671ffabff2f8cee48488ba61ad82900e639d108f2148501c --unpack=true https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-amd64.tar.gz /
 
 FROM scratch AS etcd_download_arm64
 ARG ETCD_VERSION
-ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /download
+ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f --unpack=true https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /
 
 # hadolint ignore=DL3006
 FROM etcd_download_${TARGETARCH} AS etcd_download
 
-FROM base AS etcd_tool
-RUN --mount=type=bind,from=etcd_download,target=/from \
-    mkdir -p /tool/usr/local/bin/etcd/ /unpacked \
-    && tar -xzf /from/download -C /unpacked --strip-components=1 --no-same-owner \
-    && mv /unpacked/etcd /unpacked/etcdctl /unpacked/etcdutl /tool/usr/local/bin/etcd/
+# The one top folder of the archive is left behind.
+FROM scratch AS etcd_tool
+COPY --from=etcd_download /*/etcd /*/etcdctl /*/etcdutl /tool/usr/local/bin/etcd/
 
 # ==== uv_tool =========================================================================
 # Files of a published image: nothing is run, so a new version costs one download.
@@ -191,15 +189,7 @@ ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc
 # hadolint ignore=DL3006
 FROM rust_download_${TARGETARCH} AS rust_download
 
-FROM base AS rust_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates
-
+FROM build_tools AS rust_tool
 ARG RUST_VERSION
 ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
@@ -210,7 +200,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=bind,from=rust_download,target=/from \
     cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
-    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
+    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" && export RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
     && /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
     && rm /tmp/rustup-init
 
@@ -228,15 +218,7 @@ ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c22
 # hadolint ignore=DL3006
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
-FROM base AS protoc_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        unzip
-
+FROM build_tools AS protoc_tool
 # The archive has modes of its own, some for nobody but root: the copies have the usual ones.
 RUN --mount=type=bind,from=protoc_download,target=/from \
     mkdir -p /tool/usr/local/bin /unpacked \
@@ -282,7 +264,8 @@ FROM build_tools AS ucx
 ARG BUILD_JOBS
 WORKDIR /build
 
-# The source is mounted, not copied: what autogen and make leave there is thrown away.
+# The source is mounted, not copied: what autogen and make leave there is thrown away. Its
+# test programs are not built: they go into no image, and need not fit a newer CUDA.
 # The distribution's compiler may be newer than this UCX: its new warnings are no errors,
 # and <cstdint> no longer comes with other headers.
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
@@ -293,6 +276,7 @@ RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     && /source/contrib/configure-release --prefix=/usr/local/ucx --enable-shared --disable-static \
         --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
         --without-cuda --with-verbs --with-dm --enable-mt \
+    && sed -i -E '/^SUBDIRS *=/,/[^\\]$/ s@test/(apps|mpi)@@' Makefile \
     && make -j"${BUILD_JOBS:-$(nproc)}" \
     && make install-strip
 
@@ -437,16 +421,18 @@ RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi
 # Only a login shell reads the umask: from here on what RUN creates is group-writable.
 SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 
-COPY --from=wheel_builder /usr/local/ucx/ /usr/local/ucx/
-COPY --from=wheel_builder /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
+COPY --from=ucx --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /usr/local/ucx/ /usr/local/ucx/
+COPY --from=nixl --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins
 
 RUN printf '%s\n' /usr/local/ucx/lib /usr/local/ucx/lib/ucx /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
-# A login shell starts from the distribution's PATH.
-RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
+PATH="/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:$PATH"
+EOF
+
 COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
 #!/bin/sh
 # Files of the group stay writable for the group.

@@ -153,15 +153,7 @@ ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc
 # hadolint ignore=DL3006
 FROM rust_download_${TARGETARCH} AS rust_download
 
-FROM base AS rust_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates
-
+FROM build_tools AS rust_tool
 ARG RUST_VERSION
 ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
@@ -172,7 +164,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=bind,from=rust_download,target=/from \
     cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
-    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
+    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" && export RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
     && /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
     && rm /tmp/rustup-init
 
@@ -190,15 +182,7 @@ ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c22
 # hadolint ignore=DL3006
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
-FROM base AS protoc_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        unzip
-
+FROM build_tools AS protoc_tool
 # The archive has modes of its own, some for nobody but root: the copies have the usual ones.
 RUN --mount=type=bind,from=protoc_download,target=/from \
     mkdir -p /tool/usr/local/bin /unpacked \
@@ -295,7 +279,8 @@ ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
 
-# The source is mounted, not copied: what autogen and make leave there is thrown away.
+# The source is mounted, not copied: what autogen and make leave there is thrown away. Its
+# test programs are not built: they go into no image, and need not fit a newer CUDA.
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
@@ -304,6 +289,7 @@ RUN --mount=type=bind,from=ucx_src,target=/source,rw \
         --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
         --with-cuda=/usr/local/cuda --with-verbs --with-dm --with-efa --enable-mt \
         --with-gdrcopy=/usr \
+    && sed -i -E '/^SUBDIRS *=/,/[^\\]$/ s@test/(apps|mpi)@@' Makefile \
     && make -j"${BUILD_JOBS:-$(nproc)}" \
     && make install-strip
 
@@ -491,42 +477,40 @@ COPY --from=gms_wheel /opt/dynamo/dist/ /opt/dynamo/dist/
 # ==== nats_tool =======================================================================
 # Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
 # the checksum, and keeps the file for as long as the version stays.
+# It unpacks them as well, so no program runs for it, on whatever base.
 FROM scratch AS nats_download_amd64
 ARG NATS_VERSION
-ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-amd64.tar.gz /download
+ADD --unpack=true https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-amd64.tar.gz /
 
 FROM scratch AS nats_download_arm64
 ARG NATS_VERSION
-ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /download
+ADD --unpack=true https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /
 
 # hadolint ignore=DL3006
 FROM nats_download_${TARGETARCH} AS nats_download
 
-FROM base AS nats_tool
-RUN --mount=type=bind,from=nats_download,target=/from \
-    mkdir -p /tool/usr/bin/ /unpacked \
-    && tar -xzf /from/download -C /unpacked --strip-components=1 --no-same-owner \
-    && mv /unpacked/nats-server /tool/usr/bin/
+# The one top folder of the archive is left behind.
+FROM scratch AS nats_tool
+COPY --from=nats_download /*/nats-server /tool/usr/bin/
 
 # ==== etcd_tool =======================================================================
 # Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
 # the checksum, and keeps the file for as long as the version stays.
+# It unpacks them as well, so no program runs for it, on whatever base.
 FROM scratch AS etcd_download_amd64
 ARG ETCD_VERSION
-ADD --checksum=sha256:adddda4b06718e68671ffabff2f8cee48488ba61ad82900e639d108f2148501c https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-amd64.tar.gz /download
+ADD --checksum=sha256:adddda4b06718e68671ffabff2f8cee48488ba61ad82900e639d108f2148501c --unpack=true https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-amd64.tar.gz /
 
 FROM scratch AS etcd_download_arm64
 ARG ETCD_VERSION
-ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /download
+ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f --unpack=true https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /
 
 # hadolint ignore=DL3006
 FROM etcd_download_${TARGETARCH} AS etcd_download
 
-FROM base AS etcd_tool
-RUN --mount=type=bind,from=etcd_download,target=/from \
-    mkdir -p /tool/usr/local/bin/etcd/ /unpacked \
-    && tar -xzf /from/download -C /unpacked --strip-components=1 --no-same-owner \
-    && mv /unpacked/etcd /unpacked/etcdctl /unpacked/etcdutl /tool/usr/local/bin/etcd/
+# The one top folder of the archive is left behind.
+FROM scratch AS etcd_tool
+COPY --from=etcd_download /*/etcd /*/etcdctl /*/etcdutl /tool/usr/local/bin/etcd/
 
 # ==== runtime =========================================================================
 # The engine vendor's own image with Dynamo on it. Its Python is left as it is; Dynamo goes
@@ -565,17 +549,20 @@ COPY --from=etcd_tool /tool/ /
 COPY --from=uv_tool /tool/ /
 
 COPY --from=gdrcopy /out/usr/lib64/ /usr/lib64/
-COPY --from=wheel_builder /usr/local/ucx/ /usr/local/ucx/
-COPY --from=wheel_builder /usr/local/libfabric/ /usr/local/libfabric/
-COPY --from=wheel_builder /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
+COPY --from=ucx --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /usr/local/ucx/ /usr/local/ucx/
+COPY --from=libfabric --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /usr/local/libfabric/ /usr/local/libfabric/
+COPY --from=nixl --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins
-COPY --from=ffmpeg /out/usr/local/ /usr/local/
+COPY --from=ffmpeg --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /out/usr/local/ /usr/local/
 
 RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/local/libfabric/lib /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
-RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
+PATH="/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:$PATH"
+EOF
+
 COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
 #!/bin/sh
 # Files of the group stay writable for the group.
@@ -587,7 +574,8 @@ EOF
 
 # python3-apt and termplotlib cannot live with what is installed below.
 RUN if dpkg --status python3-apt >/dev/null 2>&1; then apt-get remove -y python3-apt; fi \
-    && python3 -m pip uninstall -y --break-system-packages termplotlib
+    && python3 -m pip uninstall -y --break-system-packages termplotlib \
+    && mkdir -p /sgl-workspace && ln -sfn /workspace /sgl-workspace/dynamo
 ARG SGLANG_PINS_CUDA12
 # PyTorch loads these from beside itself, so they belong beside it and not into the venv.
 # hadolint ignore=DL3013,SC2086
@@ -597,7 +585,6 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     python3 -m pip install --no-cache-dir --break-system-packages --force-reinstall --no-deps ${SGLANG_PINS_CUDA12}
-RUN mkdir -p /sgl-workspace && ln -sfn /workspace /sgl-workspace/dynamo
 ARG RUNTIME_IMAGE_TAG
 ENV SGLANG_VERSION=${RUNTIME_IMAGE_TAG%%-*} \
     SGLANG_FORCE_SHUTDOWN=1
@@ -671,8 +658,8 @@ RUN --mount=type=bind,source=container/launch_message/runtime.txt,target=/banner
     sed '/^#[[:space:]]/d' /banner.txt > /opt/dynamo/.launch_screen \
     && chmod 755 /opt/dynamo/.launch_screen \
     && printf '%s\n' 'test ! -r /opt/dynamo/venv/bin/activate || . /opt/dynamo/venv/bin/activate' \
-        'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc
-RUN find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
+        'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc \
+    && find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
 USER dynamo
 
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
@@ -786,6 +773,11 @@ RUN if [ ! -e /usr/bin/python3 ]; then ln -s "$(command -v "python${PYTHON_VERSI
 COPY --from=uv_tool /tool/ /
 COPY --from=rust_tool /tool/ /
 COPY --from=protoc_tool /tool/ /
+COPY --from=ucx --exclude=bin --exclude=**/*.so* /usr/local/ucx/ /usr/local/ucx/
+COPY --from=libfabric --exclude=bin --exclude=**/*.so* /usr/local/libfabric/ /usr/local/libfabric/
+COPY --from=nixl --exclude=bin --exclude=**/*.so* /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
+COPY --from=ffmpeg --exclude=src --exclude=**/*.so* /out/usr/local/ /usr/local/
+
 # Settings for login shells, for whatever of it the image has; a later line goes in front.
 COPY <<'EOF' /etc/profile.d/50-framework-paths.sh
 front() { # front VARIABLE FOLDER...

@@ -161,15 +161,7 @@ ADD --checksum=sha256:c64b33db2c6b9385817ec0e49a84bcfe018ed6e328fe755c3c809580cc
 # hadolint ignore=DL3006
 FROM rust_download_${TARGETARCH} AS rust_download
 
-FROM base AS rust_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates
-
+FROM build_tools AS rust_tool
 ARG RUST_VERSION
 ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
@@ -180,7 +172,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=bind,from=rust_download,target=/from \
     cp /from/download /tmp/rustup-init && chmod +x /tmp/rustup-init && umask 000 \
-    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
+    && export RUSTUP_DIST_SERVER="${RUSTUP_DIST_SERVER}" && export RUSTUP_UPDATE_ROOT="${RUSTUP_DIST_SERVER}/rustup" \
     && /tmp/rustup-init -y --no-modify-path --profile minimal --default-toolchain "${RUST_VERSION}" \
     && rm /tmp/rustup-init
 
@@ -198,15 +190,7 @@ ADD --checksum=sha256:9eae1f20f70cccc912d1c318c3929b86aebf5afd4b0f32c196ef682c22
 # hadolint ignore=DL3006
 FROM protoc_download_${TARGETARCH} AS protoc_download
 
-FROM base AS protoc_tool
-ARG TARGETARCH
-RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
-    rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        unzip
-
+FROM build_tools AS protoc_tool
 # The archive has modes of its own, some for nobody but root: the copies have the usual ones.
 RUN --mount=type=bind,from=protoc_download,target=/from \
     mkdir -p /tool/usr/local/bin /unpacked \
@@ -303,7 +287,8 @@ ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
 
-# The source is mounted, not copied: what autogen and make leave there is thrown away.
+# The source is mounted, not copied: what autogen and make leave there is thrown away. Its
+# test programs are not built: they go into no image, and need not fit a newer CUDA.
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
@@ -312,6 +297,7 @@ RUN --mount=type=bind,from=ucx_src,target=/source,rw \
         --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
         --with-cuda=/usr/local/cuda --with-verbs --with-dm --with-efa --enable-mt \
         --with-gdrcopy=/usr \
+    && sed -i -E '/^SUBDIRS *=/,/[^\\]$/ s@test/(apps|mpi)@@' Makefile \
     && make -j"${BUILD_JOBS:-$(nproc)}" \
     && make install-strip
 
@@ -569,42 +555,40 @@ COPY --from=gms_wheel /opt/dynamo/dist/ /opt/dynamo/dist/
 # ==== nats_tool =======================================================================
 # Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
 # the checksum, and keeps the file for as long as the version stays.
+# It unpacks them as well, so no program runs for it, on whatever base.
 FROM scratch AS nats_download_amd64
 ARG NATS_VERSION
-ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-amd64.tar.gz /download
+ADD --unpack=true https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-amd64.tar.gz /
 
 FROM scratch AS nats_download_arm64
 ARG NATS_VERSION
-ADD https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /download
+ADD --unpack=true https://github.com/nats-io/nats-server/releases/download/${NATS_VERSION}/nats-server-${NATS_VERSION}-linux-arm64.tar.gz /
 
 # hadolint ignore=DL3006
 FROM nats_download_${TARGETARCH} AS nats_download
 
-FROM base AS nats_tool
-RUN --mount=type=bind,from=nats_download,target=/from \
-    mkdir -p /tool/usr/bin/ /unpacked \
-    && tar -xzf /from/download -C /unpacked --strip-components=1 --no-same-owner \
-    && mv /unpacked/nats-server /tool/usr/bin/
+# The one top folder of the archive is left behind.
+FROM scratch AS nats_tool
+COPY --from=nats_download /*/nats-server /tool/usr/bin/
 
 # ==== etcd_tool =======================================================================
 # Downloads are ADDs, one per architecture: BuildKit fetches only the one it needs, checks
 # the checksum, and keeps the file for as long as the version stays.
+# It unpacks them as well, so no program runs for it, on whatever base.
 FROM scratch AS etcd_download_amd64
 ARG ETCD_VERSION
-ADD --checksum=sha256:adddda4b06718e68671ffabff2f8cee48488ba61ad82900e639d108f2148501c https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-amd64.tar.gz /download
+ADD --checksum=sha256:adddda4b06718e68671ffabff2f8cee48488ba61ad82900e639d108f2148501c --unpack=true https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-amd64.tar.gz /
 
 FROM scratch AS etcd_download_arm64
 ARG ETCD_VERSION
-ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /download
+ADD --checksum=sha256:95bf6918623a097c0385b96f139d90248614485e781ec9bee4768dbb6c79c53f --unpack=true https://github.com/etcd-io/etcd/releases/download/${ETCD_VERSION}/etcd-${ETCD_VERSION}-linux-arm64.tar.gz /
 
 # hadolint ignore=DL3006
 FROM etcd_download_${TARGETARCH} AS etcd_download
 
-FROM base AS etcd_tool
-RUN --mount=type=bind,from=etcd_download,target=/from \
-    mkdir -p /tool/usr/local/bin/etcd/ /unpacked \
-    && tar -xzf /from/download -C /unpacked --strip-components=1 --no-same-owner \
-    && mv /unpacked/etcd /unpacked/etcdctl /unpacked/etcdutl /tool/usr/local/bin/etcd/
+# The one top folder of the archive is left behind.
+FROM scratch AS etcd_tool
+COPY --from=etcd_download /*/etcd /*/etcdctl /*/etcdutl /tool/usr/local/bin/etcd/
 
 # ==== vllm_src ========================================================================
 # The source tree at / of its own stage: BuildKit fetches the one ref, without history.
@@ -619,6 +603,7 @@ FROM base AS framework
 USER root
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 ARG PYTHON_VERSION
+# The distribution for arm64 leaves out the name that RDMA libraries link with.
 ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
@@ -638,7 +623,8 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
         libibverbs-dev \
         libnuma-dev \
         librdmacm-dev \
-        rdma-core
+        rdma-core \
+    && if [ "$TARGETARCH" = arm64 ]; then ln -sfn libmlx5.so.1 /usr/lib/aarch64-linux-gnu/libmlx5.so; fi
 
 COPY --from=uv_tool /tool/ /
 ENV VIRTUAL_ENV=/opt/dynamo/venv \
@@ -650,9 +636,6 @@ ENV VIRTUAL_ENV=/opt/dynamo/venv \
 RUN uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv
 ENV CUDA_HOME=/usr/local/cuda \
     LD_LIBRARY_PATH=/opt/vllm/tools/ep_kernels/ep_kernels_workspace/nvshmem_install/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-ARG TARGETARCH
-# The distribution for arm64 leaves out the name that RDMA libraries link with.
-RUN if [ "$TARGETARCH" = arm64 ]; then ln -sfn libmlx5.so.1 /usr/lib/aarch64-linux-gnu/libmlx5.so; fi
 ARG CUDA_VERSION
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
@@ -752,9 +735,6 @@ COPY --from=base /usr/local/cuda/include/ /usr/local/cuda/include/
 COPY --from=base /usr/local/cuda/nvvm/ /usr/local/cuda/nvvm/
 COPY --from=base /usr/local/cuda/lib64/libcudart.so* /usr/local/cuda/lib64/
 COPY --from=base /usr/local/cuda/lib64/stubs/ /usr/local/cuda/lib64/stubs/
-RUN for library in cublas cublasLt; do \
-        ln -sfn "lib${library}.so.${CUDA_VERSION%%.*}" "/usr/local/cuda/lib64/lib${library}.so"; \
-    done
 ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
@@ -779,7 +759,8 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
         librdmacm1 \
         libxcb1 \
         ninja-build \
-        rdma-core
+        rdma-core \
+    && for library in cublas cublasLt; do ln -sfn "lib${library}.so.${CUDA_VERSION%%.*}" "/usr/local/cuda/lib64/lib${library}.so"; done
 
 RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi \
     && useradd --create-home --shell /bin/bash --uid 1000 --gid 0 dynamo \
@@ -812,17 +793,20 @@ COPY --from=framework --chown=dynamo:0 --chmod=775 /opt/vllm/ /opt/vllm/
 
 COPY --from=gdrcopy /out/usr/lib64/ /usr/lib64/
 COPY --from=aws_sdk_cpp --exclude=cmake --exclude=pkgconfig /out/usr/local/lib64/ /usr/local/lib/
-COPY --from=wheel_builder /usr/local/ucx/ /usr/local/ucx/
-COPY --from=wheel_builder /usr/local/libfabric/ /usr/local/libfabric/
-COPY --from=wheel_builder /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
+COPY --from=ucx --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /usr/local/ucx/ /usr/local/ucx/
+COPY --from=libfabric --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /usr/local/libfabric/ /usr/local/libfabric/
+COPY --from=nixl --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins
-COPY --from=ffmpeg /out/usr/local/ /usr/local/
+COPY --from=ffmpeg --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /out/usr/local/ /usr/local/
 
 RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/local/libfabric/lib /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
-RUN echo "PATH=\"/usr/local/ucx/bin:/usr/local/bin/etcd:/usr/local/cuda/nvvm/bin:/opt/dynamo/venv/bin:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
+PATH="/usr/local/ucx/bin:/usr/local/bin/etcd:/usr/local/cuda/nvvm/bin:/opt/dynamo/venv/bin:$PATH"
+EOF
+
 COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
 #!/bin/sh
 # Files of the group stay writable for the group.
@@ -901,8 +885,8 @@ RUN --mount=type=bind,source=container/launch_message/runtime.txt,target=/banner
     sed '/^#[[:space:]]/d' /banner.txt > /opt/dynamo/.launch_screen \
     && chmod 755 /opt/dynamo/.launch_screen \
     && printf '%s\n' 'test ! -r /opt/dynamo/venv/bin/activate || . /opt/dynamo/venv/bin/activate' \
-        'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc
-RUN find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
+        'cat /opt/dynamo/.launch_screen' >> /etc/bash.bashrc \
+    && find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
 USER dynamo
 
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]

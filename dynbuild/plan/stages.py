@@ -94,7 +94,8 @@ def _tools(recipe: Recipe) -> Iterable[Stage]:
         if recipe.staged(name):
             version = (tool.version,) if tool.version else ()
             extra = ("RUST_VERSION", "RUSTUP_DIST_SERVER") if name == "rust" else ()
-            needs = () if tool.kind == "image" else ("base",)
+            compiled = tool.kind == "url" and name in ("rust", "protoc")
+            needs = ("build_tools",) if compiled else ("base",) if tool.kind == "pypi" else ()
             yield Stage(f"{name}_tool", f"tool.{tool.kind}", (*version, *extra), needs, name)
 
 

@@ -56,7 +56,7 @@ def test_the_places_are_grouped_by_stage_and_their_addresses_whole(columns):
     assert lines[at + 1].split()[:2] == ["apt", "https://packages.example.com"]
     assert len([line for line in lines if line == "nixl"]) == 1
     assert any(line.split()[1:2] == [PROTOC] for line in lines)
-    assert lines[-1] == "all 25 places covered"
+    assert lines[-1] == "all 23 places covered"
     # Only an address may be wider than the terminal.
     assert all(len(line) <= (columns or 999) for line in lines if line.startswith(" " * 12))
 

@@ -154,7 +154,8 @@ FROM build_tools AS ucx
 ARG BUILD_JOBS
 WORKDIR /build
 
-# The source is mounted, not copied: what autogen and make leave there is thrown away.
+# The source is mounted, not copied: what autogen and make leave there is thrown away. Its
+# test programs are not built: they go into no image, and need not fit a newer CUDA.
 # The distribution's compiler may be newer than this UCX: its new warnings are no errors,
 # and <cstdint> no longer comes with other headers.
 RUN --mount=type=bind,from=ucx_src,target=/source,rw \
@@ -165,6 +166,7 @@ RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     && /source/contrib/configure-release --prefix=/usr/local/ucx --enable-shared --disable-static \
         --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
         --without-cuda --with-verbs --with-dm --enable-mt \
+    && sed -i -E '/^SUBDIRS *=/,/[^\\]$/ s@test/(apps|mpi)@@' Makefile \
     && make -j"${BUILD_JOBS:-$(nproc)}" \
     && make install-strip
 
@@ -234,12 +236,14 @@ RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi
 # Only a login shell reads the umask: from here on what RUN creates is group-writable.
 SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 
-COPY --from=wheel_builder /usr/local/ucx/ /usr/local/ucx/
+COPY --from=ucx --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /usr/local/ucx/ /usr/local/ucx/
 
 RUN printf '%s\n' /usr/local/ucx/lib /usr/local/ucx/lib/ucx > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
-# A login shell starts from the distribution's PATH.
-RUN echo "PATH=\"/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:\$PATH\"" > /etc/profile.d/10-dynamo.sh
+COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
+PATH="/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:$PATH"
+EOF
+
 COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
 #!/bin/sh
 # Files of the group stay writable for the group.
@@ -251,6 +255,8 @@ EOF
 
 USER dynamo
 ENV HOME=/home/dynamo \
+    USER=dynamo \
+    LOGNAME=dynamo \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     VIRTUAL_ENV=/opt/dynamo/venv \
     PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}

@@ -13,7 +13,7 @@ from dynbuild.addresses import public
 from dynbuild.engine import packages
 from dynbuild.errors import NotReady, ToolFailed
 from dynbuild.run.export import common, export
-from dynbuild.run.request import RunRequest
+from dynbuild.run.request import Passed, RunRequest
 from tests import support
 from tests.run.export_requests import REQUESTS, requests, variables
 
@@ -81,8 +81,8 @@ def compare(found, request):
     }
     assert undollared(found.get("working_dir", "")) == request.workdir
     assert found.get("privileged", False) is request.privileged
-    assert found.get("tty", False) is request.interactive
-    assert found.get("stdin_open", False) is (request.interactive or request.stdin)
+    assert found.get("tty", False) is request.tty
+    assert found.get("stdin_open", False) is request.interactive
     assert found.get("user") == request.user
     assert found["ipc"] == request.ipc
     assert found.get("cpuset", "") == request.cpuset_cpus
@@ -157,6 +157,40 @@ def test_compose_counts_gpus(compose, gpus, count):
     file = read(compose, export(request, "compose", services=False))
     (device,) = file["services"]["x"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"count": count, "capabilities": ["gpu"]}
+
+
+def test_compose_reads_the_further_options(compose, tmp_path):
+    file = tmp_path / "worker.env"
+    file.write_text("WORD=1\n")
+    request = RunRequest(
+        image="x",
+        gpus="nvidia.com/gpu=all",
+        rm=False,
+        restart="on-failure:3",
+        env_files=(str(file),),
+        labels=("team=serving", "bare"),
+        devices=("/dev/infiniband", "/dev/a:/dev/b:r"),
+        long_mounts=("type=tmpfs,target=/t,tmpfs-size=64m", "type=bind,source=/a:b,target=/b,ro"),
+        hosts=("store=10.0.0.7", "six:::1", "up:host-gateway"),
+        groups=("44", "video"),
+        security_opts=("no-new-privileges", "seccomp=unconfined"),
+        passed=(Passed(flag="--init", value=True, compose="init"),),
+    )
+    found = read(compose, export(request, "compose", services=False))["services"]["x"]
+    assert [device["source"] for device in found["devices"]] == [
+        *("nvidia.com/gpu=all", "/dev/infiniband", "/dev/a"),
+    ]  # fmt: skip
+    assert found["restart"] == "on-failure:3"
+    assert found["environment"] == {"WORD": "1"}
+    assert found["labels"] == {"team": "serving", "bare": ""}
+    assert found["group_add"] == ["44", "video"]
+    assert found["security_opt"] == list(request.security_opts)
+    assert found["init"] is True
+    assert sorted(found["extra_hosts"]) == ["six=::1", "store=10.0.0.7", "up=host-gateway"]
+    tmpfs, bind = found["volumes"]
+    assert (tmpfs["type"], int(tmpfs["tmpfs"]["size"])) == ("tmpfs", 64 * MIB)
+    assert (bind["source"], bind["target"], bind["read_only"]) == ("/a:b", "/b", True)
+    assert not bind["bind"].get("create_host_path")
 
 
 @settings(

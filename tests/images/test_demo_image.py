@@ -92,6 +92,16 @@ def test_group_may_write(inside, path):
     inside(f"touch {path}/probe", "--user", "4711:0")
 
 
+def test_a_user_that_the_image_does_not_know_has_a_name_a_home_and_caches(inside):
+    """As OpenShift runs images, and as PyTorch asks (getpass.getuser)."""
+    line = (
+        "import getpass, pathlib; home = pathlib.Path.home();"
+        " [(home / name).mkdir(parents=True) for name in ('.cache/torch/x', '.triton/x')];"
+        " print(getpass.getuser(), home)"
+    )
+    assert inside(f'python -c "{line}"', "--user", "1000660000:0") == "dynamo /home/dynamo"
+
+
 def test_what_the_build_created_is_group_writable(inside):
     found = inside("find /opt/dynamo/venv ! -type l ! -perm -g+w | head -3")
     assert found == ""

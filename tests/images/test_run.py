@@ -41,6 +41,43 @@ def test_user_keeps_group_0(run):
     assert _said(run("id -u; id -G", "--user", "root")) == "0\n0"
 
 
+def test_a_number_without_a_name_is_its_name(run):
+    assert _said(run("echo $USER $LOGNAME", "--user", "54321")) == "54321 54321"
+
+
+def test_further_options_as_seen_inside(run, tmp_path):
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    (tmp_path / "env").write_text("WORD=two words\n")
+    flags = (
+        "-v", f"{folder}:/data", "--env-file", str(tmp_path / "env"), "--network", "bridge",
+        "--mount", "type=tmpfs,target=/t,tmpfs-size=8m", "--add-host", "store:10.0.0.7",
+        "--group-add", "44", "--device", "/dev/null:/dev/mine", "--security-opt",
+        "no-new-privileges", "--init", "--docker-arg=--hostname=me", "-it", "--strict",
+    )  # fmt: skip
+    line = (
+        "touch /data/x; echo $WORD; grep -c store /etc/hosts; id -G; hostname; test -c /dev/mine;"
+        " df -m /t | tail -1 | cut -c-5; grep NoNewPrivs /proc/self/status; cat /proc/1/comm"
+    )
+    done = run(line, *flags, "--ulimit", "nofile=64")
+    assert _said(done).split() == [
+        *("two", "words", "1", "0", "44", "me", "tmpfs", "NoNewPrivs:", "1", "docker-init"),
+    ]  # fmt: skip
+    assert (folder / "x").exists()
+    assert "-t is left out" in done.stderr
+
+
+def test_in_the_background(run, docker):
+    name = f"{RUN}-{uuid.uuid4().hex[:12]}"
+    try:
+        started = run("sleep 60", "-d", "--restart", "on-failure:2", "--name", name)
+        template = "{{.Id}} {{.HostConfig.RestartPolicy.Name}} {{.HostConfig.AutoRemove}}"
+        found = docker("inspect", "--format", template, name)
+        assert found == f"{_said(started)} on-failure false"
+    finally:
+        docker("rm", "--force", name)
+
+
 def test_working_directory(run):
     assert _said(run("pwd", "--workdir", "/usr/share")) == "/usr/share"
 

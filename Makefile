@@ -24,7 +24,7 @@ demo: $(STAMP) ## Build the runtime image for real, run it, ask it something
 	$(RUN) engine up --if-needed
 	$(RUN) engine base --suite trixie
 	$(RUN) build --config examples/demo/dynbuild.toml --context examples/demo
-	$(RUN) run --image dynamo-demo:latest-none-runtime --gpus none --network none \
+	$(RUN) run --image dynamo-demo:latest-none-runtime-cpu-index --gpus none --network none \
 		-v $(CURDIR)/examples/demo:/demo:ro -- python /demo/serve.py ask
 
 test: ready $(STAMP) ## All tests: the quick ones, then real builds on a real engine

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from dynbuild import names
 from dynbuild.errors import RequestError
 
+AWS = "-aws"
+"""Suffix of a stage, an image and a tag that has AWS's EFA user space."""
+
 _WORD = "[a-z0-9_]+"
 _CUDA = r"[0-9]+(?:\.[0-9]+)*"
 # A device ends in a letter, so that the digits after it are the CUDA version.
@@ -91,6 +94,23 @@ class ImageId:
     def matches(self, glob: str) -> bool:
         """Whether *glob*, with ``*``, ``?`` and ``[…]``, means the id as it is written."""
         return fnmatch.fnmatchcase(str(self), glob)
+
+    def tag_suffix(self, default_cuda: str) -> str:
+        """What sets the tag of the image apart from that of its framework's default cell.
+
+        Args:
+            default_cuda: The CUDA version of that cell, whose device is cuda.
+        """
+        is_default = (self.device, self.cuda) == ("cuda", default_cuda)
+        device = "" if is_default else f"-{self.device}{self.cuda}"
+        return device + "".join(f"-{mark}" for mark in self.variant.split("+") if mark)
+
+    def latest_tag(self, default_cuda: str) -> str:
+        """The tag that moves to the newest image of the cell; dev is no part of it."""
+        target = self.target.removesuffix(AWS)
+        named = "" if target == "dev" else f"-{target}"
+        aws = self.target.removeprefix(target)
+        return f"latest-{self.framework}{named}{self.tag_suffix(default_cuda)}{aws}"
 
     @property
     def bake_target(self) -> str:

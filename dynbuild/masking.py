@@ -155,8 +155,10 @@ _USERINFO = re.compile(r"://([^\s/?#@:]*:\S*|[^\s/?#]*)@")
 _PLAIN_USER = re.compile(r"[a-z][a-z._-]{0,15}")
 _BARE_LOGIN = re.compile(r"([^\s:@/]+:(?!//)[^\s@]+)@(?!sha\d)[\w.-]+(:\d+)?/?")
 _QUOTED_LOGIN = re.compile(r"(?<=['\"=])([^\s:@/'\"=,]+:(?!//)[^\s@'\"]+)@(?!sha\d)[\w.-]+")
+# Of GitLab's the whole words (https://docs.gitlab.com/security/tokens/): sglang-… is none.
 _PREFIXED = re.compile(
-    r"(?:gh[oprsu]_|github_pat_|gl[a-z]{2,4}-|dckr_(?:pat|oat)_|hf_|npm_|pypi-|nvapi-|hv[bsr]\."
+    r"(?:gh[oprsu]_|github_pat_|gl(?:pat|oas|dt|rtr?|cbt|ptt|ft|imt|agent|soat|ffct|wt)-"
+    r"|dckr_(?:pat|oat)_|hf_|npm_|pypi-|nvapi-|hv[bsr]\."
     r"|xox[a-z]-|xoxe\.|xapp-|ya29\.|GOCSPX-|AGE-SECRET-KEY-|dop_v1_|shp[a-z]{2}_|ATATT"
     r"|(?<![A-Za-z0-9])(?:sk|rk|pk)[-_](?=[\w-]*\d)|SG\.|AIza|lin_api_|figd_|tskey-)"
     r"[\w-]{10,}[\w.~+/=-]*"

@@ -19,7 +19,8 @@ _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _REPOSITORY = re.compile(rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG_ONLY = re.compile(_TAG)
 _LONGEST = 255
-_LONGEST_TAG = 128
+LONGEST_TAG = 128
+"""Characters of a tag, at most."""
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
@@ -147,7 +148,7 @@ def as_tag(text: str, suffix: str = "") -> str:
     Characters it refuses become ``-``; where both are too long, *text* is cut.
     """
     end = re.sub(r"[^A-Za-z0-9_.-]", "-", suffix)
-    clean = re.sub(r"[^A-Za-z0-9_.-]", "-", text)[: _LONGEST_TAG - len(end)]
+    clean = re.sub(r"[^A-Za-z0-9_.-]", "-", text)[: LONGEST_TAG - len(end)]
     return re.sub(r"^[.-]", "_", f"{clean}{end}") or "_"
 
 

@@ -341,7 +341,7 @@ TAGS = [
         line="--target dev --tag foo:bar-dev-local-dev-runtime --no-tag-latest",
         tags=["foo:bar-dev"],
     ),
-    Row(line="--tag one:x --tag two:y --no-tag-latest", tags=["two:y-dev"]),
+    Row(line="--tag one:x --tag two:y --no-tag-latest", tags=["one:x-dev", "two:y-dev"]),
     Row(line="--target runtime --tag foo:a+b", refused="has a tag that Docker refuses"),
     Row(
         line="--target runtime --repository registry.example.com/ai/dynamo",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def read(env: Mapping[str, str]) -> Machine:
         ca_bundle=_ca_bundle(env),
         index_url=_index_url(env),
         ecr_hostname=env.get("ECR_HOSTNAME", ""),
+        date=_date(env),
     )
 
 
@@ -36,6 +38,16 @@ def _id(env: Mapping[str, str], variable: str, own: int) -> int:
             hint="sudo sets it; unset it where no sudo is involved",
         )
     return int(text)
+
+
+def _date(env: Mapping[str, str]) -> str:
+    """The day of the build, or that of SOURCE_DATE_EPOCH, which stands for it.
+
+    https://reproducible-builds.org/specs/source-date-epoch/
+    """
+    text = env.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(text) if re.fullmatch("[0-9]{1,11}", text) else None
+    return time.strftime("%Y%m%d", time.gmtime(seconds))
 
 
 def _ca_bundle(env: Mapping[str, str]) -> str:

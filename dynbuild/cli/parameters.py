@@ -132,7 +132,7 @@ def _parameter(
         show_default=bool(option.choices),
         hidden=hidden,
         envvar=option.env or None,
-        callback=_no_flag if annotation == str | None or option.several else None,
+        callback=_no_flag if _takes_no_dashes(option, annotation) else None,
     )
     default = option.default if option.choices else False if annotation is bool else None
     return inspect.Parameter(
@@ -140,6 +140,13 @@ def _parameter(
         inspect.Parameter.KEYWORD_ONLY,
         default=default,
         annotation=Annotated[annotation, declared],
+    )
+
+
+def _takes_no_dashes(option: Option, annotation: object) -> bool:
+    """Whether no value of a parameter begins with dashes; words for docker do."""
+    return annotation == str | None or (
+        annotation == list[str] | None and option.path[:1] == ("request",)
     )
 
 

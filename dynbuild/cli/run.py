@@ -16,6 +16,7 @@ from dynbuild.cli import console, trust
 from dynbuild.cli.parameters import Invocation, switch_hint, with_options
 from dynbuild.cli.request import context_of, settings_of
 from dynbuild.errors import NotReady, RequestError, quote
+from dynbuild.settings.layers import Setting
 from dynbuild.settings.run_options import RUN
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def run(
 
     _check_command(command or [])
     tree = context_of(invocation)
+    invocation, image_device = _with_image_device(invocation)
     settings = settings_of(invocation, tree)
     resolved = options.resolve(settings)
     export = invocation.text("export")
@@ -63,6 +65,12 @@ def run(
     name = resolved.optional("image")
     if name is None:
         image.check_framework(kind, settings)
+        image.check_cell(kind, settings)
+    elif image_device:
+        raise RequestError(
+            f"--device {image_device} finds an image, but {name} is named",
+            hint="drop one of them; a device of this machine is /dev/X or VENDOR/CLASS=NAME",
+        )
     workspace = str(tree) if resolved.switch("mount_workspace") else None
     request = options.request(
         resolved,
@@ -125,11 +133,37 @@ def _switch_hint(word: str) -> str | None:
     return switch_hint(RUN, before, word)
 
 
+def _with_image_device(invocation: Invocation) -> tuple[Invocation, str]:
+    """What the flags say, where a ``--device`` with no slash is what the image is built for.
+
+    Docker's own devices are paths, or names with a vendor.
+    """
+    given = invocation.layer.get(("run", "device"))
+    words = [word for word in given.value if "/" not in word] if given else []
+    if given is None or not words:
+        return invocation, ""
+    device = ",".join(dict.fromkeys(words))
+    kept = [word for word in given.value if "/" in word]
+    layer = {
+        **invocation.layer,
+        ("run", "device"): Setting(kept, given.origin),
+        ("request", "device"): Setting(device, given.origin),
+    }
+    if not kept:
+        del layer["run", "device"]
+    return dataclasses.replace(invocation, layer=layer), device
+
+
 def _image(kind: ImageKind, tree: Path, settings: Settings) -> str:
-    """The newest image built from this tree that fits, else the conventional name."""
+    """The newest image built from this tree that fits, else the conventional name.
+
+    Which one it is, is said, and which of other cells would have fitted as well.
+    """
     from dynbuild.build import record
     from dynbuild.run.image import fits
 
+    fitting: dict[str, str] = {}
+    newest = ""
     for result in record.finished(tree):
         if result.status != "done":
             continue
@@ -137,9 +171,19 @@ def _image(kind: ImageKind, tree: Path, settings: Settings) -> str:
             tags = [tag for tag in image.tags if tag.startswith(f"{kind.repository}:")]
             # A pushed image is elsewhere.
             if tags and image.output == "load" and fits(image.id, kind, settings):
-                console.say(f"image {tags[0]}: the newest build from {tree} ({result.id})")
-                return tags[0]
-    return kind.conventional_name
+                newest = newest or result.id
+                fitting.setdefault(image.id, tags[0])
+    if not fitting:
+        return kind.conventional_name
+    (name, tag), *others = fitting.items()
+    console.say(f"image {tag}: the newest build from {tree} ({newest})")
+    if others:
+        listed = ", ".join(f"{other} ({its_tag})" for other, its_tag in others)
+        console.say(
+            f"it is {name}; these fit as well: {listed};"
+            " --device, --cuda-version and --release-line choose"
+        )
+    return tag
 
 
 def _export(

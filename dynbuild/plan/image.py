@@ -57,7 +57,9 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
     chain = stages.chain(facts)
     references: tuple[str, ...] = ()
     with problems.collected():
-        references = tags.of(config, cell, decided.version) if cell.requested else ()
+        references = (
+            tags.of(config, cell, decided.version, decided.machine.date) if cell.requested else ()
+        )
     read: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     with problems.collected():

@@ -14,6 +14,7 @@ class Machine:
         gid: Likewise, the group.
         ca_bundle: File with the certificates this machine trusts beyond the usual ones.
         index_url: Python package index of this machine's pip configuration.
+        date: Of the build, as eight digits, in UTC.
         ecr_hostname: Registry with a proxy of Docker Hub, for the endpoint picker's build.
     """
 
@@ -22,3 +23,4 @@ class Machine:
     ca_bundle: str = ""
     index_url: str = ""
     ecr_hostname: str = ""
+    date: str = ""

@@ -23,6 +23,7 @@ from dynbuild.plan import (
     mirrors,
     secrets,
     selection,
+    tags,
     user,
     values,
     wheel,
@@ -135,6 +136,7 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
     laid.decide(lambda: values.of_switches(config, laid.values))
     problems.extend(credentials.problems(config, laid.values))
     problems.extend(secrets.problems(config))
+    problems.extend(tags.unclean(config, shared.version))
     built = laid.endpoint_picker()
     intent = laid.wheel()
     cache = laid.compile_cache()
@@ -159,7 +161,7 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
         images=images,
         before=(*built, *([step] if step else ())),
         wheels=(Wheel(intent=intent, python_version=python),) if intent and step else (),
-        warnings=_warnings(images, decided),
+        warnings=_warnings(cell, images, decided),
     )
 
 
@@ -221,7 +223,7 @@ def _images(cell: Cell, decided: Decided, problems: Collector) -> tuple[ImageJob
     return tuple(images)
 
 
-def _warnings(images: Iterable[ImageJob], decided: Decided) -> tuple[str, ...]:
+def _warnings(cell: Cell, images: Iterable[ImageJob], decided: Decided) -> tuple[str, ...]:
     used = {arg for one in images for arg in one.plan.build_args}
     warnings = [decided.version.warning] if decided.version.warning else []
     warnings += decided.wheel.warnings if decided.wheel else ()
@@ -231,6 +233,7 @@ def _warnings(images: Iterable[ImageJob], decided: Decided) -> tuple[str, ...]:
     warnings += values.unused(decided.values, used)
     warnings += values.dated(decided.values)
     warnings += user.kept(decided.values, used)
+    warnings += tags.ambiguous(decided.config, cell.id, decided.version, decided.machine.date)
     if decided.version.dirty:
         warnings.append("the source tree has uncommitted changes; the image is labelled dirty")
     return tuple(dict.fromkeys(warnings))
@@ -312,11 +315,18 @@ def _differences(one: ImageJob, other: ImageJob) -> Iterable[str]:
 
 
 def _check_tags(images: Iterable[ImageJob]) -> None:
+    """No two images may have one tag.
+
+    Raises:
+        RequestError: Two have; all such are told.
+    """
     owners: dict[str, ImageId] = {}
+    problems = Collector()
     for one in images:
         for tag in one.plan.tags:
             if owners.setdefault(tag, one.id) != one.id:
-                raise RequestError(
+                problems.add(
                     f"{owners[tag]} and {one.id} would both be tagged {tag}",
-                    hint="build them one after the other, or give each a --tag of its own",
+                    hint="--tag is for one cell; a tag_template with {suffix} tells cells apart",
                 )
+    problems.check()

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from dynbuild import names
 from dynbuild.errors import RequestError
-from dynbuild.image_id import ImageId, variant_of
+from dynbuild.image_id import AWS, ImageId, variant_of
 from dynbuild.quick import dataclass
+from dynbuild.settings import cell as cell_settings
+from dynbuild.settings.cell import INDEX, same_cuda
 from dynbuild.settings.layers import Origin
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Framework
@@ -54,12 +56,6 @@ class Wheels:
     version: str
     origin: Origin
 
-
-INDEX = "index"
-"""The way of published wheels, and the mark of an image that has them."""
-
-AWS = "-aws"
-"""Suffix of a stage, an image and a tag that has AWS's EFA user space."""
 
 EFA_TARGETS = ("runtime", "dev", "local-dev")
 """Targets that ``--make-efa`` puts its layer on."""
@@ -159,9 +155,8 @@ def variant(config: Settings) -> str:
     Raises:
         RequestError: There is no such way to get Dynamo's wheels.
     """
-    line = config.catalog.request.release_line
-    way = dynamo_wheels(config).way
-    return variant_of("" if line == config.default_line else line, "" if way == "source" else way)
+    dynamo_wheels(config)
+    return cell_settings.variant(config)
 
 
 def without_wheels(image: ImageId) -> ImageId:
@@ -205,11 +200,6 @@ def _one_of(
         origin=str(config.origin("request", key)),
         hint=names.did_you_mean(value, choices),
     )
-
-
-def same_cuda(version: str, row: str) -> bool:
-    """Whether *version* of CUDA is that of a *row* of the catalog, or within it."""
-    return version == row or version.startswith(f"{row}.")
 
 
 def _cuda(config: Settings, entry: Framework, framework: str, device: str, given: str) -> str:

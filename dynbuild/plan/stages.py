@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dynbuild.errors import RequestError
-from dynbuild.plan.matrix import AWS
+from dynbuild.image_id import AWS
 from dynbuild.plan.recipe import Recipe
 from dynbuild.quick import dataclass
 

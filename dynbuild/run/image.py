@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection
 
 from dynbuild import names
 from dynbuild.errors import NotReady, RequestError, quote
-from dynbuild.image_id import ImageId
+from dynbuild.image_id import AWS, ImageId
 from dynbuild.quick import dataclass
 from dynbuild.run.request import IMAGE_UID
+from dynbuild.settings import cell
 from dynbuild.settings.load import Settings
 
 
@@ -21,20 +23,18 @@ class ImageKind:
         framework: The framework in it.
         target: The stage that it is.
         repository: The name before its tag.
+        latest: The tag that moves to the newest image of the cell.
     """
 
     framework: str
     target: str
     repository: str
+    latest: str
 
     @property
     def conventional_name(self) -> str:
-        """What ``dynbuild build`` tags as the latest image of this kind.
-
-        The dev image has no suffix, and no target means dev.
-        """
-        suffix = "" if self.target in ("", "dev") else f"-{self.target}"
-        return f"{self.repository}:latest-{self.framework.lower()}{suffix}"
+        """What ``dynbuild build`` with the same settings tags as the latest image."""
+        return f"{self.repository}:{self.latest}"
 
 
 LABEL = "dynbuild.image"
@@ -84,12 +84,22 @@ def user_of(
 
 
 def target_of(reference: str, frameworks: Collection[str]) -> str | None:
-    """The target that the tag of *reference* names by convention; ``None`` where it names none."""
+    """The target that the tag of *reference* names by convention; ``None`` where it names none.
+
+    After the target there may be what sets the cell apart (``ImageId.tag_suffix``).
+    """
     name = reference.partition("@")[0].rpartition("/")[2]
-    tag = name.partition(":")[2].removesuffix("-aws")
+    tag = f"-{name.partition(':')[2].removesuffix(AWS)}"
     # The latest tag of dev ends with its framework.
     named = (*((target, target) for target in _TARGETS), *((fw, "dev") for fw in frameworks))
-    return next((target for end, target in named if f"-{tag}".endswith(f"-{end}")), None)
+    for end, target in named:
+        if tag.endswith(f"-{end}"):
+            return target
+    known = "|".join(map(re.escape, frameworks))
+    found = re.search(rf"-(?:{known})-({'|'.join(_TARGETS)})-[\w.-]+$", tag)
+    if found:
+        return found[1]
+    return "dev" if re.search(rf"-(?:{known})-(?:cpu|cuda[0-9.]+)(?:-[\w.-]+)?$", tag) else None
 
 
 def usual_user(reference: str, frameworks: Collection[str]) -> str | None:
@@ -101,11 +111,28 @@ def usual_user(reference: str, frameworks: Collection[str]) -> str | None:
 def kind_of(settings: Settings, *, target: str | None = None) -> ImageKind:
     """The kind that the settings ask for, of *target* where that is given."""
     request = settings.catalog.request
+    framework, target = request.framework.lower(), target or request.target or "dev"
     return ImageKind(
-        framework=request.framework.lower(),
-        target=target or request.target,
+        framework=framework,
+        target=target,
         repository=request.repository,
+        latest=_latest(settings, framework, target),
     )
+
+
+def _latest(settings: Settings, framework: str, target: str) -> str:
+    """The latest tag of the cell; of what is no cell, as if it were the default one."""
+    request = settings.catalog.request
+    device = request.device.lower()
+    try:
+        entry = settings.catalog.frameworks[framework]
+        default = cell.default_cuda(settings, framework)
+        rows = tuple(entry.devices[device].cuda)
+        given = request.cuda_version or default
+        cuda = next((row for row in rows if cell.same_cuda(given, row)), rows and default) or ""
+        return ImageId(framework, target, device, cuda, cell.variant(settings)).latest_tag(default)
+    except (KeyError, RequestError):  # told where the framework is checked, or where it is run
+        return f"latest-{framework}-{target}".removesuffix("-dev")
 
 
 _ASKED = {
@@ -145,17 +172,25 @@ def missing(reference: str, kind: ImageKind, settings: Settings, *, given: bool)
 
 
 def fits(image_id: str, kind: ImageKind, settings: Settings) -> bool:
-    """Whether the image *image_id* is of *kind*, and of the device and CUDA version asked for."""
+    """Whether the image *image_id* is of *kind*, and has what else is said of it.
+
+    That is its device, CUDA version and release line.
+    """
     try:
         found = ImageId.parse(image_id)
     except RequestError:
         return False
-    asked = (
-        (_given(settings, "device"), found.device),
-        (_given(settings, "cuda_version"), found.cuda),
+    if (found.framework, found.target) != (kind.framework, kind.target):
+        return False
+    device, cuda, line = (
+        _given(settings, key) for key in ("device", "cuda_version", "release_line")
     )
-    return (found.framework, found.target) == (kind.framework, kind.target or "dev") and all(
-        said in ("", there) for said, there in asked
+    marks = set(found.variant.split("+")) - {"", cell.INDEX}
+    own = set() if line == settings.default_line else {line}
+    return (
+        device.lower() in ("", found.device)
+        and (not cuda or cell.same_cuda(cuda, found.cuda) or found.cuda.startswith(f"{cuda}."))
+        and (not line or marks == own)
     )
 
 
@@ -165,6 +200,10 @@ def check_framework(kind: ImageKind, settings: Settings, *, target: str | None =
     Raises:
         RequestError: It is one.
     """
+    if "," in kind.framework or "," in kind.target:
+        raise RequestError(
+            f"one image is run, and not {kind.framework} {kind.target}", hint="name one of them"
+        )
     known = settings.catalog.frameworks
     fitting = [name for name, row in known.items() if target is None or target in row.targets]
     if kind.framework not in fitting:
@@ -174,4 +213,29 @@ def check_framework(kind: ImageKind, settings: Settings, *, target: str | None =
             else f"{kind.framework} has no target {target}",
             origin=str(settings.origin("request", "framework")),
             hint=names.did_you_mean(kind.framework, fitting),
+        )
+
+
+def check_cell(kind: ImageKind, settings: Settings) -> None:
+    """Refuse a device or a CUDA version that the framework does not have.
+
+    Raises:
+        RequestError: It is one.
+    """
+    entry = settings.catalog.frameworks[kind.framework]
+    device = settings.catalog.request.device.lower()
+    if device not in entry.devices:
+        raise RequestError(
+            f"there is no device {quote(device)} of {kind.framework}",
+            origin=str(settings.origin("request", "device")),
+            hint=f"{names.did_you_mean(device, entry.devices)}; "
+            "one of this machine is /dev/X or VENDOR/CLASS=NAME",
+        )
+    rows, given = entry.devices[device].cuda, _given(settings, "cuda_version")
+    fitting = [row for row in rows if cell.same_cuda(given, row) or row.startswith(f"{given}.")]
+    if given and not fitting:
+        raise RequestError(
+            f"there is no CUDA {given} for {kind.framework} on {device}",
+            origin=str(settings.origin("request", "cuda_version")),
+            hint=names.did_you_mean(given, rows) if rows else "drop --cuda-version",
         )

@@ -84,7 +84,8 @@ class Request(Model):
     cuda_version: str = Field(description="empty: the framework's default")
     platform: list[str]
     repository: str
-    tag: str = Field(description="empty: derived from git")
+    tag: list[str] = Field(description="empty: made by the template")
+    tag_template: str = Field(description="version tags: text, with fields in braces")
     tag_latest: bool
     dynamo_wheels: str = Field(description="'source', or 'index==VERSION'")
     make_efa: bool = Field(description="also the image with AWS's EFA user space on it")
@@ -96,6 +97,8 @@ class Request(Model):
     tensorrtllm_git_url: str = Field(description="trtllm: repository to build the wheel from")
     output: Literal["load", "push", "none"]
     registry_timeout: str = Field(description="how long a registry may be silent in a push")
+    retag: bool = Field(description="push over a tag that another cell's image has")
+    require_clean: bool = Field(description="refuse a source tree with uncommitted changes")
     no_cache: bool
     allow_unversioned: bool = Field(description="push without a version of git's")
     cache_from: list[str]
@@ -107,6 +110,8 @@ class Request(Model):
     network: Literal["default", "host"] = Field(description="network of build steps")
     uid: int | None = Field(default=None, ge=0, le=2**32 - 2)
     gid: int | None = Field(default=None, ge=0, le=2**32 - 2)
+
+    _tags = field_validator("tag", mode="before")(_listed)
 
 
 class Site(Model):

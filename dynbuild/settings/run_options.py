@@ -19,12 +19,16 @@ ACCESS = "Devices, network, files"
 LIMITS = "Limits"
 ELSEWHERE = "Elsewhere"
 
-FRAMEWORK, TARGET, REPOSITORY = (
-    dataclasses.replace(option, several=False, help="Names the image.", panel=IMAGE, doc=doc)
-    for option, doc in (
-        (axis_options.FRAMEWORK, "part of the image's name"),
-        (axis_options.TARGET, "likewise"),
-        (request_options.REPOSITORY, "likewise"),
+FRAMEWORK, TARGET, CUDA_VERSION, RELEASE_LINE, REPOSITORY = (
+    dataclasses.replace(
+        option, several=False, help="Names the image.", panel=IMAGE, default=default, doc=doc
+    )
+    for option, default, doc in (
+        (axis_options.FRAMEWORK, "", "part of the image's name"),
+        (axis_options.TARGET, "", "likewise"),
+        (axis_options.CUDA_VERSION, "any", "the CUDA version it is for"),
+        (axis_options.RELEASE_LINE, "any", "the release line it is of"),
+        (request_options.REPOSITORY, "", "part of the image's name"),
     )
 )
 CONFIG = dataclasses.replace(
@@ -253,11 +257,11 @@ OPTIONS = (
         path=("run", "device"),
         merge="append",
         form="device",
-        help="Device: /dev/X, or VENDOR/CLASS=NAME; repeatable.",
+        help="/dev/X, VENDOR/CLASS=NAME, or cpu: what the image is for.",
         panel=ACCESS,
         metavar="DEVICE",
         default="none",
-        doc="`--device`; repeatable",
+        doc="`--device`; repeatable; cpu: see above",
     ),
     Option(
         name="runtime",
@@ -542,5 +546,16 @@ SETTINGS = tuple(option for option in OPTIONS if option.path)
 
 _IMAGE, *_OTHERS = OPTIONS
 
-RUN = (FRAMEWORK, TARGET, REPOSITORY, _IMAGE, PROFILE, CONFIG, *_OTHERS, *_CALL)
+RUN = (
+    FRAMEWORK,
+    TARGET,
+    CUDA_VERSION,
+    RELEASE_LINE,
+    REPOSITORY,
+    _IMAGE,
+    PROFILE,
+    CONFIG,
+    *_OTHERS,
+    *_CALL,
+)
 """The options of ``dynbuild run``, in the order of their help."""

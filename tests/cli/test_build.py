@@ -66,7 +66,7 @@ def test_a_dry_run_touches_nothing(tmp_path):
 def test_a_dry_run_needs_no_docker():
     found = dry("--context", DEMO, env={"DOCKER_HOST": "unix:///nowhere.sock"})
     (target,) = found["definition"]["target"].values()
-    assert target["tags"][1] == "dynamo-demo:latest-none-runtime"
+    assert target["tags"][1] == "dynamo-demo:latest-none-runtime-cpu-index"
 
 
 def test_a_dry_run_shows_no_secret():

@@ -253,7 +253,7 @@ def test_the_version_is_that_of_the_context(tmp_path):
     assert found["version"]["origin"] == "git tag v1.2.3+cu12"
     assert found["version"]["commit"] == git(tree, "rev-parse", "HEAD")
     assert found["version"]["dirty"] is False
-    assert found["images"][0]["tags"][0] == "dynamo:v1.2.3-cu12-none-runtime"
+    assert found["images"][0]["tags"][0] == "dynamo:v1.2.3-cu12-none-runtime-cpu"
 
 
 def test_variables_replace_git(tmp_path):

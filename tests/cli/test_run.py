@@ -286,7 +286,7 @@ def test_a_printed_command_can_be_pasted():
         (["--gpus", "all\n"], "--gpus 'all\\n' names no GPUs", ""),
         (["--rm", "--restart", "always"], "--rm and --restart always exclude", "--no-rm"),
         (["--restart", "often"], "--restart 'often' is no policy", "unless-stopped"),
-        (["--device", "gpu0"], "--device 'gpu0' is no device", "VENDOR/CLASS=NAME"),
+        (["--device", "gpu0"], "there is no device 'gpu0' of", "VENDOR/CLASS=NAME"),
         (["--add-host", "a:b"], "--add-host 'a:b' is no NAME:ADDRESS", "store:10.0.0.7"),
         (["--docker-arg", "ubuntu"], "--docker-arg 'ubuntu' is no option", "one word"),
         (["--group-add", "a:b"], "--group-add 'a:b' is no group", "GID"),

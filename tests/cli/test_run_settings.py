@@ -168,6 +168,38 @@ def test_newest_build_of_the_tree_is_taken(tree):
     assert _run(tree)[0][-1] == "team/dynamo:latest-none-runtime"
 
 
+def recorded(tree, *ids):
+    for number, image in enumerate(ids):
+        folder = tree / ".dynbuild" / "builds" / f"2026010{number}T000000-1-{image}"
+        folder.mkdir(parents=True)
+        images = [{"name": image, "tags": [f"team/dynamo:{image}"], "size": 1}]
+        (folder / "result.json").write_text(json.dumps({"status": "done", "images": images}))
+
+
+def test_which_of_several_images_is_taken_is_said(tree):
+    recorded(tree, "none-runtime-cuda12.8", "none-runtime-cpu", "none-runtime-cpu")
+    argv, err = _run(tree)
+    assert argv[-1] == "team/dynamo:none-runtime-cpu"
+    said = "these fit as well: none-runtime-cuda12.8 (team/dynamo:none-runtime-cuda12.8)"
+    assert f"it is none-runtime-cpu; {said}" in err
+    for flags in (("--device", "cuda"), ("--cuda-version", "12.8")):
+        argv, err = _run(tree, *flags)
+        assert argv[-1] == "team/dynamo:none-runtime-cuda12.8"
+        assert "fit as well" not in err
+    assert _run(tree, "--release-line", "next")[0][-1] == "team/dynamo:latest-none-runtime-next"
+
+
+def test_a_device_with_a_slash_is_one_of_the_machine(tree):
+    recorded(tree, "none-runtime-cuda12.8", "none-runtime-cpu")
+    argv, _ = _run(tree, "--device", "cuda", "--device", "/dev/infiniband")
+    assert argv[-1] == "team/dynamo:none-runtime-cuda12.8"
+    assert argv[argv.index("--device") + 1] == "/dev/infiniband"
+    result = call("run", "--dry-run", "--context", str(tree), "--image", "x", "--device", "cpu")
+    assert (result.code, "--device cpu finds an image, but x is named" in result.err) == (2, True)
+    result = call("run", "--dry-run", "--context", str(tree), "--cuda-version", "11")
+    assert (result.code, "there is no CUDA 11 for none" in result.err) == (2, True)
+
+
 def test_limit_that_is_none(tree):
     result = call("run", "--dry-run", "--context", str(tree), "--ulimit", "nofile")
     assert result.code == 2

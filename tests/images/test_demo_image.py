@@ -10,7 +10,7 @@ from tests.conftest import DEMO, ROOT
 from tests.images import recorded
 from tests.session import NAME as RUN
 
-IMAGE = f"{RUN}/demo:latest-none-runtime"
+IMAGE = f"{RUN}/demo:latest-none-runtime-cpu-index"
 
 
 @pytest.fixture(scope="module")

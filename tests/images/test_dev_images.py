@@ -12,7 +12,7 @@ from tests import support
 from tests.session import NAME as RUN
 
 REPOSITORY = f"{RUN}/dev"
-DEV = f"{REPOSITORY}:latest-none"
+DEV = f"{REPOSITORY}:latest-none-cpu"
 FLAGS = (
     "--dynamo-wheels", "source", "--repository", REPOSITORY,
     "--enable-kvbm", "--enable-gpu-memory-service",
@@ -48,7 +48,7 @@ def test_dev_starts_as_root_in_the_workspace(dev, docker):
 
 
 def test_dev_tags(dev):
-    assert dev["images"][0]["tags"] == [f"{REPOSITORY}:v0.9.0-none-dev", DEV]
+    assert dev["images"][0]["tags"] == [f"{REPOSITORY}:v0.9.0-none-dev-cpu", DEV]
 
 
 TOOLS = """

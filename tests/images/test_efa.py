@@ -75,7 +75,7 @@ def made(make, target):
 def image(made, target):
     """Name of the image with the layer."""
     assert made["images"]
-    return f"{REPOSITORY}:latest-none{CASES[target][0]}-aws"
+    return f"{REPOSITORY}:latest-none{CASES[target][0]}-cpu-aws"
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_both_images_are_tagged_and_come_from_one_solve(made, target):
     suffix = CASES[target][0]
     plain, aws = made["images"]
     assert plain["tags"] == [
-        f"{REPOSITORY}:v0.9.0-none-{target}", f"{REPOSITORY}:latest-none{suffix}",
+        f"{REPOSITORY}:v0.9.0-none-{target}-cpu", f"{REPOSITORY}:latest-none{suffix}-cpu",
     ]  # fmt: skip
     assert aws["tags"] == [f"{tag}-aws" for tag in plain["tags"]]
     assert plain["digest"] != aws["digest"]

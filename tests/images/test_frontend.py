@@ -15,7 +15,7 @@ from tests.conftest import DEMO
 from tests.session import NAME as RUN
 
 REPOSITORY = f"{RUN}/frontend"
-IMAGE = f"{REPOSITORY}:latest-none-frontend"
+IMAGE = f"{REPOSITORY}:latest-none-frontend-cpu"
 FLAGS = ("--dynamo-wheels", "source", "--repository", REPOSITORY, "--target", "frontend")
 PICKER = "dynamo/dynamo-epp:v0.9.0"
 EPP = "deploy/inference-gateway/epp"
@@ -42,7 +42,7 @@ def inside(frontend, container):
 
 
 def test_picker_is_built_under_the_name_of_the_commit_and_with_the_proxy(frontend, docker):
-    assert frontend["images"][0]["tags"] == [f"{REPOSITORY}:v0.9.0-none-frontend", IMAGE]
+    assert frontend["images"][0]["tags"] == [f"{REPOSITORY}:v0.9.0-none-frontend-cpu", IMAGE]
     proxy = docker("image", "inspect", PICKER,
                    "--format", '{{index .Config.Labels "epp.proxy"}}')  # fmt: skip
     assert proxy == "registry.example.com/dockerhub/"

@@ -12,7 +12,7 @@ from tests import support
 from tests.session import NAME as RUN
 
 REPOSITORY = f"{RUN}/vendor"
-IMAGE = f"{REPOSITORY}:latest-sglang-runtime"
+IMAGE = f"{REPOSITORY}:latest-sglang-runtime-cpu"
 STUB = f"{RUN}/sglang:v0.5.8-runtime"
 
 DOCKERFILE = """\

@@ -14,7 +14,7 @@ from tests.images import recorded
 from tests.session import NAME as RUN
 
 REPOSITORY = f"{RUN}/workspace"
-IMAGE = f"{REPOSITORY}:latest-none-runtime"
+IMAGE = f"{REPOSITORY}:latest-none-runtime-cpu"
 FLAGS = (
     "--dynamo-wheels", "source", "--repository", REPOSITORY,
     "--enable-kvbm", "--enable-gpu-memory-service",
@@ -63,7 +63,7 @@ def _steps(report, stage):
 
 
 def test_tag_is_the_release_of_the_tree(built):
-    assert f"{REPOSITORY}:v0.9.0-none-runtime" in built["images"][0]["tags"]
+    assert f"{REPOSITORY}:v0.9.0-none-runtime-cpu" in built["images"][0]["tags"]
 
 
 def test_pure_python_and_rust_wheels_work_together(inside):
@@ -122,7 +122,7 @@ def test_c_program_builds_against_the_compiled_ucx_and_runs(built, build, tree, 
     """wheel_builder is a target of its own: the compilers with everything that was built."""
     assert built["images"]
     build("--context", str(tree), *FLAGS, "--target", "wheel_builder")
-    image = f"{REPOSITORY}:latest-none-wheel_builder"
+    image = f"{REPOSITORY}:latest-none-wheel_builder-cpu"
     line = (
         "cp -r /tree/lib/ucx_probe /tmp/probe && make -s -C /tmp/probe UCX_PREFIX=/usr/local/ucx "
         "&& LD_LIBRARY_PATH=/usr/local/ucx/lib /tmp/probe/ucx_probe "

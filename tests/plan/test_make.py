@@ -826,5 +826,8 @@ def test_the_same_request_makes_the_same_plan():
 def test_the_demo_plans():
     image = make_image(DEMO / "dynbuild.toml")
     assert image.name == "none-runtime-cpu+index"
-    assert image.tags == ("dynamo-demo:v0.9.0-none-runtime", "dynamo-demo:latest-none-runtime")
+    assert image.tags == (
+        "dynamo-demo:v0.9.0-none-runtime-cpu-index",
+        "dynamo-demo:latest-none-runtime-cpu-index",
+    )
     assert not {"NIXL_REF", "RUST_VERSION", "NATS_VERSION"} & set(image.build_args)

@@ -45,7 +45,7 @@ def test_an_image_that_is_below_one_cell_and_asked_for_by_another_is_there_once(
         "none-dev-cpu", "none-local-dev-aws-cpu", "none-local-dev-cpu",
     ]  # fmt: skip
     below = next(one.plan for one in job.images if one.id == ImageId("none", "dev", "cpu"))
-    assert (below.tags, below.output) == (("dynamo:v0.9.0-none-dev",), "load")
+    assert (below.tags, below.output) == (("dynamo:v0.9.0-none-dev-cpu",), "load")
 
 
 def test_the_same_cell_twice_is_one_image():
@@ -59,17 +59,6 @@ def test_two_different_images_of_one_id_are_refused():
     assert error.message == "two different images are called none-runtime-cpu"
     assert "BUILD_JOBS: ''" in error.details[0]
     assert "'3' (flag --build-arg BUILD_JOBS)" in error.details[0]
-
-
-def test_one_tag_of_two_images_is_refused_and_both_are_named():
-    """The tag of an image has no CUDA version in it."""
-    cuda = [{"framework": "vllm", "target": "runtime", "cuda_version": v} for v in ("12.9", "13.0")]
-    with pytest.raises(RequestError) as caught:
-        merged(*cuda)
-    assert caught.value.message == (
-        "vllm-runtime-cuda12.9 and vllm-runtime-cuda13.0 would both be tagged "
-        "dynamo:v0.9.0-vllm-runtime"
-    )
 
 
 def test_commands_of_two_cells_run_once():

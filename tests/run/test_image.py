@@ -1,13 +1,14 @@
+import itertools
+
 import pytest
 
 from dynbuild.run import image
-from dynbuild.run.image import ImageKind
 from tests import support
 
 
-def conventional_name(framework, target):
-    kind = ImageKind(framework=framework, target=target, repository="dynamo")
-    return kind.conventional_name
+def conventional_name(framework, target, **asked):
+    settings = support.load(framework=framework, target=target, **asked)
+    return image.kind_of(settings).conventional_name
 
 
 @pytest.mark.parametrize(
@@ -26,9 +27,16 @@ def test_the_conventional_name_of_an_image(framework, target, name):
 
 @pytest.mark.parametrize("framework", list(support.CATALOG["frameworks"]))
 def test_run_finds_what_build_tags(framework):
-    for target in support.CATALOG["frameworks"][framework]["targets"]:
-        _, latest = support.make_image(framework=framework, target=target).tags
-        assert conventional_name(framework, target) == latest
+    entry = support.CATALOG["frameworks"][framework]
+    cells = [
+        {"device": device, **({"cuda_version": cuda} if cuda else {})}
+        for device, row in entry["devices"].items()
+        for cuda in row.get("cuda", {"": {}})
+    ]
+    for target in entry["targets"]:
+        for asked in ({}, *cells, {"release_line": "next"}):
+            _, latest = support.make_image(framework=framework, target=target, **asked).tags
+            assert conventional_name(framework, target, **asked) == latest
 
 
 FRAMEWORKS = tuple(support.CATALOG["frameworks"])
@@ -36,9 +44,12 @@ FRAMEWORKS = tuple(support.CATALOG["frameworks"])
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_target_is_read_off_every_tag(framework):
-    for target in support.CATALOG["frameworks"][framework]["targets"]:
+    for target, cuda in itertools.product(
+        support.CATALOG["frameworks"][framework]["targets"],
+        next(iter(support.CATALOG["frameworks"][framework]["devices"].values()))["cuda"],
+    ):
         to_run = target if target in ("dev", "local-dev", "runtime", "frontend") else None
-        for tag in support.make_image(framework=framework, target=target).tags:
+        for tag in support.make_image(framework=framework, target=target, cuda_version=cuda).tags:
             assert image.target_of(tag, FRAMEWORKS) == to_run
             assert image.target_of(f"{tag}-aws@sha256:{'0' * 64}", FRAMEWORKS) == to_run
 
@@ -74,3 +85,27 @@ def test_who_usually_runs_in_an_image(reference, user):
 def test_the_numbers_of_dynamo_in_an_image(reference, label, ids, found):
     user = image.user_of(reference, "dynamo", label, ids, FRAMEWORKS)
     assert (user.name, user.ids) == ("dynamo", found)
+
+
+@pytest.mark.parametrize(
+    ("image_id", "asked", "fits"),
+    [
+        ("none-runtime-cpu", {}, True),
+        ("none-runtime-cpu", {"device": "cpu"}, True),
+        ("none-runtime-cuda12.8", {"device": "cpu"}, False),
+        ("none-runtime-cuda12.8", {"cuda_version": "12"}, True),
+        ("none-runtime-cuda12.8", {"cuda_version": "12.8.1"}, True),
+        ("none-runtime-cpu", {"cuda_version": "12.8"}, False),
+        ("none-runtime-cpu+index", {}, True),
+        ("none-runtime-cpu+next", {}, True),
+        ("none-runtime-cpu+next+index", {"release_line": "next"}, True),
+        ("none-runtime-cpu+index", {"release_line": "next"}, False),
+        ("none-runtime-cpu+next", {"release_line": "0.9.0"}, False),
+        ("none-runtime-aws-cuda12.8", {}, False),
+        ("none-dev-cpu", {}, False),
+        ("what", {}, False),
+    ],
+)
+def test_which_image_fits(image_id, asked, fits):
+    settings = support.load(**support.NONE_RUNTIME, **asked)
+    assert image.fits(image_id, image.kind_of(settings), settings) == fits

@@ -189,8 +189,10 @@ def _image(kind: ImageKind, tree: Path, settings: Settings) -> str:
 def _export(
     request: RunRequest, invocation: Invocation, format: str, tree: Path, *, framework: str
 ) -> None:
-    """Print the run as a file of another tool."""
+    """Print the run as a file of another tool, and tell the rights that it asks for."""
     from dynbuild.run.export import GPU_TYPE, devcontainer, export
+    from dynbuild.run.facts import Host
+    from dynbuild.run.preflight import rights
 
     text = export(
         request,
@@ -200,6 +202,7 @@ def _export(
         gpu_type=invocation.text("gpu_type") or GPU_TYPE,
         post_create=(tree / devcontainer.POST_CREATE).is_file(),
     )
+    _say(tuple(rights.check(request, Host())), strict=False)
     console.out(text.rstrip("\n"))
 
 

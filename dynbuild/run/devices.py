@@ -8,7 +8,7 @@ from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
 
 CDI = re.compile(
-    r"[A-Za-z][A-Za-z0-9_.-]*\.?[A-Za-z0-9]/[A-Za-z][A-Za-z0-9_-]*=[A-Za-z0-9](?:[\w.:-]*[A-Za-z0-9])?"
+    r"[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]/[A-Za-z][A-Za-z0-9_-]*=[A-Za-z0-9](?:[\w.:-]*[A-Za-z0-9])?"
 )
 """A device's name in the Container Device Interface: ``VENDOR/CLASS=NAME``."""
 

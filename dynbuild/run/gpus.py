@@ -3,7 +3,7 @@
 One record of CSV with the fields ``count``, ``device``, ``driver``, ``capabilities`` and
 ``options``, each once; a field without a key is the count.  A field with commas in it stands
 in double quotes.  And two of the launcher's own: ``none``, in any case, and names of the
-Container Device Interface with commas between, ``nvidia.com/gpu=0,nvidia.com/gpu=1``.
+Container Device Interface for GPUs, with commas between, ``nvidia.com/gpu=0,nvidia.com/gpu=1``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def is_none(text: str) -> bool:
 def cdi_names(text: str) -> tuple[str, ...]:
     """The names in *text*, where it has nothing but names of the Container Device Interface."""
     names = tuple(fields.read(text) or ())
-    return names if all(map(devices.CDI.fullmatch, names)) else ()
+    # Other devices by name are for --device, whatever they are.
+    gpus = (devices.CDI.fullmatch(name) and "/gpu=" in name for name in names)
+    return names if all(gpus) else ()
 
 
 def parse(text: str) -> Gpus:

@@ -120,6 +120,14 @@ def test_rights_are_told_and_strict_lets_them_pass(run, docker):
     assert "--privileged" in started(docker)
 
 
+@pytest.mark.parametrize("form", ["compose", "k8s", "systemd"])
+def test_an_export_tells_rights(form):
+    result = call("run", "--image", "x", "--privileged", "--export", form)
+    assert result.code == 0
+    assert "--privileged: root inside" in result.err
+    assert "--privileged: root inside" not in result.out
+
+
 @pytest.mark.parametrize(
     ("words", "context"),
     [

@@ -115,3 +115,41 @@ def test_any_text_is_a_choice_or_refused(text):
         return
     assert all(choice.devices)
     assert choice.devices == () or choice.count is None
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("nvidia.com/gpu=all", ("nvidia.com/gpu=all",)),
+        ("nvidia.com/gpu=0,amd.com/gpu=1:0", ("nvidia.com/gpu=0", "amd.com/gpu=1:0")),
+        ("device=nvidia.com/gpu=0", ()),
+        ("example.com/disk=root", ()),
+        ("nvidia.com/gpu=0,1", ()),
+        ("all", ()),
+        ("", ()),
+    ],
+)
+def test_gpus_by_name_alone(text, names):
+    assert gpus.cdi_names(text) == names
+    if names:
+        assert gpus.parse(text) == Gpus(devices=names, cdi=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("device=0,1", '"device=0,1"'),
+        (
+            "driver=nvidia,device=0,1,capabilities=gpu",
+            'driver=nvidia,"device=0,1",capabilities=gpu',
+        ),
+        ('"device=0,1"', '"device=0,1"'),
+        ("device=0", "device=0"),
+        ("none", "none"),
+        ("2", "2"),
+    ],
+)
+def test_a_list_of_devices_gets_its_quotes(text, told):
+    assert gpus.for_docker(text) == told
+    assert gpus.parse(told).unquoted is False
+    assert gpus.parse(told).devices == gpus.parse(text).devices

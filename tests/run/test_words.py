@@ -1,0 +1,96 @@
+"""The options with a small grammar each, and devices."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynbuild.errors import RequestError
+from dynbuild.run import devices, fields, user, words
+from dynbuild.run.devices import Device
+from dynbuild.run.words import Host
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("store:10.0.0.7", Host("store", "10.0.0.7")),
+        ("store=10.0.0.7", Host("store", "10.0.0.7")),
+        ("six:[::1]", Host("six", "::1")),
+        ("six:::1", Host("six", "::1")),
+        ("up:host-gateway", Host("up", "host-gateway")),
+    ],
+)
+def test_names_of_hosts(text, host):
+    assert words.host(text) == host
+
+
+@pytest.mark.parametrize("text", ["", "store", "store:", ":1.2.3.4", "a b:1.2.3.4", "a:1.2.3"])
+def test_what_is_no_name_of_a_host(text):
+    with pytest.raises(RequestError, match="is no NAME:ADDRESS"):
+        words.host(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        ("/dev/infiniband", Device("/dev/infiniband", "/dev/infiniband")),
+        ("/dev/a:/dev/b", Device("/dev/a", "/dev/b")),
+        ("/dev/a:rw", Device("/dev/a", "/dev/a", "rw")),
+        ("/dev/a:/dev/b:rwm", Device("/dev/a", "/dev/b", "rwm")),
+        ("nvidia.com/gpu=0", Device("nvidia.com/gpu=0")),
+        (
+            "k8s.device-plugin.nvidia.com/gpu=GPU-1",
+            Device("k8s.device-plugin.nvidia.com/gpu=GPU-1"),
+        ),
+    ],
+)
+def test_devices(text, device):
+    assert devices.parse(text) == device
+
+
+@pytest.mark.parametrize(
+    "text", ["", "gpu", "dev/a", "/dev/a:/dev/b:/dev/c", "/dev/a:b", "/dev/a:rr", "nvidia.com/gpu"]
+)
+def test_what_is_no_device(text):
+    with pytest.raises(RequestError, match="--device"):
+        devices.parse(text)
+
+
+@pytest.mark.parametrize("text", ["no", "always", "unless-stopped", "on-failure", "on-failure:3"])
+def test_policies_of_restart(text):
+    words.restart(text)
+
+
+@pytest.mark.parametrize("text", ["", "yes", "on-failure:", "on-failure:x", "always:3", "no\n"])
+def test_what_is_no_policy_of_restart(text):
+    with pytest.raises(RequestError, match="is no policy"):
+        words.restart(text)
+
+
+@pytest.mark.parametrize("text", ["", "-", "--", "ubuntu", "a=b"])
+def test_what_docker_would_take_for_the_image_is_refused(text):
+    with pytest.raises(RequestError, match="is no option of docker run"):
+        words.docker_argument(text)
+
+
+@pytest.mark.parametrize("text", ["", "a:b", "99999999999"])
+def test_what_is_no_group(text):
+    with pytest.raises(RequestError, match="is no group"):
+        user.parse_group(text)
+    assert user.parse_group("44") == "44"
+
+
+@given(st.lists(st.text(), min_size=1, max_size=4))
+def test_a_record_reads_back(texts):
+    text = fields.joined(texts)
+    # An empty text has no field, and one empty field is written as one.
+    assert fields.read(text) == (texts if text else [])
+
+
+@given(st.text())
+def test_any_text_is_a_device_or_refused(text):
+    try:
+        device = devices.parse(text)
+    except RequestError:
+        return
+    assert text.startswith(device.source)

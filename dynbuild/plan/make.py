@@ -134,6 +134,7 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
     laid.decide(lambda: user.not_root(laid.values))
     laid.decide(lambda: values.of_base(laid.values))
     laid.decide(lambda: values.of_switches(config, laid.values))
+    laid.decide(lambda: values.of_published(matrix.dynamo_wheels(config), laid.values))
     problems.extend(credentials.problems(config, laid.values))
     problems.extend(secrets.problems(config))
     problems.extend(tags.unclean(config, shared.version))
@@ -230,6 +231,7 @@ def _warnings(cell: Cell, images: Iterable[ImageJob], decided: Decided) -> tuple
     for one in images:
         warnings += downloads.unchecked(one.recipe)
     warnings += compile_cache.unheeded_read_only(decided.cache, decided.values)
+    warnings += values.left_out(decided.values, used)
     warnings += values.unused(decided.values, used)
     warnings += values.dated(decided.values)
     warnings += user.kept(decided.values, used)

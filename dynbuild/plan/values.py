@@ -28,6 +28,26 @@ def of_wheels(wheels: Wheels) -> Decision:
     return Decision("request", given)
 
 
+_UNPUBLISHED = "ENABLE_GPU_MEMORY_SERVICE"
+_NOT_PUBLISHED = Setting("false", Origin("derived", "there is no published wheel of it"))
+
+
+def of_published(wheels: Wheels, values: Values) -> Decision:
+    """What the catalog switches on and published wheels do not have is off with them.
+
+    Somebody who asks for it is told that there is none (``recipe.of``).
+    """
+    off = wheels.way == "index" and values[_UNPUBLISHED].value == "true"
+    return Decision("follow", {_UNPUBLISHED: _NOT_PUBLISHED} if off else {})
+
+
+def left_out(values: Values, used: Collection[str]) -> list[str]:
+    """The note that something is off because there is no published wheel of it."""
+    if values[_UNPUBLISHED].origin != _NOT_PUBLISHED.origin or _UNPUBLISHED not in used:
+        return []
+    return ["the GPU memory service is left out: it has no published wheel"]
+
+
 def of_commit(version: Version) -> Decision:
     """The commit that images are labelled with."""
     return Decision("fill", {"DYNAMO_COMMIT_SHA": Setting(version.commit, version.commit_origin)})

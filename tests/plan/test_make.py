@@ -673,6 +673,16 @@ def test_there_is_no_published_gpu_memory_service():
     assert "--no-enable-gpu-memory-service" in error.hint
 
 
+@pytest.mark.parametrize("framework", ["vllm", "sglang"])
+def test_what_is_not_published_is_off_where_nobody_asked_for_it(framework):
+    plan = make_plan(framework=framework, target="runtime", dynamo_wheels="index==0.9.0")
+    (image,) = plan.images
+    assert image.build_args["ENABLE_GPU_MEMORY_SERVICE"] == "false"
+    assert "no published wheel" in image.origins["ENABLE_GPU_MEMORY_SERVICE"]
+    assert "the GPU memory service is left out: it has no published wheel" in plan.warnings
+    assert "left out" not in "".join(make_plan(framework=framework, target="runtime").warnings)
+
+
 # ---- downloads ---------------------------------------------------------------------------
 
 

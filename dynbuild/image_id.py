@@ -19,6 +19,8 @@ from dynbuild.errors import RequestError
 
 AWS = "-aws"
 """Suffix of a stage, an image and a tag that has AWS's EFA user space."""
+LABEL = "dynbuild.image"
+"""The label with the id of an image that dynbuild built."""
 
 _WORD = "[a-z0-9_]+"
 _CUDA = r"[0-9]+(?:\.[0-9]+)*"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from dynbuild.build import record, recording
 from dynbuild.build.record import Record
-from dynbuild.errors import RequestError, quote
+from dynbuild.errors import NotReady, RequestError, quote
 from dynbuild.names import nearest
 
 LATEST = "latest"
@@ -82,7 +83,7 @@ def choose(context: Path, named: str | None) -> Record:
     for one in there:
         if one.id == word:
             return one
-    of_image = next((one for one in there if one.id.split("-", 2)[2:] == [word]), None)
+    of_image = next((one for one in there if _image(one) == [word]), None)
     if of_image:
         return of_image
     fitting = [one for one in there if one.id.startswith(word)]
@@ -99,6 +100,81 @@ def choose(context: Path, named: str | None) -> Record:
     )
 
 
+def before(context: Path, later: Record) -> Record:
+    """The build before *later*, of the same image if there is one.
+
+    Raises:
+        RequestError: It is the first one.
+    """
+    earlier = [one for one in records(context) if one.id < later.id]
+    alike = [one for one in earlier if _image(one) == _image(later)]
+    if not earlier:
+        raise RequestError(f"{later.id} is the first build of {context}", hint=_LIST)
+    return (alike or earlier)[0]
+
+
+def _image(one: Record) -> list[str]:
+    """The image that the id of a build names."""
+    return one.id.split("-", 2)[2:]
+
+
+def outdated(
+    kept: Sequence[Entry],
+    *,
+    now: datetime,
+    older: timedelta | None = None,
+    keep: int = 0,
+    most: int | None = None,
+) -> list[Entry]:
+    """The records that may go, of those *kept*, the newest of which is first.
+
+    What has no result is of a build that may still run, unless it is a day old.
+
+    Args:
+        kept: All records.
+        now: The time.
+        older: Only what began longer ago than that; ``None`` where the age does not matter.
+        keep: So many of the newest stay, whatever else is said.
+        most: Bytes that all records may take together; ``None``: age and number decide alone.
+    """
+    gone = []
+    room = sum(one.bytes for one in kept) - most if most is not None else None
+    for at in range(len(kept) - 1, keep - 1, -1):
+        one = kept[at]
+        age = now - one.begun if one.begun else timedelta.max
+        if not one.finished and age < _ABANDONED:
+            continue
+        if older is not None and age <= older:
+            continue
+        if room is not None:
+            if room <= 0:
+                break
+            room -= one.bytes
+        gone.append(one)
+    return gone[::-1]
+
+
+def remove(gone: Iterable[Entry]) -> None:
+    """Remove records; ``latest`` goes when it leads nowhere any more.
+
+    Raises:
+        NotReady: One cannot be removed.
+    """
+    for one in gone:
+        folder = one.record.path
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise NotReady(
+                f"the record {folder} cannot be removed: {error.strerror}",
+                hint="its folder belongs to somebody else, perhaps",
+            ) from error
+        latest = folder.parent / LATEST
+        if latest.is_symlink() and not latest.exists():
+            latest.unlink()
+
+
+_ABANDONED = timedelta(days=1)
 _LIST = "dynbuild history list shows those there are"
 
 

@@ -49,6 +49,15 @@ COMMANDS = {
     "report": Entry(
         "Show a build that was: its timeline, what its time went to, its log.", "report", "report"
     ),
+    "history": Entry(
+        "The builds that were: what each took, where it is worse, and removing their records.",
+        "history",
+        "app",
+    ),
+    "df": Entry(
+        "Show what dynbuild takes on the disk: images, build cache, records.", "disk", "df"
+    ),
+    "clean": Entry("Remove images, build cache and records, after asking.", "disk", "clean"),
     "devcontainer": Entry(
         "Write .devcontainer/FRAMEWORK/devcontainer.json.", "devcontainer", "devcontainer"
     ),

@@ -304,7 +304,8 @@ def _image_user(
 ) -> ImageUser:
     """Who runs in the image; it has to be there."""
     from dynbuild import proc
-    from dynbuild.run.image import LABEL, USER_LABEL, user_of
+    from dynbuild.image_id import LABEL
+    from dynbuild.run.image import USER_LABEL, user_of
 
     parts = ".Config.User", *(f'index .Config.Labels "{label}"' for label in (LABEL, USER_LABEL))
     template = "\n".join(f"{{{{{part}}}}}" for part in parts)

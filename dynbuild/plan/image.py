@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dynbuild import names
+from dynbuild.image_id import LABEL
 from dynbuild.plan import build_cache, mirrors, recipe, secrets, stages, tags
 from dynbuild.plan.decision import Values
 from dynbuild.plan.document import LINK, ImagePlan
@@ -177,7 +178,7 @@ def _labels(decided: Decided, cell: Cell) -> dict[str, str]:
         "org.opencontainers.image.version": decided.version.tag,
         "org.opencontainers.image.revision": decided.values["DYNAMO_COMMIT_SHA"].value,
         "dynbuild.dirty": "true" if decided.version.dirty else "false",
-        "dynbuild.image": str(cell.id),
+        LABEL: str(cell.id),
         # Who dynamo is there; in other images always the same.
         "dynbuild.user": ":".join(decided.values[arg].value for arg in ("USER_UID", "USER_GID"))
         if cell.id.target.startswith("local-dev")

@@ -37,9 +37,6 @@ class ImageKind:
         return f"{self.repository}:{self.latest}"
 
 
-LABEL = "dynbuild.image"
-"""The label with the id of an image that dynbuild built."""
-
 USER_LABEL = "dynbuild.user"
 """The label with the numbers of dynamo in an image of local-dev, ``UID:GID``."""
 

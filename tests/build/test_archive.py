@@ -1,8 +1,13 @@
 """The records of a tree as a whole."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 
 from dynbuild.build import archive, record
+from dynbuild.build.archive import Entry
+from dynbuild.build.record import Record
 from dynbuild.errors import RequestError
 from tests.report import builds
 
@@ -70,3 +75,59 @@ def test_what_records_take(tree):
     assert [one.finished for one in entries] == [True] * 3
     assert all(one.bytes > 4000 for one in entries)
     assert entries[0].begun.day == 22
+
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def entry(day, *, finished=True, size=100):
+    begun = datetime(2026, 11, day, tzinfo=UTC)
+    source = Record(Path(f"/builds/202611{day:02}T000000-1-x"))
+    return Entry(record=source, begun=begun, finished=finished, bytes=size)
+
+
+def days(gone):
+    return [one.begun.day for one in gone]
+
+
+KEPT = [entry(24), entry(20), entry(10), entry(1)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "gone"),
+    [
+        ({"keep": 1}, [20, 10, 1]),
+        ({"keep": 9}, []),
+        ({"older": timedelta(days=10)}, [10, 1]),
+        ({"older": timedelta(days=10), "keep": 3}, [1]),
+        ({"most": 250}, [10, 1]),
+        ({"most": 400}, []),
+        ({"most": 0, "keep": 2}, [10, 1]),
+        ({"most": 0, "older": timedelta(days=20)}, [1]),
+    ],
+)
+def test_which_records_may_go(asked, gone):
+    assert days(archive.outdated(KEPT, now=NOW, **asked)) == gone
+
+
+def test_a_build_that_may_still_run_stays():
+    kept = [entry(24, finished=False), entry(20, finished=False)]
+    now = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    assert days(archive.outdated(kept, now=now)) == [20]
+
+
+def test_removing_the_last_one_takes_the_link_along(tree):
+    entries = list(archive.entries(tree))
+    archive.remove(entries[1:])
+    assert [one.id for one in archive.records(tree)] == [IDS[2]]
+    assert (record.builds(tree) / "latest").exists()
+    archive.remove(entries[:1])
+    assert list(record.builds(tree).iterdir()) == []
+
+
+def test_the_build_before(tree):
+    newest = archive.choose(tree, None)
+    assert archive.before(tree, newest).id == IDS[0]
+    assert archive.before(tree, archive.choose(tree, IDS[1])).id == IDS[0]
+    with pytest.raises(RequestError, match="is the first build"):
+        archive.before(tree, archive.choose(tree, IDS[0]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -10,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dynbuild import proc, units
+from dynbuild import proc
+from dynbuild.engine import usage
 from dynbuild.engine.private.answer import running
 from dynbuild.engine.private.place import bytes_on_disk, locked, place_of
 from dynbuild.engine.private.processes import processes_of
@@ -54,23 +54,18 @@ def unused(env: Mapping[str, str], selection: Selection) -> list[Unused]:
     Raises:
         NotReady: The engine is down.
     """
-    engine = running(env)
-    argv = (engine.docker, "system", "df", "--verbose", "--format", "{{json .}}")
-    said = json.loads(proc.run(argv, env=engine.env(env)).stdout)
+    kept = usage.usage(running(env), env)
     last = datetime.now(UTC) - (selection.older or timedelta(0))
-    found = []
-    for image in said.get("Images") or () if selection.images else ():
-        if image["Containers"] == "0" and _time(image["CreatedAt"]) <= last:
-            name = f"{image['Repository']}:{image['Tag']}"
-            short = image["ID"].removeprefix("sha256:")[:12]
-            name = short if "<none>" in name else name
-            found.append(Unused("image", name, units.parse_size(image["UniqueSize"])))
-    for cache in said.get("BuildCache") or () if selection.cache else ():
-        if cache["InUse"] == "false" and _time(cache["LastUsedAt"] or cache["CreatedAt"]) <= last:
-            # What an image shares with the cache stays with the image.
-            size = 0 if cache["Shared"] == "true" else units.parse_size(cache["Size"])
-            kind = f"cache {cache['CacheType']}"
-            found.append(Unused(kind, cache["Description"], size))
+    found = [
+        Unused("image", image.name, image.bytes)
+        for image in (kept.images if selection.images else ())
+        if not image.used and image.created <= last
+    ]
+    found += [
+        Unused(f"cache {cache.kind}", cache.what, cache.bytes)
+        for cache in (kept.cache if selection.cache else ())
+        if not cache.used and cache.last <= last
+    ]
     return sorted(found, key=lambda one: -one.bytes)
 
 
@@ -89,15 +84,8 @@ def prune(env: Mapping[str, str], selection: Selection) -> int:
     if selection.images:
         proc.run((engine.docker, "image", "prune", "--all", "--force", *until), env=own)
     if selection.cache:
-        words = ("buildx", "prune", "--builder=default", "--all", "--force", *until)
-        proc.run((engine.docker, *words), env=own)
+        usage.prune_cache(engine, env, older)
     return max(0, before - bytes_on_disk(place.data))
-
-
-def _time(text: str) -> datetime:
-    """A moment as Docker writes it: ``2026-01-02 03:04:05.678901234 +0000 UTC``."""
-    day, clock, zone, *_ = text.split()
-    return datetime.fromisoformat(f"{day}T{clock.partition('.')[0]}{zone}")
 
 
 def remove(env: Mapping[str, str]) -> int:

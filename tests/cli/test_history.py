@@ -1,0 +1,126 @@
+"""``dynbuild history``."""
+
+import json
+
+import pytest
+
+from dynbuild.build import record
+from tests.report import builds
+from tests.support import call
+
+SECONDS = (20.0, 20.0, 20.0, 21.0, 40.0)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for day, seconds in enumerate(SECONDS, 1):
+        build_id = f"202611{day:02}T013012-{day}-none-runtime-cpu"
+        ended = builds.result(seconds=seconds)
+        builds.recorded(record.builds(tmp_path), ended=ended, build_id=build_id)
+    return tmp_path
+
+
+def history(tree, *words, **more):
+    return call("history", words[0], "--context", tree, *words[1:], **more)
+
+
+def test_a_list_marks_what_is_worse(tree):
+    lines = history(tree, "list").out.splitlines()
+    assert len(lines) == 2 + len(SECONDS) + 1
+    assert lines[2].split() == [
+        *("2026-11-05", "01:30", "none-runtime-cpu", "done", "40.0", "s", "2+1", "239", "MB"),
+        *("abababababab", "time"),
+    ]
+    assert lines[3].split()[-1] == "abababababab"
+    assert lines[-1] == (
+        "20261105T013012-5-none-runtime-cpu: time 40.0 s instead of 20.0 s (+100 %)"
+    )
+
+
+def test_a_list_fits_a_terminal(tree):
+    for line in history(tree, "list", columns=80).out.splitlines()[:-1]:
+        assert len(line) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--fail-on-regression",), 1),
+        (("--fail-on-regression", "--tolerance", "150"), 0),
+        (("--fail-on-regression", "--image", "vllm-*"), 0),
+        ((), 0),
+    ],
+)
+def test_a_job_may_fail(tree, words, code):
+    done = history(tree, "list", *words)
+    assert done.code == code
+    assert ("worse than those before" in done.err) == (code == 1)
+
+
+def test_an_older_regression_fails_no_job(tree):
+    build_id = "20261106T013012-6-none-runtime-cpu"
+    builds.recorded(record.builds(tree), ended=builds.result(seconds=20.0), build_id=build_id)
+    assert history(tree, "list", "--fail-on-regression").code == 0
+
+
+def test_lists_for_programs(tree):
+    read = json.loads(history(tree, "list", "--format", "json", "--limit", "2").out)
+    first, second = read["builds"]
+    assert first["regressions"] == [{"figure": "time", "image": "", "value": 40.0, "median": 20.0}]
+    assert (second["regressions"], second["result"]["seconds"]) == ([], 21.0)
+
+
+def test_no_builds(tmp_path):
+    done = history(tmp_path, "list")
+    assert (done.code, done.out) == (0, "")
+    assert "no build has a record" in done.err
+
+
+def test_one_build(tree):
+    out = history(tree, "show").out
+    assert "worse   time 40.0 s instead of 20.0 s (+100 %)" in out
+    assert "digest  sha256:abab" in out
+    assert "worse" not in history(tree, "show", "~1").out
+    assert json.loads(history(tree, "show", "--format", "json").out)["result"]["status"] == "done"
+
+
+def test_a_build_without_a_result(tree):
+    (record.builds(tree) / "20261105T013012-5-none-runtime-cpu" / "result.json").unlink()
+    done = history(tree, "show")
+    assert done.code == 2
+    assert "dynbuild report" in done.hint
+
+
+def test_two_builds(tree):
+    done = history(tree, "compare")
+    assert done.out.splitlines()[2].split() == ["build", "time", "21.0", "s", "40.0", "s"]
+    assert "20261104T013012" in done.err
+    same = history(tree, "compare", "~3", "~4")
+    assert (same.out, "nothing differs" in same.err) == ("", True)
+    read = json.loads(history(tree, "compare", "~0", "~4", "--format", "json").out)
+    assert read["before"].startswith("20261101")
+    assert history(tree, "compare", "~4").code == 2
+
+
+def ids(tree):
+    return sorted(path.name[:8] for path in record.builds(tree).iterdir())
+
+
+def test_pruning(tree):
+    assert history(tree, "prune").code == 2
+    dry = history(tree, "prune", "--keep", "2", "--dry-run")
+    assert len(dry.out.splitlines()) == 3
+    assert len(ids(tree)) == 5
+    refused = history(tree, "prune", "--keep", "2")
+    assert (refused.code, "--yes" in refused.hint) == (2, True)
+    assert history(tree, "prune", "--keep", "2", "--yes").code == 0
+    assert ids(tree) == ["20261104", "20261105"]
+    assert history(tree, "prune", "--max-size", "1", "--yes").code == 0
+    assert ids(tree) == []
+    assert history(tree, "prune", "--older-than", "1d").code == 0
+
+
+@pytest.mark.parametrize("words", [("--older-than", "soon"), ("--max-size", "much")])
+def test_what_is_no_time_and_no_size(tree, words):
+    done = history(tree, "prune", *words)
+    assert (done.code, f"flag {words[0]}" in done.err) == (2, True)

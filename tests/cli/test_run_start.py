@@ -80,7 +80,7 @@ def test_an_image_that_is_not_there_is_told_with_what_builds_it(run, docker):
     result = run("--framework", "none", "--target", "frontend", DYNBUILD_REPOSITORY="team/x",
                  DYNBUILD_DEVICE="cpu")  # fmt: skip
     assert result.code == 3
-    assert "there is no image team/x:latest-none-frontend on this engine" in result.err
+    assert "there is no image team/x:latest-none-frontend-cpu on this engine" in result.err
     wanted = "dynbuild build --framework none --target frontend --repository team/x --device cpu"
     assert f"build it: {wanted};" in result.hint
     assert "docker pull x:y" in run("--image", "x:y").hint

@@ -18,10 +18,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dynbuild.build import ignore, instructions
+from dynbuild.build import ignore
 from dynbuild.build.hashes import Memory, Stopped
 from dynbuild.build.ignore import Ignore, Matches
-from dynbuild.build.instructions import MAIN
+from dynbuild.render import instructions
+from dynbuild.render.instructions import MAIN
 
 
 class _Model(BaseModel):

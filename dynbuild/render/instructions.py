@@ -26,11 +26,15 @@ class Instruction:
         keyword: Such as ``COPY``, in upper case.
         flags: Its ``--name=value``, without the dashes.
         text: What comes after the flags, continued lines joined.
+        body: The texts inside of it, here-documents.
+        line: The last line of it, counted from 1.
     """
 
     keyword: str
     flags: tuple[tuple[str, str], ...]
     text: str
+    body: str = ""
+    line: int = 0
 
     def flag(self, name: str) -> str:
         """The value of a flag; empty without it."""
@@ -109,7 +113,7 @@ def selections(
         if stage is None:
             continue
         own = values | _defaults(stage, values)
-        base = _expand(stage.base, values)
+        base = expand(stage.base, values)
         if base in contexts:
             yield Selection(stage.name, f"FROM {base}", base, ("",))
         uses = [base]
@@ -129,10 +133,27 @@ def _defaults(stage: Stage, values: Mapping[str, str]) -> dict[str, str]:
     own: dict[str, str] = {}
     for instruction in stage.instructions:
         if instruction.keyword in ("ARG", "ENV"):
-            for name, value in re.findall(r"(\w+)=(\"[^\"]*\"|'[^']*'|\S*)", instruction.text):
+            for name, value in assignments(instruction, {**values, **own}).items():
                 if instruction.keyword == "ENV" or name not in values:
-                    own[name] = _expand(value.strip("\"'"), {**values, **own})
+                    own[name] = value
     return own
+
+
+def assignments(instruction: Instruction, values: Mapping[str, str]) -> dict[str, str]:
+    """The variables that an ENV, or an ARG with defaults, sets where *values* are known."""
+    pairs = re.findall(r"(\w+)=(\"[^\"]*\"|'[^']*'|\S*)", instruction.text)
+    return {name: expand(value.strip("\"'"), values) for name, value in pairs}
+
+
+def origins(instruction: Instruction, values: Mapping[str, str]) -> Iterator[str]:
+    """The stages, images or named contexts that an instruction takes files from."""
+    if origin := expand(instruction.flag("from"), values):
+        yield origin
+    for name, value in instruction.flags:
+        if instruction.keyword == "RUN" and name == "mount":
+            mount = dict(part.partition("=")[::2] for part in value.split(","))
+            if origin := expand(mount.get("from", ""), values):
+                yield origin
 
 
 def _taken(
@@ -143,26 +164,27 @@ def _taken(
         *sources, _ = _words(instruction.text) or [""]
         local = (one for one in sources if not one.startswith("<<") and not names.is_address(one))
         if paths := tuple(_path(one, values) for one in local):
-            yield _expand(instruction.flag("from"), values), paths
+            yield expand(instruction.flag("from"), values), paths
     for name, value in instruction.flags:
         if instruction.keyword == "RUN" and name == "mount":
             mount = dict(part.partition("=")[::2] for part in value.split(","))
             source = mount.get("source") or mount.get("src") or ""
-            origin = _expand(mount.get("from", ""), values)
+            origin = expand(mount.get("from", ""), values)
             if mount.get("type", "bind") == "bind" or origin:
                 yield origin, (_path(source, values),)
 
 
 def _path(text: str, values: Mapping[str, str]) -> str:
     """A source as a path in its context; of one with an unknown variable, what is before it."""
-    known = _expand(text, values)
+    known = expand(text, values)
     if "$" in known:
         known = known.partition("$")[0].rpartition("/")[0]
     path = posixpath.normpath(f"/{known}").lstrip("/")
     return "" if path == "." else path
 
 
-def _expand(text: str, values: Mapping[str, str]) -> str:
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """*text* with the variables of *values*; those that are not known stay as they are."""
     return _VARIABLE.sub(lambda name: values.get(name[1] or name[2], name[0]), text)
 
 
@@ -179,26 +201,28 @@ def _words(text: str) -> list[str]:
 
 
 def _instructions(text: str) -> Iterator[Instruction]:
-    """The instructions, without comments and without the texts inside of them."""
-    lines = iter(text.split("\n"))
-    for line in lines:
+    """The instructions, without comments."""
+    lines = enumerate(text.split("\n"), start=1)
+    for number, line in lines:
         joined = line.strip()
         if not joined or joined.startswith("#"):
             continue
         while joined.endswith("\\"):
-            more = next(lines, None)
+            number, more = next(lines, (number, None))  # noqa: PLW2901 - it goes on there
             if more is None:
                 break
             if not more.strip().startswith("#"):
                 joined = f"{joined[:-1].rstrip()} {more.strip()}"
         keyword, _, rest = joined.partition(" ")
         flags, rest = _flags(rest.strip())
+        body = []
         if keyword.upper() in ("COPY", "ADD", "RUN"):
             for _, word in _HEREDOC.findall(rest):
-                for inside in lines:
+                for number, inside in lines:  # noqa: B007, PLW2901 - it ends there
                     if inside.strip() == word:
                         break
-        yield Instruction(keyword.upper(), flags, rest)
+                    body.append(inside)
+        yield Instruction(keyword.upper(), flags, rest, "\n".join(body), number)
 
 
 def _flags(text: str) -> tuple[tuple[tuple[str, str], ...], str]:

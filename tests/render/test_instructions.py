@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynbuild.build import instructions
-from dynbuild.build.instructions import MAIN
+from dynbuild.render import instructions
+from dynbuild.render.instructions import MAIN
 from tests.support import ROOT
 
 TEXT = """\

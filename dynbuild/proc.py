@@ -28,6 +28,7 @@ from dynbuild.quick import dataclass
 _TAIL_LINES = 12
 _GRACE_SECONDS = 15.0
 _BEAT_SECONDS = 1.0
+_NAP_SECONDS = 0.2
 _READ_BYTES = 1 << 16
 
 
@@ -122,6 +123,7 @@ class Cancellation:
     def __init__(self) -> None:
         self.cancelled = False
         self._processes: set[Process] = set()
+        self._parts: set[Cancellation] = set()
         self._observers = 0
 
     @property
@@ -143,6 +145,26 @@ class Cancellation:
         again, self.cancelled = self.cancelled, True
         for process in tuple(self._processes):
             process.cancel(at_once=again)
+        for part in tuple(self._parts):
+            part.cancel()
+
+    @contextmanager
+    def part(self) -> Iterator[Cancellation]:
+        """A part of the work, which can be called off alone, and is with the whole."""
+        part = Cancellation()
+        self._parts.add(part)
+        if self.cancelled:
+            part.cancel()
+        try:
+            yield part
+        finally:
+            self._parts.discard(part)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long, or until the work is called off."""
+        end = time.monotonic() + seconds
+        while not self.cancelled and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _NAP_SECONDS))
 
     def attach(self, process: Process) -> None:
         """End *process* with the work, at once if that was called off already."""

@@ -11,10 +11,10 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -265,15 +265,22 @@ def parse(text: bytes | str) -> ContextRecord:
         raise ValueError("it is nested too deep") from error
 
 
-class Reading:
-    """The reading of build contexts beside a solve, in a thread of its own.
+class Taken(Protocol):
+    """What was, or will have been, taken from build contexts."""
 
-    Attributes:
-        trouble: Why there is no answer; empty where there is one, or none is wanted.
-    """
+    @property
+    def trouble(self) -> str:
+        """Why there is no answer; empty where there is one, or none is wanted."""
+
+    def result(self, *, wait: bool) -> ContextRecord | None:
+        """What was taken; ``None`` where that failed, or is not over and need not be waited for."""
+
+
+class Reading:
+    """The reading of build contexts beside a solve, in a thread of its own."""
 
     def __init__(self, sources: list[Source], tree: Path, own_ignore: str, memory: Memory) -> None:
-        self.trouble = ""
+        self._trouble = ""
         self._taken: ContextRecord | None = None
         self._stop = False
         self._thread = threading.Thread(
@@ -281,11 +288,25 @@ class Reading:
         )
         self._thread.start()
 
+    @property
+    def trouble(self) -> str:
+        """Why there is no answer; empty where there is one, or none is wanted."""
+        return self._trouble
+
+    @property
+    def over(self) -> bool:
+        """Whether all is read."""
+        return not self._thread.is_alive()
+
     def result(self, *, wait: bool) -> ContextRecord | None:
         """What was read; ``None`` where that failed, or is not over and need not be waited for."""
         self._stop = not wait
         self._thread.join()
         return self._taken
+
+    def part(self, images: Iterable[str]) -> Part:
+        """The reading as far as it is of the *images* of those names."""
+        return Part(self, frozenset(images))
 
     def _read(self, sources: list[Source], tree: Path, own_ignore: str, memory: Memory) -> None:
         try:
@@ -295,4 +316,27 @@ class Reading:
             pass
         except Exception as error:
             # The build is not to fail with its bookkeeping, whatever lies in the tree.
-            self.trouble = str(error) or type(error).__name__
+            self._trouble = str(error) or type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What some of the images of a reading take, where one reading is for several builds."""
+
+    whole: Reading
+    images: frozenset[str]
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no answer."""
+        return self.whole.trouble
+
+    def result(self, *, wait: bool) -> ContextRecord | None:
+        """What was read; the other builds still wait for the rest."""
+        taken = self.whole.result(wait=True) if wait or self.whole.over else None
+        if taken is None:
+            return None
+        steps = tuple(step for step in taken.steps if step.image in self.images)
+        used = {step.context for step in steps}
+        contexts = {name: files for name, files in taken.contexts.items() if name in used}
+        return taken.model_copy(update={"steps": steps, "contexts": contexts})

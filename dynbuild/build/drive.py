@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dynbuild import proc
-from dynbuild.build import compile_figures, context, failure, images, record
+from dynbuild.build import compile_figures, context, failure, images, record, retry
 from dynbuild.build.compile_figures import Figures
-from dynbuild.build.context import Reading, Source
-from dynbuild.build.events import Event, Warned
+from dynbuild.build.context import Reading, Source, Taken
+from dynbuild.build.events import Event, Retried, Warned
 from dynbuild.build.hashes import Memory
 from dynbuild.build.log import Log
 from dynbuild.build.metadata import Metadata, redact
 from dynbuild.build.patience import Patience
 from dynbuild.build.record import Journal, Record
-from dynbuild.build.result import BuilderResult, BuildResult, CacheFigures, Failure, Steps
+from dynbuild.build.result import (
+    BuilderResult,
+    BuildResult,
+    CacheFigures,
+    Failure,
+    Retry,
+    Steps,
+)
 from dynbuild.build.solve import Solve
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import RequestError
 from dynbuild.plan.job import Job
 from dynbuild.render import bake
+
+RETRIES = 2
+"""How often a build is tried again that a server or the network ended."""
 
 
 def build(
@@ -36,6 +48,9 @@ def build(
     secrets: Mapping[str, str],
     listen: Callable[[Event], None],
     cancellation: proc.Cancellation,
+    name: str = "",
+    taken: Taken | None = None,
+    retries: int = RETRIES,
 ) -> BuildResult:
     """Build *job*; how it ended is the result, whatever happens in the solve.
 
@@ -47,13 +62,17 @@ def build(
         secrets: Values of the secrets that BuildKit reads from variables.
         listen: Told of every event as it happens.
         cancellation: What calls the build off; its record is closed then, too.
+        name: What the record is called after; without one, the first image.
+        taken: What tells the files that are taken from build contexts; without it, they are
+            read beside the solve.
+        retries: How often it is tried again where a server or the network failed.
 
     Raises:
         NotReady: The record cannot be begun, or there is no docker client.
     """
     plan = job.plan
     network = bake.network_of(plan, builder.network)
-    now = record.create(Path(plan.context), record.new_id(plan.images[0].name))
+    now = record.create(Path(plan.context), record.new_id(name or plan.images[0].name))
     try:
         _write_inputs(now, job, dockerfiles, network)
     except OSError as error:
@@ -63,34 +82,36 @@ def build(
     _, *words = bake.argv(
         plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
-    solve = Solve(datetime.now(UTC), [image.id.bake_target for image in plan.images])
-    going = _Going(job, now, solve)
+    going = _Going(job, dockerfiles, now, Solve(datetime.now(UTC), _targets(job)))
     begun = time.monotonic()
 
     def finish(why: Failure | None) -> BuildResult:
         return going.finish(builder, env, why, seconds=round(time.monotonic() - begun, 3))
 
-    with cancellation.observe():
+    with cancellation.observe(), Journal(now.log) as log:
         try:
-            with proc.start(
-                (builder.engine.docker, *words),
-                env=builder.env({**bake.caller(env), **secrets}) | bake.ENVIRONMENT,
-                cancellation=cancellation,
-            ) as process:
-                going.reading = _reading(job, dockerfiles)
-                with Patience(job.registry_seconds, process.cancel) as patience:
-
-                    def both(event: Event) -> None:
-                        patience(event)
-                        listen(event)
-
-                    going.follow(process, both)
-                    ended = process.wait()
+            going.taken = taken
+            for tried in range(1, retries + 2):
+                why = going.attempt(
+                    (builder.engine.docker, *words),
+                    builder.env({**bake.caller(env), **secrets}) | bake.ENVIRONMENT,
+                    listen,
+                    log,
+                    cancellation,
+                )
+                if why is None or tried > retries or not retry.is_worth(why):
+                    break
+                going.again(why, tried, listen, log)
+                cancellation.sleep(going.retries[-1].waited)
         except BaseException as error:
             # Whatever it is, the record says that this build is over.
             finish(failure.of_error(error))
             raise
-        return finish(patience.failure() or _failure(solve, now, ended, cancellation))
+        return finish(why)
+
+
+def _targets(job: Job) -> list[str]:
+    return [image.id.bake_target for image in job.plan.images]
 
 
 @dataclass(slots=True)
@@ -99,26 +120,53 @@ class _Going:
 
     Attributes:
         job: What is built.
+        dockerfiles: Text of the Dockerfile of each image, by image name.
         record: Its record.
         solve: Its steps.
         figures: What its steps told of the compile cache.
         warnings: What a person has to know at its end.
         lost: Why the record is not whole; ``None`` while it is.
-        reading: What reads the build contexts.
+        taken: What tells the files of the build contexts.
+        retries: Tries that failed.
     """
 
     job: Job
+    dockerfiles: Mapping[str, str]
     record: Record
     solve: Solve
     figures: Figures = field(default_factory=Figures)
     warnings: list[str] = field(default_factory=list)
     lost: OSError | None = None
-    reading: Reading | None = None
+    taken: Taken | None = None
+    retries: list[Retry] = field(default_factory=list)
 
-    def follow(self, process: proc.Process, listen: Callable[[Event], None]) -> None:
+    def attempt(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        listen: Callable[[Event], None],
+        log: Journal,
+        cancellation: proc.Cancellation,
+    ) -> Failure | None:
+        """Solve once; why that failed, if it did."""
+        with proc.start(argv, env=env, cancellation=cancellation) as process:
+            self.taken = self.taken or reading(self.job, self.dockerfiles)
+            with Patience(self.job.registry_seconds, process.cancel) as patience:
+
+                def both(event: Event) -> None:
+                    patience(event)
+                    listen(event)
+
+                self.follow(process, both, log)
+                ended = process.wait()
+        return patience.failure() or _failure(self.solve, self.record, ended, cancellation)
+
+    def follow(
+        self, process: proc.Process, listen: Callable[[Event], None], log: Journal
+    ) -> None:
         """Read the progress of *process* to its end, and write it down."""
         told = Log()
-        with Journal(self.record.log) as log, Journal(self.record.events) as events:
+        with Journal(self.record.events) as events:
             for line in process.lines():
                 if line.startswith("{"):
                     events.write(f"{line}\n")
@@ -129,6 +177,19 @@ class _Going:
                         self.warnings.append(event.text)
                     listen(event)
         self.lost = log.error or events.error
+
+    def again(
+        self, why: Failure, tried: int, listen: Callable[[Event], None], log: Journal
+    ) -> None:
+        """Note that a try failed, and make ready for the next."""
+        waited = round(retry.delay(tried, why, random.Random()), 1)  # noqa: S311 - no secret
+        self.retries.append(Retry(step=why.step, message=why.message, waited=waited))
+        event = Retried(message=why.message, seconds=waited, tried=tried)
+        log.write("".join(f"{text}\n" for text in Log().lines(event)))
+        listen(event)
+        with suppress(OSError):
+            self.record.events.replace(self.record.path / f"events-{tried}.jsonl")
+        self.solve = Solve(datetime.now(UTC), _targets(self.job))
 
     def finish(
         self, builder: Builder, env: Mapping[str, str], why: Failure | None, *, seconds: float
@@ -143,6 +204,8 @@ class _Going:
         done, warnings = images.results(
             plan, self.solve, metadata, why, engine=builder.engine, env=env, seconds=seconds
         )
+        tries = {"attempts": len(self.retries) + 1}
+        done = tuple(image.model_copy(update=tries) for image in done)
         cached = self._compile_cache()
         self._write_context(wait=why is None)
         ended = BuildResult(
@@ -156,7 +219,9 @@ class _Going:
             images=done,
             materials=metadata.materials(),
             compile_cache=cached,
+            retries=tuple(self.retries),
             failure=why,
+            failed=images.failed(plan, self.solve, why),
         )
         try:
             now.finish(ended)
@@ -169,9 +234,9 @@ class _Going:
 
     def _write_context(self, *, wait: bool) -> None:
         """Write down what was taken from build contexts; a build that failed waits for nothing."""
-        taken = self.reading.result(wait=wait) if self.reading else None
-        if self.reading and self.reading.trouble:
-            why = self.reading.trouble
+        taken = self.taken.result(wait=wait) if self.taken else None
+        if self.taken and self.taken.trouble:
+            why = self.taken.trouble
             self.warnings.append(f"the files of the build contexts are not noted: {why}")
         if taken is not None:
             try:
@@ -224,7 +289,7 @@ def _figures_before(tree: Path, image: str) -> CacheFigures | None:
     return None
 
 
-def _reading(job: Job, dockerfiles: Mapping[str, str]) -> Reading:
+def reading(job: Job, dockerfiles: Mapping[str, str]) -> Reading:
     """Begin to read what the steps take from build contexts."""
     sources = [
         Source(

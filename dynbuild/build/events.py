@@ -126,4 +126,19 @@ class Message:
     text: str
 
 
-Event = StepStarted | StepEnded | LogLine | Transfer | Warned | Message
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A server or the network failed, and all that is not done is begun anew.
+
+    Attributes:
+        message: What was wrong.
+        seconds: How long is waited before.
+        tried: How many tries there were.
+    """
+
+    message: str
+    seconds: float
+    tried: int
+
+
+Event = StepStarted | StepEnded | LogLine | Transfer | Warned | Message | Retried

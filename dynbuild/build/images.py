@@ -59,6 +59,14 @@ def results(
     return tuple(done), said
 
 
+def failed(plan: PlanDocument, solve: Solve, why: Failure | None) -> tuple[str, ...]:
+    """The names of the images, those without a tag among them, that a failure is of."""
+    if why is None or why.kind == "cancelled":
+        return ()
+    targets = _failed(solve, why)
+    return tuple(image.name for image in plan.images if image.id.bake_target in targets)
+
+
 def _failed(solve: Solve, why: Failure) -> frozenset[str]:
     """The targets that the step which failed belongs to; all where no step is known."""
     step = solve.failed() if why.step else None

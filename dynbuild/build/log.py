@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dynbuild.build.events import Event, LogLine, Message, StepEnded, StepStarted, Warned
+from dynbuild.build.events import Event, LogLine, Message, Retried, StepEnded, StepStarted, Warned
 from dynbuild.build.steps import StepName
 
 
@@ -28,6 +28,8 @@ class Log:
                 yield f"{self._name(digest).label} | {text}"
             case Warned(text=text) | Message(text=text):
                 yield text
+            case Retried(message=message, seconds=seconds, tried=tried):
+                yield f"=== try {tried} failed: {message}; the next in {seconds:.1f} s"
             case _:
                 pass
 

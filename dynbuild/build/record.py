@@ -107,7 +107,7 @@ class Record:
             OSError: It cannot be written.
         """
         self.write_json(self.result, ended.document())
-        link = self.path.parent / f".latest-{os.getpid()}"
+        link = self.path.parent / f".latest-{self.id}"
         link.unlink(missing_ok=True)
         link.symlink_to(self.path.name)
         link.replace(self.path.parent / "latest")
@@ -177,7 +177,15 @@ def create(context: Path, build_id: str) -> Record:
     Raises:
         NotReady: The folder cannot be written.
     """
-    parent = builds(context)
+    return create_in(builds(context), build_id)
+
+
+def create_in(parent: Path, name: str) -> Record:
+    """Make the folder *name* in the folder *parent* of records; see ``create``.
+
+    Raises:
+        NotReady: The folder cannot be written.
+    """
     try:
         parent.mkdir(parents=True, exist_ok=True)
         # The state must not make its own tree dirty, nor show up in it.
@@ -185,7 +193,7 @@ def create(context: Path, build_id: str) -> Record:
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
         _sweep(parent)
-        path = parent / build_id
+        path = parent / name
         path.mkdir()
         for folder in (parent, path):
             folder.chmod(_FOLDER)

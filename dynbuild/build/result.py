@@ -49,6 +49,14 @@ class Failure(_Model):
     hint: str = Field(default="", description="what can be done about it")
 
 
+class Retry(_Model):
+    """A try that failed and was made again."""
+
+    step: str = Field(default="", description="the step that failed; empty where none had begun")
+    message: str = Field(description="what was wrong")
+    waited: NonNegativeFloat = Field(description="seconds until the next try")
+
+
 class Material(_Model):
     """Something from elsewhere that the build was made of, as it was resolved."""
 
@@ -143,7 +151,13 @@ class BuildResult(_Model):
         default=(), description="base images and sources, resolved; none where not known"
     )
     compile_cache: CacheFigures | None = None
+    retries: tuple[Retry, ...] = Field(
+        default=(), description="tries before the last one, which a server or the network ended"
+    )
     failure: Failure | None = None
+    failed: tuple[str, ...] = Field(
+        default=(), description="ids of the images that the failure is of, without a tag too"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from dynbuild import units
-from dynbuild.build.events import Event, LogLine, Message, StepEnded, StepStarted, Warned
+from dynbuild.build.events import Event, LogLine, Message, Retried, StepEnded, StepStarted, Warned
 from dynbuild.build.result import BuildResult, CacheFigures, StageFigures
 from dynbuild.build.solve import is_cancelled
 from dynbuild.build.steps import StepName
@@ -62,6 +62,9 @@ class Progress:
                     self._line(digest, *_end(event))
             case LogLine(digest=digest, text=text) if self._verbosity >= 1:
                 self._say(f"        {self._name(digest).label} | {text}")
+            case Retried(message=message, seconds=seconds):
+                self._running.clear()
+                self._say(f"{message}: tried again in {units.format_time(seconds)}")
             case Message(text) if self._verbosity >= 1:
                 self._say(text)
             case Warned(text=text) if self._verbosity >= 1:

@@ -1,0 +1,63 @@
+"""Pushing without moving a tag: images go up first, their tags follow when all is well.
+
+The builder inside of an engine pushes nothing by digest alone, so an image goes up under a tag of
+its own, ``pending-ID``, which the next push of the same image takes over.  Its real tags are then
+put on its digest by ``docker buildx imagetools``, which copies what is missing and changes nothing
+of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dynbuild import names, proc
+from dynbuild.engine.builder import Builder
+from dynbuild.plan.document import ImagePlan
+from dynbuild.plan.job import Job
+
+PREFIX = "pending-"
+
+
+def held_back(job: Job) -> tuple[Job, Mapping[str, tuple[str, ...]]]:
+    """*job* with a pending tag in place of the tags of what is pushed; and those, by image."""
+    tags = {
+        image.name: image.plan.tags
+        for image in job.images
+        if image.plan.output == "push" and image.plan.tags
+    }
+    images = tuple(
+        replace(image, plan=image.plan.model_copy(update={"tags": (pending(image.plan),)}))
+        if image.name in tags
+        else image
+        for image in job.images
+    )
+    plan = job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+    return replace(job, plan=plan, images=images), tags
+
+
+def pending(image: ImagePlan) -> str:
+    """The name under which *image* goes up."""
+    repository = repository_of(image.tags[0])
+    return f"{repository}:{names.as_tag(f'{PREFIX}{image.name}')}"
+
+
+def repository_of(reference: str) -> str:
+    """The repository of an image reference with a tag."""
+    head, slash, last = reference.rpartition("/")
+    return f"{head}{slash}{last.partition('@')[0].partition(':')[0]}"
+
+
+def move(
+    builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], reference: str
+) -> None:
+    """Put *tags* on the image *reference*, ``REPOSITORY@DIGEST``, in its registry.
+
+    Raises:
+        ToolFailed: The registry did not take them.
+        NotReady: There is no docker client.
+    """
+    argv = [builder.engine.docker, "buildx", "imagetools", "create", "--prefer-index=false"]
+    for tag in tags:
+        argv += ["--tag", tag]
+    proc.run((*argv, reference), env=builder.env(env))

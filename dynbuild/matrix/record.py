@@ -1,0 +1,114 @@
+"""The record of a matrix: one folder a run, ``.dynbuild/matrices/<id>/``.
+
+plan.json    all that was decided     result.json   how it ended so far, cell by cell
+
+Each solve of it has a record of its own beside, ``.dynbuild/builds/<id>/``.  The result is written
+whenever a cell ends: what is read after a kill is what was done before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynbuild.build import record
+from dynbuild.build.record import Record
+from dynbuild.errors import RequestError
+from dynbuild.matrix import result
+from dynbuild.matrix.result import MatrixResult
+from dynbuild.plan.document import PlanDocument
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRecord:
+    """The folder of one run of a matrix."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The name of the run."""
+        return self.path.name
+
+    @property
+    def plan(self) -> Path:
+        """What was decided."""
+        return self.path / "plan.json"
+
+    @property
+    def result(self) -> Path:
+        """How it ended so far."""
+        return self.path / "result.json"
+
+    def write(self, ended: MatrixResult) -> None:
+        """Write how it ended so far.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        Record(self.path).write_json(self.result, ended.document())
+
+
+def folder(context: Path) -> Path:
+    """The folder that holds the records of matrices of the tree *context*."""
+    return context / record.STATE / "matrices"
+
+
+def create(plan: PlanDocument, name: str) -> MatrixRecord:
+    """Begin the record of the matrix *name*, which may be empty.
+
+    Raises:
+        NotReady: The folder cannot be written.
+    """
+    parent = folder(Path(plan.context))
+    made = record.create_in(parent, record.new_id(name or "matrix"))
+    try:
+        made.write_json(made.path / "plan.json", plan.document())
+    except OSError as error:
+        raise record.unwritable(parent, error) from error
+    return MatrixRecord(made.path)
+
+
+def every(context: Path) -> Iterator[MatrixRecord]:
+    """The records of the tree *context* that have a result, newest first."""
+    with suppress(OSError):
+        for path in sorted(folder(context).iterdir(), reverse=True):
+            one = MatrixRecord(path)
+            if not path.is_symlink() and one.result.is_file():
+                yield one
+
+
+def find(context: Path, id: str) -> MatrixRecord:
+    """The record of the run *id*, or of the last one where *id* is empty.
+
+    Raises:
+        RequestError: There is none.
+    """
+    one = next((one for one in every(context) if id in ("", one.id)), None)
+    if one is None:
+        raise RequestError(
+            f"there is no run '{id}' of a matrix" if id else "no matrix was run here yet",
+            origin=str(folder(context)),
+            hint="`dynbuild matrix` runs one; --context names the tree that it was run for",
+        )
+    return one
+
+
+def read(one: MatrixRecord) -> tuple[PlanDocument, MatrixResult]:
+    """What was decided, and how it ended.
+
+    Raises:
+        RequestError: The record is damaged.
+    """
+    try:
+        plan = PlanDocument.model_validate_json(one.plan.read_bytes())
+        ended = result.parse(one.result.read_bytes())
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RequestError(
+            f"the record {one.path} cannot be read: {said}",
+            hint="run the matrix anew; what is done comes from the cache",
+        ) from error
+    return plan, ended.model_copy(update={"id": one.id, "record": str(one.path)})

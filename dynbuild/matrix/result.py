@@ -1,0 +1,75 @@
+"""How a matrix ended, as data: ``result.json`` of its record, and what ``matrix`` prints as JSON.
+
+It is the manifest of the whole set, which later commands read.  Pure: text in, models out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
+
+from dynbuild.build.result import ImageResult, Steps
+
+Status = Literal["done", "failed", "cancelled", "skipped"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False
+    )
+
+
+class CellResult(ImageResult):
+    """What became of one cell."""
+
+    build: str = Field(default="", description="name of its build, and of that record's folder")
+    platforms: tuple[str, ...] = ()
+    reference: str = Field(
+        default="", description="REPOSITORY@DIGEST of an image that was pushed; else empty"
+    )
+    moved: bool = Field(default=False, description="whether its tags are on it in the registry")
+
+
+class MatrixResult(_Model):
+    """How all cells ended."""
+
+    format: Literal[1] = Field(default=1, alias="schema")
+    id: str = Field(description="name of the run, and of its record's folder")
+    name: str = Field(default="", description="the [matrix.NAME] it is of")
+    record: str = Field(default="", description="folder of its record")
+    status: Literal["done", "failed", "interrupted"]
+    version: str = ""
+    commit: str = ""
+    seconds: NonNegativeFloat = 0.0
+    steps: Steps = Field(
+        default=Steps(), description="of all solves together, each as its own solve saw it"
+    )
+    common: str = Field(default="", description="name of the build of the common steps")
+    cells: tuple[CellResult, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The result as the JSON object of the interface."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def parse(text: bytes | str) -> MatrixResult:
+    """The result that *text* holds.
+
+    Raises:
+        ValueError: It is no JSON, or no result of a matrix.
+    """
+    try:
+        return MatrixResult.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of ``MatrixResult.document()``."""
+    document = MatrixResult.model_json_schema(mode="serialization", by_alias=True)
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return document

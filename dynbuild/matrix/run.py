@@ -1,0 +1,381 @@
+"""Run a matrix: every group of images in a solve of its own, side by side, and nothing twice.
+
+A cell that fails costs itself and what is built on it; the others go on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from dynbuild import proc
+from dynbuild.build import drive, failure, retry
+from dynbuild.build.context import Reading
+from dynbuild.build.events import Event
+from dynbuild.build.result import BuildResult, Failure, ImageResult, Steps
+from dynbuild.engine.builder import Builder
+from dynbuild.errors import DynbuildError, ToolFailed
+from dynbuild.matrix import common, groups, pending
+from dynbuild.matrix.common import Common
+from dynbuild.matrix.events import (
+    CellEnded,
+    MatrixEvent,
+    SolveEnded,
+    SolveEvent,
+    SolveStarted,
+    TagsMoved,
+)
+from dynbuild.matrix.record import MatrixRecord
+from dynbuild.matrix.result import CellResult, MatrixResult
+from dynbuild.plan.document import ImagePlan
+from dynbuild.plan.job import Job
+from dynbuild.render import graph
+
+COMMON = "common steps"
+"""Name of the solve of what several cells have in common."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a matrix is run.
+
+    Attributes:
+        jobs: Solves at once.
+        fail_fast: Whether the first failure ends all.
+        timeout: Seconds that a solve may take; 0 is as long as it needs.
+        retries: How often a solve is tried again that a server or the network ended.
+        tag_when: ``all``: tags move when every cell is there; ``each``: each cell's when it is.
+    """
+
+    jobs: int
+    fail_fast: bool = False
+    timeout: float = 0.0
+    retries: int = drive.RETRIES
+    tag_when: str = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a matrix is run.
+
+    Attributes:
+        builder: Solves it.
+        env: The caller's environment.
+        secrets: Values of the secrets that BuildKit reads from variables.
+        cancellation: What calls it off.
+        listen: Told of what happens; by several threads, but never by two at once.
+    """
+
+    builder: Builder
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    cancellation: proc.Cancellation
+    listen: Callable[[MatrixEvent], None]
+
+
+def run(
+    job: Job,
+    texts: Mapping[str, str],
+    *,
+    site: Site,
+    options: Options,
+    record: MatrixRecord,
+    name: str = "",
+    done: Iterable[CellResult] = (),
+) -> MatrixResult:
+    """Build all images of *job*.
+
+    Args:
+        job: What to build.
+        texts: Text of the Dockerfile of each image, by image name.
+        site: Where.
+        options: How.
+        record: Where it is written down.
+        name: Of the matrix.
+        done: Cells that are there already, of an earlier run: of them only tags may move.
+    """
+    going = _Going(job, texts, site, options, record, name)
+    going.take_over(done)
+    with site.cancellation.observe():
+        going.solve_all()
+        going.move_tags()
+    return going.finish()
+
+
+@dataclass(slots=True)
+class _Going:
+    """A matrix while it runs."""
+
+    job: Job
+    texts: Mapping[str, str]
+    site: Site
+    options: Options
+    record: MatrixRecord
+    name: str
+    cells: dict[str, CellResult] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    steps: Steps = field(default_factory=Steps)
+    common_build: str = ""
+    begun: float = field(default_factory=time.monotonic)
+    reading: Reading | None = None
+    over: bool = False
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    # ---- solving ---------------------------------------------------------------------------
+
+    def take_over(self, done: Iterable[CellResult]) -> None:
+        """Keep what an earlier run made."""
+        for cell in done:
+            self.cells[cell.id] = cell
+
+    def solve_all(self) -> None:
+        """Solve the common steps, then every group that they did not fail for."""
+        held, _ = pending.held_back(self.job)
+        left = [group for group in groups.split(held) if not self._has(group)]
+        if not left:
+            return
+        images = [image for group in left for image in group.images]
+        rest = groups.of_images(held, images)
+        self.reading = drive.reading(rest, {image.name: self.texts[image.name] for image in images})
+        if len(left) > 1:
+            self._solve_common(rest)
+        waiting = [group for group in left if not self._has(group)]
+        with self.site.cancellation.part() as work:
+            with ThreadPoolExecutor(max_workers=max(1, self.options.jobs)) as pool:
+                solves = [pool.submit(self._solve_group, group, work) for group in waiting]
+                for solve in solves:
+                    solve.result()
+
+    def _has(self, group: Job) -> bool:
+        return all(image.name in self.cells for image in group.images if image.plan.tags)
+
+    def _solve_common(self, rest: Job) -> None:
+        graphs = {
+            image.name: graph.of(image.plan, self.texts[image.name]) for image in rest.images
+        }
+        left = common.of(rest, self.texts, graphs)
+        while left is not None and not self.site.cancellation.cancelled:
+            result = self._solve(COMMON, left.job, left.texts, self.site.cancellation)
+            self.common_build = result.id
+            failed = self._failed(left, result)
+            if not failed:
+                return
+            left = common.without(left, failed)
+
+    def _failed(self, part: Common, result: BuildResult) -> tuple[str, ...]:
+        """What of the common steps failed; the cells that have them are failed with it."""
+        why = result.failure
+        if why is None or why.kind == "cancelled" or not result.failed:
+            return ()
+        names = tuple(image.name for image in part.job.images if image.name in result.failed)
+        step = why.step
+        for image in part.job.images:
+            # What stands for common steps is of no interest to anybody.
+            step = step.replace(f"[{image.id.bake_target} ", "[", 1)
+        why = why.model_copy(update={"step": step})
+        for owner in dict.fromkeys(owner for name in names for owner in part.owners[name]):
+            self._end(_cell(self._plan(owner), result.id, "failed", why, result.seconds))
+        return names
+
+    def _solve_group(self, group: Job, work: proc.Cancellation) -> None:
+        cells = [image.plan for image in group.images if image.plan.tags]
+        name = "+".join(plan.name for plan in cells)
+        if self.over or self.site.cancellation.cancelled:
+            for plan in cells:
+                self._end(_cell(plan, "", "skipped"))
+            return
+        with work.part() as part:
+            late = threading.Timer(self.options.timeout or 1.0, part.cancel)
+            late.daemon = True
+            if self.options.timeout:
+                late.start()
+            try:
+                result = self._solve(name, group, self.texts, part)
+            except DynbuildError as error:
+                why = failure.of_error(error)
+                ended = [_cell(plan, "", "failed", why) for plan in cells]
+            else:
+                ended = self._ended(cells, result, timed_out=part.cancelled and not work.cancelled)
+            finally:
+                late.cancel()
+        for cell in ended:
+            self._end(cell)
+        if self.options.fail_fast and any(cell.status == "failed" for cell in ended):
+            self.over = True
+            work.cancel()
+
+    def _ended(
+        self, cells: Sequence[ImagePlan], result: BuildResult, *, timed_out: bool
+    ) -> list[CellResult]:
+        made = {image.id: image for image in result.images}
+        ended = []
+        for plan in cells:
+            cell = _of(plan, made[plan.name], result.id)
+            if timed_out and cell.status != "done":
+                text = f"it took longer than {self.options.timeout:g} s, which --timeout allows"
+                slow = Failure(kind="user", message=text)
+                cell = cell.model_copy(update={"status": "failed", "failure": slow})
+            ended.append(cell)
+        return ended
+
+    def _solve(
+        self, name: str, job: Job, texts: Mapping[str, str], cancellation: proc.Cancellation
+    ) -> BuildResult:
+        def heard(event: Event) -> None:
+            self._say(SolveEvent(name, event))
+
+        cells = tuple(image.name for image in job.images if image.plan.tags)
+        self._say(SolveStarted(solve=name, cells=cells))
+        own = {image.name: texts[image.name] for image in job.images}
+        shared = self.reading if cells else None
+        try:
+            result = drive.build(
+                job,
+                own,
+                builder=self.site.builder,
+                env=self.site.env,
+                secrets=self.site.secrets,
+                listen=heard,
+                cancellation=cancellation,
+                name="" if cells else common.VARIANT,
+                taken=shared.part(own) if shared else None,
+                retries=self.options.retries,
+            )
+        finally:
+            self._say(SolveEnded(name))
+        with self.lock:
+            self.warnings += result.warnings
+            self.steps = _sum(self.steps, result.steps)
+        return result
+
+    # ---- what became of it -----------------------------------------------------------------
+
+    def _say(self, event: MatrixEvent) -> None:
+        with self.lock:
+            self.site.listen(event)
+
+    def _end(self, cell: CellResult) -> None:
+        """Write down and tell what became of a cell."""
+        with self.lock:
+            if cell.id in self.cells:
+                return
+            tags = self._plan(cell.id).tags if cell.status == "done" else ()
+            if cell.output == "push" and cell.status == "done":
+                reference = f"{pending.repository_of(tags[0])}@{cell.digest}"
+                cell = cell.model_copy(update={"reference": reference})
+            self.cells[cell.id] = cell.model_copy(update={"tags": tags})
+            self._write("interrupted")
+            self._say(CellEnded(self.cells[cell.id]))
+        if self.options.tag_when == "each":
+            self._move(cell.id)
+
+    def _plan(self, name: str) -> ImagePlan:
+        return next(image for image in self.job.plan.images if image.name == name)
+
+    def move_tags(self) -> None:
+        """Move the tags of all cells, if every one of them is there."""
+        if self.options.tag_when == "all" and all(
+            cell.status == "done" for cell in self._every()
+        ):
+            for cell in self._every():
+                self._move(cell.id)
+
+    def _move(self, name: str) -> None:
+        cell = self.cells[name]
+        if not cell.reference or cell.moved or self.site.cancellation.cancelled:
+            return
+        try:
+            pending.move(self.site.builder, self.site.env, cell.tags, cell.reference)
+        except DynbuildError as error:
+            why = _of_registry(error)
+            update = {"status": "failed", "failure": why}
+            with self.lock:
+                self.cells[name] = cell.model_copy(update=update)
+                self._say(CellEnded(self.cells[name]))
+            return
+        with self.lock:
+            self.cells[name] = cell.model_copy(update={"moved": True})
+            self._write("interrupted")
+            self._say(TagsMoved(name, cell.tags))
+
+    def _every(self) -> list[CellResult]:
+        """All cells, in the order of the plan; those that nothing was done for are skipped."""
+        plans = [image for image in self.job.plan.images if image.tags]
+        return [self.cells.get(plan.name) or _cell(plan, "", "skipped") for plan in plans]
+
+    def _result(self, status: str) -> MatrixResult:
+        version = self.job.plan.version
+        return MatrixResult(
+            id=self.record.id,
+            name=self.name,
+            record=str(self.record.path),
+            status=status,
+            version=version.tag,
+            commit=version.commit,
+            seconds=round(time.monotonic() - self.begun, 3),
+            steps=self.steps,
+            common=self.common_build,
+            cells=tuple(self._every()),
+            warnings=tuple(dict.fromkeys(self.warnings)),
+        )
+
+    def _write(self, status: str) -> None:
+        # A full disk ends no build; the end says that the record is not whole.
+        with suppress(OSError):
+            self.record.write(self._result(status))
+
+    def finish(self) -> MatrixResult:
+        """How it ended; the record is closed with it."""
+        done = all(cell.status == "done" for cell in self._every())
+        cancelled = self.site.cancellation.cancelled
+        ended = self._result("interrupted" if cancelled else "done" if done else "failed")
+        try:
+            self.record.write(ended)
+        except OSError as error:
+            said = f"the record {self.record.path} is not whole: {error.strerror}"
+            ended = ended.model_copy(update={"warnings": (*ended.warnings, said)})
+        return ended
+
+
+def _of(plan: ImagePlan, made: ImageResult, build: str) -> CellResult:
+    return CellResult(**{**dict(made), "build": build, "platforms": plan.platforms})
+
+
+def _cell(
+    plan: ImagePlan, build: str, status: str, why: Failure | None = None, seconds: float = 0.0
+) -> CellResult:
+    """The result of a cell that was not made."""
+    return CellResult(
+        id=plan.name,
+        status=status,
+        output=plan.output,
+        seconds=seconds,
+        failure=why,
+        build=build,
+        platforms=plan.platforms,
+    )
+
+
+def _of_registry(error: DynbuildError) -> Failure:
+    """Why a registry took no tag."""
+    said = error.stderr if isinstance(error, ToolFailed) else ""
+    known = failure.recognise(said) if said else None
+    return Failure(
+        kind=known.kind if known else "user",
+        step="moving the tags",
+        message=said.strip().splitlines()[-1] if said.strip() else error.message,
+        lines=error.details,
+        hint=known.hint if known else error.hint or "",
+    )
+
+
+def _sum(one: Steps, other: Steps) -> Steps:
+    return Steps(
+        run=one.run + other.run,
+        cached=one.cached + other.cached,
+        run_instructions=one.run_instructions + other.run_instructions,
+    )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
+class Decided:
     """A job with what is needed to carry it out."""
 
     job: Job
@@ -39,17 +39,18 @@ class _Decided:
 
     @property
     def plan(self) -> PlanDocument:
+        """What is printed of it."""
         return self.job.plan
 
 
-def _decide(asked: Asked) -> _Decided:
+def decide(asked: Asked) -> Decided:
     """Gather the facts, which is where files and git are read, and make the plan."""
     from dynbuild.build import git
 
     # git answers while everything else is imported.
     reading = git.Reading(asked.context, os.environ)
     from dynbuild.build import facts, inputs
-    from dynbuild.plan import make, secrets, selection, version
+    from dynbuild.plan import make, named_matrix, secrets, selection, version
     from dynbuild.render import bake, site
     from dynbuild.settings import load
 
@@ -68,15 +69,23 @@ def _decide(asked: Asked) -> _Decided:
         context=context,
         machine=machine,
     )
-    selected = selection.of_request([lines[line] for line in lines.chosen])
+    if asked.cells is None:
+        selected = selection.of_request([lines[line] for line in lines.chosen])
+    else:
+        selected = selection.of_matrix(
+            lines,
+            lines.chosen,
+            named_matrix.named(config, asked.cells.matrix),
+            selection.Globs(only=asked.cells.only, skip=asked.cells.skip),
+        )
     made = make.merge(make.decide_all(selected, shared), shared)
     inputs.check(made)
     script = site.script(config, templates)
     values = secrets.secret_values(config, machine, script) | bake.environment(made)
-    return _Decided(made, templates, values, config)
+    return Decided(made, templates, values, config)
 
 
-def _notes(decided: _Decided) -> tuple[str, ...]:
+def notes_of(decided: Decided) -> tuple[str, ...]:
     """What a build would ask consent for, as warnings of a command that only looks."""
     if decided.config.tree_file is None:
         return ()
@@ -86,7 +95,8 @@ def _notes(decided: _Decided) -> tuple[str, ...]:
     return trust.notes(decided.config, of_build(decided.config), "build")
 
 
-def _dockerfiles(decided: _Decided) -> dict[str, str]:
+def dockerfiles(decided: Decided) -> dict[str, str]:
+    """Text of the Dockerfile of each image, by its name."""
     from dynbuild.render.dockerfile import render
 
     return {
@@ -116,8 +126,8 @@ def plan(
 
       dynbuild plan --framework none --target runtime --config site.toml --offline
     """
-    decided = _decide(asked)
-    warnings = (*_notes(decided), *decided.plan.warnings)
+    decided = decide(asked)
+    warnings = (*notes_of(decided), *decided.plan.warnings)
     shown = decided.plan.model_copy(update={"warnings": warnings})
     decided = replace(decided, job=replace(decided.job, plan=shown))
     from dynbuild.report import plan_table
@@ -134,7 +144,7 @@ def plan(
         console.warn(warning)
 
 
-def _offline(decided: _Decided, format: str) -> None:
+def _offline(decided: Decided, format: str) -> None:
     """Every remote place of the plan.
 
     Raises:
@@ -144,7 +154,7 @@ def _offline(decided: _Decided, format: str) -> None:
     from dynbuild.report import plan_table
 
     plan = decided.plan
-    found = remote.of_job(decided.job, _dockerfiles(decided))
+    found = remote.of_job(decided.job, dockerfiles(decided))
     if format == "json":
         console.out_json(plan.model_copy(update={"remote": found}).document())
     else:
@@ -180,9 +190,9 @@ def render(
 
       dynbuild render --framework none --target runtime --output dockerfiles/
     """
-    decided = _decide(asked)
-    texts = _dockerfiles(decided)
-    for note in _notes(decided):
+    decided = decide(asked)
+    texts = dockerfiles(decided)
+    for note in notes_of(decided):
         console.warn(note)
     for image in decided.plan.images:
         if output is None:
@@ -224,23 +234,23 @@ def build(
 
       dynbuild build --framework none --target runtime --push --repository example.com/ai/dynamo
     """
-    decided = _decide(asked)
-    texts = _dockerfiles(decided)
+    decided = decide(asked)
+    texts = dockerfiles(decided)
     if dry_run:
-        for note in _notes(decided):
+        for note in notes_of(decided):
             console.warn(note)
-        _dry_run(decided, texts, format)
+        dry_run_of(decided, texts, format)
         return
-    _check_trust(decided, trust=trust)
+    check_trust(decided, trust=trust)
     from dynbuild import proc
     from dynbuild.build import drive, inputs, prepare
     from dynbuild.cli import signals
     from dynbuild.report import progress
 
     inputs.check_logins(decided.job, os.environ)
-    engine = _engine()
-    builder = _builder(engine, decided.plan, texts)
-    decided, texts, lost = _with_compile_cache(asked, decided, texts)
+    engine = engine_here()
+    builder = builder_of(engine, decided.plan, texts)
+    decided, texts, lost = with_compile_cache(asked, decided, texts)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
     cancellation = proc.Cancellation()
@@ -270,7 +280,7 @@ def build(
     _show(result, format)
 
 
-def _check_trust(decided: _Decided, *, trust: bool) -> None:
+def check_trust(decided: Decided, *, trust: bool) -> None:
     """Nothing is done that the tree's own file asks for without consent.
 
     Raises:
@@ -284,7 +294,7 @@ def _check_trust(decided: _Decided, *, trust: bool) -> None:
     check(decided.config, of_build(decided.config), trust=trust)
 
 
-def _builder(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Builder:
+def builder_of(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Builder:
     """The builder of *engine*, which can solve this and hand over what comes of it.
 
     Raises:
@@ -352,9 +362,9 @@ _HOUR = 3600.0
 _SLOWER = 1.5
 
 
-def _with_compile_cache(
-    asked: Asked, decided: _Decided, texts: dict[str, str]
-) -> tuple[_Decided, dict[str, str], tuple[str, ...]]:
+def with_compile_cache(
+    asked: Asked, decided: Decided, texts: dict[str, str]
+) -> tuple[Decided, dict[str, str], tuple[str, ...]]:
     """Check the compile cache in S3 and fetch its credentials, before anything is built.
 
     Returns:
@@ -393,9 +403,9 @@ def _with_compile_cache(
         )
     off = Setting("", Origin("flag", "--sccache-optional"))
     asked = replace(asked, flags={**asked.flags, ("request", "use_sccache"): off})
-    decided = _decide(asked)
+    decided = decide(asked)
     lost = f"built without the compile cache: {first.message} ({first.remedy})"
-    return decided, _dockerfiles(decided), (lost,)
+    return decided, dockerfiles(decided), (lost,)
 
 
 def _expected(plan: PlanDocument) -> float:
@@ -408,7 +418,8 @@ def _expected(plan: PlanDocument) -> float:
     return _HOUR
 
 
-def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
+def dry_run_of(decided: Decided, texts: dict[str, str], format: str) -> None:
+    """Print the command that would run, and its definition."""
     from dynbuild.build import record
     from dynbuild.render import bake
 
@@ -441,12 +452,11 @@ def _dry_run(decided: _Decided, texts: dict[str, str], format: str) -> None:
 
 def _where() -> tuple[str, dict[str, str]]:
     """The network build steps would have, and the variables that lead to a private engine."""
-    from dynbuild.engine import client
-    from dynbuild.engine.builder import find as find_builder
+    from dynbuild.engine import builder, client
 
     try:
         engine = client.find(os.environ)
-        network = find_builder(engine, os.environ).network
+        network = builder.find(engine, os.environ).network
     except NotReady:
         return "bridge", {}
     own = engine.env(os.environ)
@@ -457,7 +467,7 @@ def _where() -> tuple[str, dict[str, str]]:
     }
 
 
-def _engine() -> Engine:
+def engine_here() -> Engine:
     """The engine to build on; where none runs, the private one is offered."""
     from dynbuild.engine import client, private
 

@@ -40,6 +40,12 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "build": Entry("Build an image.", "build", "build", lasts=True),
+    "matrix": Entry(
+        "Build many images: a cell that fails costs itself alone, and no step runs twice.",
+        "matrix",
+        "matrix",
+        lasts=True,
+    ),
     "plan": Entry(
         "Show what would be built, with every value and where it comes from.", "build", "plan"
     ),

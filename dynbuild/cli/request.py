@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """Which cells of a matrix are meant.
+
+    Attributes:
+        matrix: Its name; ``None`` is the default one.
+        only: Globs of ids that are in it.
+        skip: Globs of ids that are left out.
+    """
+
+    matrix: str | None = None
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What the command line says.
 
@@ -29,12 +44,14 @@ class Asked:
         context: The build context.
         overlays: Files given by ``--config``.
         templates: Folder given by ``--templates``.
+        cells: The cells of a matrix; ``None`` where the axes of the request say them.
     """
 
     flags: Layer
     context: Path
     overlays: tuple[Path, ...]
     templates: str | None
+    cells: Cells | None = None
 
 
 def with_request(function: Callable[..., None]) -> Callable[..., None]:

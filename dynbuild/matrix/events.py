@@ -1,4 +1,4 @@
-"""What happens while a matrix runs, as frozen values; what runs it and what reports it meet here."""
+"""What happens while a matrix runs, as frozen values; its runner and its reports meet here."""
 
 from __future__ import annotations
 

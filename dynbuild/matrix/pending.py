@@ -48,9 +48,7 @@ def repository_of(reference: str) -> str:
     return f"{head}{slash}{last.partition('@')[0].partition(':')[0]}"
 
 
-def move(
-    builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], reference: str
-) -> None:
+def move(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], reference: str) -> None:
     """Put *tags* on the image *reference*, ``REPOSITORY@DIGEST``, in its registry.
 
     Raises:

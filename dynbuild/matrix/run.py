@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 from dynbuild import proc
-from dynbuild.build import drive, failure, retry
+from dynbuild.build import drive, failure
 from dynbuild.build.context import Reading
 from dynbuild.build.events import Event
 from dynbuild.build.result import BuildResult, Failure, ImageResult, Steps
@@ -30,7 +31,7 @@ from dynbuild.matrix.events import (
     TagsMoved,
 )
 from dynbuild.matrix.record import MatrixRecord
-from dynbuild.matrix.result import CellResult, MatrixResult
+from dynbuild.matrix.result import CellResult, MatrixResult, Status
 from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.job import Job
 from dynbuild.render import graph
@@ -144,19 +145,19 @@ class _Going:
         if len(left) > 1:
             self._solve_common(rest)
         waiting = [group for group in left if not self._has(group)]
-        with self.site.cancellation.part() as work:
-            with ThreadPoolExecutor(max_workers=max(1, self.options.jobs)) as pool:
-                solves = [pool.submit(self._solve_group, group, work) for group in waiting]
-                for solve in solves:
-                    solve.result()
+        with (
+            self.site.cancellation.part() as work,
+            ThreadPoolExecutor(max_workers=max(1, self.options.jobs)) as pool,
+        ):
+            solves = [pool.submit(self._solve_group, group, work) for group in waiting]
+            for solve in solves:
+                solve.result()
 
     def _has(self, group: Job) -> bool:
         return all(image.name in self.cells for image in group.images if image.plan.tags)
 
     def _solve_common(self, rest: Job) -> None:
-        graphs = {
-            image.name: graph.of(image.plan, self.texts[image.name]) for image in rest.images
-        }
+        graphs = {image.name: graph.of(image.plan, self.texts[image.name]) for image in rest.images}
         left = common.of(rest, self.texts, graphs)
         while left is not None and not self.site.cancellation.cancelled:
             result = self._solve(COMMON, left.job, left.texts, self.site.cancellation)
@@ -278,9 +279,7 @@ class _Going:
 
     def move_tags(self) -> None:
         """Move the tags of all cells, if every one of them is there."""
-        if self.options.tag_when == "all" and all(
-            cell.status == "done" for cell in self._every()
-        ):
+        if self.options.tag_when == "all" and all(cell.status == "done" for cell in self._every()):
             for cell in self._every():
                 self._move(cell.id)
 
@@ -307,7 +306,7 @@ class _Going:
         plans = [image for image in self.job.plan.images if image.tags]
         return [self.cells.get(plan.name) or _cell(plan, "", "skipped") for plan in plans]
 
-    def _result(self, status: str) -> MatrixResult:
+    def _result(self, status: Literal["done", "failed", "interrupted"]) -> MatrixResult:
         version = self.job.plan.version
         return MatrixResult(
             id=self.record.id,
@@ -323,7 +322,7 @@ class _Going:
             warnings=tuple(dict.fromkeys(self.warnings)),
         )
 
-    def _write(self, status: str) -> None:
+    def _write(self, status: Literal["done", "failed", "interrupted"]) -> None:
         # A full disk ends no build; the end says that the record is not whole.
         with suppress(OSError):
             self.record.write(self._result(status))
@@ -346,7 +345,7 @@ def _of(plan: ImagePlan, made: ImageResult, build: str) -> CellResult:
 
 
 def _cell(
-    plan: ImagePlan, build: str, status: str, why: Failure | None = None, seconds: float = 0.0
+    plan: ImagePlan, build: str, status: Status, why: Failure | None = None, seconds: float = 0.0
 ) -> CellResult:
     """The result of a cell that was not made."""
     return CellResult(

@@ -55,7 +55,9 @@ class Lab:
             if one.keyword in ("ARG", "ENV"):
                 yield f"{one.keyword} {one.text}"
             elif one.keyword in ("COPY", "ADD") and one.flag("from").lower() in known:
-                yield self._run(stage.name, str(one), f"--mount=type=bind,from={one.flag('from')},target=/from")
+                yield self._run(
+                    stage.name, str(one), f"--mount=type=bind,from={one.flag('from')},target=/from"
+                )
             elif one.keyword == "RUN":
                 origins = dict.fromkeys(instructions.origins(one, {}))
                 own = [
@@ -78,7 +80,11 @@ class Lab:
         """A line for each step that was run so far."""
         file = tmp_path / f"read-{uuid.uuid4().hex}"
         file.mkdir()
-        text = f"FROM {self.base}\nRUN {self._mount} touch /ran/log; : {uuid.uuid4()}; cp /ran/log /log\nFROM scratch\nCOPY --from=0 /log /log\n"
+        text = (
+            f"FROM {self.base}\n"
+            f"RUN {self._mount} touch /ran/log && cp /ran/log /log # {uuid.uuid4()}\n"
+            "FROM scratch\nCOPY --from=0 /log /log\n"
+        )
         (file / "Dockerfile").write_text(text)
         argv = (self.engine.docker, "buildx", "build", "--quiet", "--output", str(file), str(file))
         proc.run(argv, env=self.engine.env(self.env))

@@ -1,0 +1,113 @@
+"""What a run of a matrix was asked for, kept in its record so that it can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dynbuild.cli import console
+from dynbuild.cli.request import Asked, Cells
+from dynbuild.errors import RequestError
+from dynbuild.quick import dataclass
+from dynbuild.settings.layers import Origin, Setting
+
+if TYPE_CHECKING:
+    from dynbuild.matrix.record import MatrixRecord
+    from dynbuild.matrix.result import CellResult
+    from dynbuild.plan.document import PlanDocument
+
+_NAME = "request.json"
+
+
+def write(now: MatrixRecord, asked: Asked) -> None:
+    """Keep what was *asked* in the record *now*.
+
+    Raises:
+        NotReady: It cannot be written.
+    """
+    from dynbuild.build import record
+
+    cells = asked.cells or Cells()
+    document = {
+        "folder": str(Path.cwd()),
+        "context": str(asked.context),
+        "configs": [str(path) for path in asked.overlays],
+        "templates": asked.templates,
+        "flags": [
+            [list(path), setting.value, setting.origin.source]
+            for path, setting in asked.flags.items()
+        ],
+        "matrix": cells.matrix,
+        "only": list(cells.only),
+        "skip": list(cells.skip),
+    }
+    try:
+        record.Record(now.path).write_json(now.path / _NAME, document)
+    except OSError as error:
+        raise record.unwritable(now.path, error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A run that another one goes on with.
+
+    Attributes:
+        asked: What it was asked for.
+        plan: What was decided then.
+        done: The cells that it made.
+    """
+
+    asked: Asked
+    plan: PlanDocument
+    done: tuple[CellResult, ...]
+
+    def unchanged(self, plan: PlanDocument) -> tuple[CellResult, ...]:
+        """The cells that were made and that *plan* has as they were; others are warned of."""
+        earlier = {image.name: image for image in self.plan.images}
+        now = {image.name: image for image in plan.images}
+        kept = []
+        for cell in self.done:
+            if cell.id in now and earlier.get(cell.id) == now[cell.id]:
+                kept.append(cell)
+            elif cell.id in now:
+                console.warn(f"{cell.id} was done, but its plan is another now: it is built anew")
+        return tuple(kept)
+
+
+def read(context: Path, id: str) -> Resumption:
+    """The run *id*, or the last one where it is empty; the current folder becomes its own.
+
+    Raises:
+        RequestError: There is no such run, or its record is damaged.
+    """
+    from dynbuild.matrix import record
+
+    one = record.find(context, id)
+    plan, ended = record.read(one)
+    try:
+        document: dict[str, Any] = json.loads((one.path / _NAME).read_bytes())
+        os.chdir(document["folder"])
+        asked = Asked(
+            flags={
+                tuple(path): Setting(value, Origin("flag", source))
+                for path, value, source in document["flags"]
+            },
+            context=Path(document["context"]),
+            overlays=tuple(map(Path, document["configs"])),
+            templates=document["templates"],
+            cells=Cells(
+                matrix=document["matrix"],
+                only=tuple(document["only"]),
+                skip=tuple(document["skip"]),
+            ),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(
+            f"the run {one.id} cannot go on: {one.path / _NAME} cannot be read",
+            hint="run the matrix anew; what is done comes from the cache",
+            details=(str(error),),
+        ) from error
+    done = tuple(cell for cell in ended.cells if cell.status == "done")
+    return Resumption(asked, plan, done)

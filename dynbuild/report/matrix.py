@@ -1,0 +1,168 @@
+"""What a person sees of a matrix: a line for each cell that ends, and a table at its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from dynbuild import units
+from dynbuild.build.events import LogLine, Retried, StepEnded, StepStarted, Warned
+from dynbuild.build.solve import is_cancelled
+from dynbuild.matrix.events import (
+    CellEnded,
+    MatrixEvent,
+    SolveEnded,
+    SolveEvent,
+    SolveStarted,
+    TagsMoved,
+)
+from dynbuild.matrix.result import CellResult, MatrixResult
+from dynbuild.report.look import Look
+
+_HEARTBEAT_SECONDS = 30.0
+_BEAT_SECONDS = 5.0
+_STYLES = {"done": "green", "failed": "red", "cancelled": "yellow", "skipped": "yellow"}
+
+
+class Progress:
+    """Listener that writes a line for each cell that ends, and a sign of life between them."""
+
+    def __init__(self, say: Callable[[str], None], look: Look, verbosity: int, cells: int) -> None:
+        """Start the clock.
+
+        Args:
+            say: Takes a line that is to be seen.
+            look: How it is to look there.
+            verbosity: 1 shows what steps print as well.
+            cells: How many cells there are.
+        """
+        self._say, self._look, self._verbosity, self._cells = say, look, verbosity, cells
+        self._running: dict[str, dict[str, str]] = {}
+        self._names: dict[str, str] = {}
+        self._ended = 0
+        self._begun = self._told = time.monotonic()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._beat = threading.Thread(target=self._heartbeats, daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._beat.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._beat.join()
+
+    def __call__(self, event: MatrixEvent) -> None:
+        """Show *event*."""
+        with self._lock:
+            self._show(event)
+
+    def _show(self, event: MatrixEvent) -> None:
+        match event:
+            case SolveStarted(solve=solve):
+                self._running[solve] = {}
+                if self._verbosity >= 1:
+                    self._line(f"{solve} begins")
+            case SolveEnded(solve):
+                self._running.pop(solve, None)
+            case SolveEvent(solve, inner):
+                self._step(solve, inner)
+            case CellEnded(cell):
+                self._ended += 1
+                self._line(_ended(cell, self._look, f"{self._ended}/{self._cells}"))
+            case TagsMoved(cell=cell, tags=tags):
+                self._line(f"{cell} is {', '.join(tags)}")
+
+    def _step(self, solve: str, event: object) -> None:
+        running = self._running.setdefault(solve, {})
+        match event:
+            case StepStarted(digest=digest, name=name):
+                self._names[digest] = name.title
+                running[digest] = name.title
+            case StepEnded(digest=digest):
+                running.pop(digest, None)
+                if event.error and not is_cancelled(event.error):
+                    self._line(f"{solve}: {self._names.get(digest, digest)}  FAILED")
+            case Retried(message=message, seconds=seconds):
+                running.clear()
+                wait = units.format_time(seconds)
+                self._line(f"{solve}: {message}: tried again in {wait}")
+            case LogLine(digest=digest, text=text) if self._verbosity >= 1:
+                self._say(f"        {self._names.get(digest, digest)} | {text}")
+            case Warned(text=text) if self._verbosity >= 1:
+                self._say(self._look.warning(text))
+            case _:
+                pass
+
+    def _line(self, text: str) -> None:
+        self._told = time.monotonic()
+        self._say(f"{self._told - self._begun:6.1f}s  {text}")
+
+    def _heartbeats(self) -> None:
+        while not self._over.wait(_BEAT_SECONDS):
+            with self._lock:
+                if time.monotonic() - self._told > _HEARTBEAT_SECONDS and self._running:
+                    steps = sum(map(len, self._running.values()))
+                    left = self._cells - self._ended
+                    self._line(f"{self._ended} done, {left} to go; {steps} steps running")
+
+
+def _ended(cell: CellResult, look: Look, count: str) -> str:
+    status = look.style(cell.status, _STYLES[cell.status])
+    facts = [f"{cell.id}  {status}", units.format_time(cell.seconds), _steps(cell)]
+    if cell.size is not None:
+        facts.append(units.format_size(cell.size))
+    if cell.failure:
+        facts.append(cell.failure.step or cell.failure.message)
+    return f"{count}  " + "  ".join(facts)
+
+
+def _steps(cell: CellResult) -> str:
+    return f"{cell.steps.run} run, {cell.steps.cached} cached"
+
+
+HEADER = ("cell", "result", "time", "run", "cached", "size", "digest", "first error")
+
+
+def table(result: MatrixResult, look: Look) -> list[str]:
+    """A line for each cell; whole in a pipe, and as wide as the terminal on one."""
+    rows = [_row(cell) for cell in result.cells]
+    used = [
+        number for number in range(len(HEADER)) if number < 2 or any(row[number] for row in rows)
+    ]
+    return look.table(
+        [HEADER[number] for number in used], [[row[number] for number in used] for row in rows]
+    )
+
+
+def _row(cell: CellResult) -> tuple[str, ...]:
+    failure = cell.failure
+    return (
+        cell.id,
+        cell.status,
+        units.format_time(cell.seconds) if cell.build else "",
+        str(cell.steps.run) if cell.build else "",
+        str(cell.steps.cached) if cell.build else "",
+        "" if cell.size is None else units.format_size(cell.size),
+        cell.digest,
+        "" if failure is None else " ".join((failure.step or failure.message).split()),
+    )
+
+
+def summary(result: MatrixResult) -> Iterator[str]:
+    """The lines below the table."""
+    counts = Counter(str(cell.status) for cell in result.cells)
+    said = ", ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status])
+    yield f"{'cells':<8}{said}"
+    yield f"{'time':<8}{units.format_time(result.seconds)}"
+    yield f"{'steps':<8}{result.steps.run} run, {result.steps.cached} cached"
+    yield f"{'record':<8}{result.record}"
+    failed = next((cell for cell in result.cells if cell.failure), None)
+    if failed and failed.failure:
+        yield ""
+        yield f"{failed.id}: {failed.failure.step or 'no step began'}"
+        yield from (f"  {line}" for line in failed.failure.lines)
+        yield f"  {failed.failure.message}"

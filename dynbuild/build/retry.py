@@ -11,7 +11,7 @@ _FIRST_SECONDS = 2.0
 _LONGEST_SECONDS = 60.0
 _JITTER = 0.5
 _PATIENCE_SECONDS = 300.0
-_ASKED = re.compile(r"retry[- ]after[:= ]+\"?(\d{1,6})(?![\d-])", re.IGNORECASE)
+_ASKED = re.compile(r"retry[- ]after\"?[:= ]+\"?(\d{1,6})(?![\d-])", re.IGNORECASE)
 
 
 def is_worth(failure: Failure) -> bool:

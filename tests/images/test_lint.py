@@ -20,7 +20,7 @@ import pytest
 from dynbuild import proc
 from dynbuild.plan.matrix import EFA_TARGETS
 from dynbuild.render.dockerfile import render
-from tests import matrix
+from tests import cells as matrix
 from tests.session import NAME as RUN
 from tests.support import DEMO, ROOT, TEMPLATES, make_image_job
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from dynbuild.plan import document
 from dynbuild.plan.document import PlanDocument
-from tests import matrix
+from tests import cells as matrix
 from tests.support import NONE_CPU, make_plan
 
 

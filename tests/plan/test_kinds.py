@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dynbuild.plan import kinds
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.models import Argument
-from tests import matrix
+from tests import cells as matrix
 from tests.support import (
     ARGUMENTS,
     CATALOG,

@@ -6,7 +6,7 @@ import pytest
 
 from dynbuild.render import graph
 from dynbuild.render.dockerfile import render
-from tests.matrix import cells
+from tests.cells import cells
 from tests.support import NONE_CPU, TEMPLATES, make_job
 
 TEXT = """\

@@ -22,7 +22,7 @@ from dynbuild.plan.version import Version
 from dynbuild.render import bake
 from dynbuild.render.dockerfile import render
 from dynbuild.settings.layers import Origin, Setting
-from tests import matrix
+from tests import cells as matrix
 from tests.render import test_dockerfile as test_render
 from tests.render.test_bake import evaluate
 from tests.render.test_dockerfile import HEREDOC, instructions, read, unquote

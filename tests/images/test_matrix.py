@@ -1,0 +1,253 @@
+"""A matrix on a real engine: what runs how often, what a failure costs, when tags move.
+
+The Dockerfiles are those of the catalog with nothing to do in their steps (``lab``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dynbuild import proc
+from dynbuild.engine import builder
+from dynbuild.engine.model import Engine
+from dynbuild.matrix import record, run
+from dynbuild.matrix.events import CellEnded, TagsMoved
+from dynbuild.plan import make
+from dynbuild.plan.job import Job
+from dynbuild.render import graph
+from dynbuild.render.dockerfile import render
+from tests.cells import cells
+from tests.images.lab import Lab
+from tests.session import NAME
+from tests.support import MACHINE, TEMPLATES, VERSION, load, make_job
+
+WIDE = [
+    cell
+    for cell in cells()
+    if (cell.variant, cell.line) == ("default", "0.9.0") and not cell.target.endswith("-aws")
+]
+
+
+class Set:
+    """Cells of the catalog as lab images, with the same steps in every run of it."""
+
+    def __init__(self, lab, tree, chosen, output="none", repository=f"{NAME}/lab"):
+        self.lab, self.tree = lab, tree
+        jobs = []
+        for cell in chosen:
+            name = {"tag": f"{repository}:{str(cell).replace(' ', '-')}-1", "tag_latest": False}
+            job = make_job(**cell.asked | name, context=tree)
+            images = tuple(self._bare(image, output) for image in job.images)
+            jobs.append(make.CellJob(id=images[0].id, images=images))
+        shared = make.Shared(
+            config=load(framework="none", target="runtime"),
+            version=VERSION,
+            context=tree,
+            machine=MACHINE,
+        )
+        self.job: Job = make.merge(jobs, shared)
+        self.fails: dict[str, tuple[str, ...]] = {}
+
+    @staticmethod
+    def _bare(image, output):
+        plan = image.plan.model_copy(
+            update={"contexts": {}, "secrets": (), "output": output, "dockerfile": "Dockerfile"}
+        )
+        return replace(image, plan=plan, secrets=())
+
+    @property
+    def texts(self):
+        return {
+            image.name: self.lab.text(render(image, TEMPLATES), self.fails.get(image.name, ()))
+            for image in self.job.images
+        }
+
+    def distinct(self):
+        """Keys of the RUN steps of all images."""
+        graphs = [graph.of(image.plan, self.texts[image.name]) for image in self.job.images]
+        return {key for one in graphs for key, step in one.steps.items() if step.is_run}
+
+    def run(self, *, done=(), listen=None, cancellation=None, **options):
+        heard: list[Any] = []
+        site = run.Site(
+            builder=builder.find(self.lab.engine, self.lab.env),
+            env=self.lab.env,
+            secrets={},
+            cancellation=cancellation or proc.Cancellation(),
+            listen=listen or heard.append,
+        )
+        return run.run(
+            self.job,
+            self.texts,
+            site=site,
+            options=run.Options(**{"jobs": 24, **options}),
+            record=record.create(self.job.plan, "lab"),
+            done=done,
+        )
+
+
+@pytest.fixture
+def lab(engine: Engine, base_image: str):
+    return Lab(engine, dict(os.environ), base_image)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    path = tmp_path / "tree"
+    path.mkdir()
+    return path
+
+
+def status(result):
+    return {cell.id: cell.status for cell in result.cells}
+
+
+@pytest.mark.parametrize("jobs", [24, 3])
+def test_every_distinct_step_of_many_cells_runs_once(lab, tree, tmp_path, jobs):
+    many = Set(lab, tree, WIDE[:24])
+    assert len(many.job.images) == 24
+    result = many.run(jobs=jobs)
+    assert set(status(result).values()) == {"done"}
+    assert len(lab.ran(tmp_path)) == len(many.distinct()) > 200
+
+
+def test_a_failure_costs_its_cell_and_resuming_runs_that_alone(lab, tree, tmp_path):
+    many = Set(lab, tree, WIDE[:12])
+    broken = many.job.images[3]
+    many.fails = {broken.name: (broken.plan.stage,)}
+    first = many.run()
+    assert first.status == "failed"
+    assert [name for name, one in status(first).items() if one != "done"] == [broken.name]
+    (cell,) = [cell for cell in first.cells if cell.status == "failed"]
+    assert f"[{broken.plan.stage} " in cell.failure.step
+    assert "exit code: 7" in cell.failure.message
+    assert cell.build
+    before = lab.ran(tmp_path)
+    many.fails = {}
+    again = many.run(done=[cell for cell in first.cells if cell.status == "done"])
+    assert again.status == "done"
+    assert again.common == "", "one cell has nothing in common with another"
+    assert len(lab.ran(tmp_path)) - len(before) == 1, "the step that failed"
+    assert len({cell.build for cell in again.cells} - {cell.build for cell in first.cells}) == 1
+
+
+def test_a_common_step_that_fails_is_run_once_and_told_for_each_cell(lab, tree):
+    many = Set(lab, tree, [cell for cell in WIDE if cell.framework == "none"])
+    having = {
+        image.name
+        for image in many.job.images
+        if "ucx" in graph_stages(image, many.texts[image.name])
+    }
+    many.fails = dict.fromkeys(status_names(many), ("ucx",))
+    result = many.run()
+    failed = {cell.id for cell in result.cells if cell.status == "failed"}
+    assert failed == having
+    assert failed < set(status(result))
+    assert all("[ucx " in cell.failure.step for cell in result.cells if cell.failure)
+
+
+def graph_stages(image, text):
+    return {step.stage for step in graph.of(image.plan, text).steps.values()}
+
+
+def status_names(many):
+    return [image.name for image in many.job.images]
+
+
+def test_failing_fast_ends_the_others(lab, tree):
+    lab.seconds = 0.3
+    many = Set(lab, tree, WIDE[:6])
+    broken = min(
+        many.job.images, key=lambda image: len(graph.of(image.plan, many.texts[image.name]).steps)
+    )
+    many.fails = {broken.name: (broken.plan.stage,)}
+    result = many.run(fail_fast=True, jobs=2)
+    assert "failed" in status(result).values()
+    assert set(status(result).values()) <= {"failed", "cancelled", "skipped", "done"}
+    assert {"cancelled", "skipped"} & set(status(result).values())
+
+
+def test_a_cell_that_takes_too_long_fails_alone(lab, tree):
+    many = Set(lab, tree, [WIDE[0]])
+    lab.seconds = 1.0
+    (cell,) = many.run(timeout=2.0).cells
+    assert cell.status == "failed"
+    assert "--timeout" in cell.failure.message
+
+
+@pytest.fixture
+def tags(from_registry: Callable[[str], tuple[Any, str]]):
+    """What tags of a repository in the registry are on, by name."""
+
+    def read(repository):
+        names = from_registry(f"{repository}/tags/list")[0]["tags"]
+        return {name: from_registry(f"{repository}/manifests/{name}")[1] for name in names}
+
+    return read
+
+
+def test_tags_move_when_all_is_there_whenever_it_is_killed(lab, tree, registry, tags):
+    chosen = [cell for cell in WIDE if (cell.framework, cell.device) == ("none", "cpu")]
+    name = f"{registry}/all-or-none"
+    many = Set(lab, tree, chosen, output="push", repository=name)
+    old = many.run()
+    assert old.status == "done", [cell.failure for cell in old.cells]
+    assert all(cell.moved for cell in old.cells)
+    first = final(tags("all-or-none"))
+    assert first == {cell.tags[0].rpartition(":")[2]: cell.digest for cell in old.cells}
+    rng = random.Random(7)
+    for number in range(4):
+        lab.name = f"{lab.name}{number}"
+        before = final(tags("all-or-none"))
+        cut = rng.randrange(2 * len(chosen))
+        cancellation, seen = proc.Cancellation(), []
+
+        def kill(event, cut=cut, cancellation=cancellation, seen=seen):
+            if isinstance(event, (CellEnded, TagsMoved)):
+                seen.append(event)
+                if len(seen) == cut:
+                    cancellation.cancel()
+
+        partly = many.run(listen=kill, cancellation=cancellation)
+        if not any(isinstance(event, TagsMoved) for event in seen):
+            assert final(tags("all-or-none")) == before
+        again = many.run(done=[cell for cell in partly.cells if cell.status == "done"])
+        assert again.status == "done"
+        now = final(tags("all-or-none"))
+        assert now == {cell.tags[0].rpartition(":")[2]: cell.digest for cell in again.cells}
+        assert not set(now.values()) & set(before.values())
+
+
+def final(found):
+    return {name: digest for name, digest in found.items() if not name.startswith("pending-")}
+
+
+def test_no_tag_moves_where_one_cell_fails(lab, tree, registry, tags):
+    chosen = [cell for cell in WIDE if (cell.framework, cell.device) == ("none", "cpu")][:3]
+    many = Set(lab, tree, chosen, output="push", repository=f"{registry}/one-fails")
+    many.fails = {many.job.images[0].name: (many.job.images[0].plan.stage,)}
+    assert many.run().status == "failed"
+    assert final(tags("one-fails")) == {}
+    each = many.run(tag_when="each")
+    done = {cell.tags[0].rpartition(":")[2] for cell in each.cells if cell.status == "done"}
+    assert set(final(tags("one-fails"))) == done
+    assert len(done) == 2
+
+
+def test_the_record_is_whole_whenever_it_is_read(lab, tree):
+    many = Set(lab, tree, WIDE[:3])
+    result = many.run()
+    one = record.find(tree, "")
+    plan, ended = record.read(one)
+    assert plan == many.job.plan
+    assert ended == result
+    assert json.loads(one.result.read_text())["cells"][0]["id"] == many.job.images[0].name
+    assert threading.active_count() < 20

@@ -110,18 +110,26 @@ def status(result):
     return {cell.id: cell.status for cell in result.cells}
 
 
-@pytest.mark.parametrize("jobs", [24, 3])
+SMALL = [
+    cell
+    for cell in WIDE
+    if cell.target in ("dynamo_base", "local-dev") and cell.framework in ("none", "sglang")
+]
+"""Cells of two frameworks, three devices, and few steps."""
+
+
+@pytest.mark.parametrize("jobs", [24, 2])
 def test_every_distinct_step_of_many_cells_runs_once(lab, tree, tmp_path, jobs):
-    many = Set(lab, tree, WIDE[:24])
-    assert len(many.job.images) == 24
+    many = Set(lab, tree, SMALL)
+    assert len(many.job.images) >= 6
     result = many.run(jobs=jobs)
     assert set(status(result).values()) == {"done"}
-    assert len(lab.ran(tmp_path)) == len(many.distinct()) > 200
+    assert len(lab.ran(tmp_path)) == len(many.distinct()) > 50
 
 
 def test_a_failure_costs_its_cell_and_resuming_runs_that_alone(lab, tree, tmp_path):
-    many = Set(lab, tree, WIDE[:12])
-    broken = many.job.images[3]
+    many = Set(lab, tree, SMALL)
+    broken = next(image for image in many.job.images if image.plan.target == "local-dev")
     many.fails = {broken.name: (broken.plan.stage,)}
     first = many.run()
     assert first.status == "failed"
@@ -140,7 +148,7 @@ def test_a_failure_costs_its_cell_and_resuming_runs_that_alone(lab, tree, tmp_pa
 
 
 def test_a_common_step_that_fails_is_run_once_and_told_for_each_cell(lab, tree):
-    many = Set(lab, tree, [cell for cell in WIDE if cell.framework == "none"])
+    many = Set(lab, tree, [cell for cell in SMALL if cell.framework == "none"])
     having = {
         image.name
         for image in many.job.images
@@ -164,7 +172,7 @@ def status_names(many):
 
 def test_failing_fast_ends_the_others(lab, tree):
     lab.seconds = 0.3
-    many = Set(lab, tree, WIDE[:6])
+    many = Set(lab, tree, SMALL)
     broken = min(
         many.job.images, key=lambda image: len(graph.of(image.plan, many.texts[image.name]).steps)
     )
@@ -176,7 +184,7 @@ def test_failing_fast_ends_the_others(lab, tree):
 
 
 def test_a_cell_that_takes_too_long_fails_alone(lab, tree):
-    many = Set(lab, tree, [WIDE[0]])
+    many = Set(lab, tree, SMALL[:1])
     lab.seconds = 1.0
     (cell,) = many.run(timeout=2.0).cells
     assert cell.status == "failed"
@@ -195,7 +203,7 @@ def tags(from_registry: Callable[[str], tuple[Any, str]]):
 
 
 def test_tags_move_when_all_is_there_whenever_it_is_killed(lab, tree, registry, tags):
-    chosen = [cell for cell in WIDE if (cell.framework, cell.device) == ("none", "cpu")]
+    chosen = [cell for cell in SMALL if cell.framework == "none"]
     name = f"{registry}/all-or-none"
     many = Set(lab, tree, chosen, output="push", repository=name)
     old = many.run()
@@ -231,7 +239,7 @@ def final(found):
 
 
 def test_no_tag_moves_where_one_cell_fails(lab, tree, registry, tags):
-    chosen = [cell for cell in WIDE if (cell.framework, cell.device) == ("none", "cpu")][:3]
+    chosen = [cell for cell in SMALL if cell.framework == "none"][:3]
     many = Set(lab, tree, chosen, output="push", repository=f"{registry}/one-fails")
     many.fails = {many.job.images[0].name: (many.job.images[0].plan.stage,)}
     assert many.run().status == "failed"
@@ -243,7 +251,7 @@ def test_no_tag_moves_where_one_cell_fails(lab, tree, registry, tags):
 
 
 def test_the_record_is_whole_whenever_it_is_read(lab, tree):
-    many = Set(lab, tree, WIDE[:3])
+    many = Set(lab, tree, SMALL[:2])
     result = many.run()
     one = record.find(tree, "")
     plan, ended = record.read(one)

@@ -33,11 +33,13 @@ MAY_IMPORT = {
     "plan": ("settings", "sccache"),
     "render": ("plan", "settings"),
     "build": ("settings", "sccache", "plan", "render", "engine"),
+    "matrix": ("plan", "render", "engine", "build"),
     "run": ("settings", "engine"),
     "doctor": ("settings", "sccache", "plan", "engine", "build", "run"),
-    "report": ("settings", "plan", "build"),
+    "report": ("settings", "plan", "build", "matrix"),
     "cli": (
-        "settings", "sccache", "plan", "render", "engine", "build", "run", "doctor", "report",
+        *("settings", "sccache", "plan", "render", "engine", "build", "matrix", "run", "doctor"),
+        "report",
     ),
 }  # fmt: skip
 """For each folder the folders below it that it may import."""
@@ -51,6 +53,7 @@ PURE = (
     *("build.clocks", "build.compile_figures", "build.events", "build.failure", "build.log"),
     *("build.ignore", "engine.requirements"),
     *("build.rawjson", "build.result", "build.solve", "build.steps", "build.vertex"),
+    *("build.retry", "matrix.groups", "matrix.common", "matrix.events", "matrix.result"),
     *("run.facts", "run.gpus", "run.image", "run.launch", "run.limits", "run.mounts", "run.numa"),
     *("run.ports", "run.request", "run.user", "run.preflight.*", "run.export.*"),
     "doctor.model",
@@ -62,8 +65,8 @@ PURE = (
 
 PROCESSES = (
     *("proc", "engine.*", "build.drive", "build.git", "build.prepare"),
-    *("run.host", "doctor.capture", "doctor.probe"),
-    *("cli.build", "cli.run", "cli.signals"),
+    *("matrix.pending", "matrix.run", "run.host", "doctor.capture", "doctor.probe"),
+    *("cli.build", "cli.matrix", "cli.run", "cli.signals"),
 )
 """Patterns of the modules that may start processes, or end them, by ``proc``."""
 

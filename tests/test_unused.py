@@ -16,7 +16,6 @@ ALLOWED = {
     "build/ignore.py: excludes": "one path asked by itself; a record asks with all of a context",
     "build/solve.py: children": "the graph read downwards, beside parents",
     "plan/trtllm/intent.py: ARGS": "what the wheel's decision may set, held against the catalog",
-    "units.py: parse_integer": "the counterpart of the other parsers, for arguments with a range",
 }
 """What waits for a user, and why it stays."""
 

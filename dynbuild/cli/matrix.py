@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dynbuild import units
 from dynbuild.cli import build as one_build
 from dynbuild.cli import console
-from dynbuild.cli.request import Asked, Cells, with_request
+from dynbuild.cli.parameters import Invocation, with_options
+from dynbuild.cli.request import Asked, Cells, asked_of
 from dynbuild.errors import BuildFailed, Interrupted, RequestError
+from dynbuild.settings.axis_options import ONLY, SKIP
+from dynbuild.settings.matrix_options import MATRIX_RUN
+from dynbuild.settings.request_options import REQUEST
 
 if TYPE_CHECKING:
     from dynbuild.cli.build import Decided
@@ -20,14 +25,13 @@ if TYPE_CHECKING:
     from dynbuild.matrix.result import MatrixResult
     from dynbuild.matrix.run import Options
 
-JOBS = 24
-"""Solves at once: as many clients, of 50 MB each, as a small machine has memory for."""
+_MOST = 10_000
+"""Of jobs and of retries: more is a slip."""
 
 
-@with_request
+@with_options((*REQUEST, ONLY, SKIP, *MATRIX_RUN))
 def matrix(
-    asked: Asked,
-    *,
+    invocation: Invocation,
     name: Annotated[
         str | None,
         typer.Argument(
@@ -36,50 +40,13 @@ def matrix(
             show_default=False,
         ),
     ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="GLOB", help="Cells whose id the glob means; repeatable."),
-    ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option("--skip", metavar="GLOB", help="Cells left out; repeatable."),
-    ] = None,
-    jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, metavar="NUMBER", help="Solves at once.")
-    ] = JOBS,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="End with the first cell that fails.")
-    ] = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", min=0.1, metavar="SECONDS", help="For each cell."),
-    ] = None,
-    retries: Annotated[
-        int,
-        typer.Option(
-            "--retries", min=0, metavar="NUMBER", help="Tries more where the network failed."
-        ),
-    ] = 2,
-    tag_when: Annotated[
-        Literal["all", "each"],
-        typer.Option(
-            "--tag-when", help="With --push: tags move when all cells are there, or each."
-        ),
-    ] = "all",
-    resume: Annotated[
-        str | None,
-        typer.Option(
-            "--resume", metavar="ID", help="Go on with a run; 'last' is the last one.",
-            show_default=False,
-        ),
-    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the commands and one definition.")
+        bool, typer.Option("--dry-run", help="Print the command and one definition of all.")
     ] = False,
     format: Annotated[
         Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "table",
-) -> None:  # fmt: skip
+) -> None:
     """Build many images: a cell that fails costs itself alone, and no step runs twice.
 
     [bold]Examples[/bold]
@@ -90,21 +57,14 @@ def matrix(
 
       dynbuild matrix --resume last
     """
-    from dynbuild.matrix.run import Options
-
-    options = Options(
-        jobs=jobs,
-        fail_fast=fail_fast,
-        timeout=timeout or 0.0,
-        retries=retries,
-        tag_when=tag_when,
-    )
-    cells = Cells(matrix=name, only=tuple(only or ()), skip=tuple(skip or ()))
-    asked = replace(asked, cells=cells)
+    options = _options(invocation)
+    cells = Cells(matrix=name, only=invocation.items("only"), skip=invocation.items("skip"))
+    asked = replace(asked_of(invocation), cells=cells)
+    resume = invocation.text("resume")
     if resume is None:
         _run(asked, options, format, dry_run=dry_run)
         return
-    if asked.flags or name or only or skip:
+    if asked.flags or name or cells.only or cells.skip:
         raise RequestError(
             "--resume goes on with what the run was asked for, and takes no other options of it",
             hint="leave them out, or run the matrix anew: what is done comes from the cache",
@@ -113,6 +73,31 @@ def matrix(
 
     before = resumption.read(asked.context, "" if resume == "last" else resume)
     _run(before.asked, options, format, dry_run=dry_run, before=before)
+
+
+def _options(invocation: Invocation) -> Options:
+    """How the command line wants a matrix to run.
+
+    Raises:
+        RequestError: A value is none of its option.
+    """
+    from dynbuild.matrix.run import JOBS, RETRIES, Options
+
+    def number(name: str, low: int, default: int) -> int:
+        text, flag = invocation.text(name), f"flag --{name}"
+        if text is None:
+            return default
+        return units.parse_integer(text, low=low, high=_MOST, origin=flag)
+
+    timeout = invocation.text("timeout")
+    limit = units.parse_time(timeout, origin="flag --timeout") if timeout else None
+    return Options(
+        jobs=number("jobs", 1, JOBS),
+        fail_fast=invocation.switch("fail_fast"),
+        timeout=limit.total_seconds() if limit else 0.0,
+        retries=number("retries", 0, RETRIES),
+        tag_when=invocation.text("tag_when") or "all",
+    )
 
 
 def _run(

@@ -58,14 +58,19 @@ def with_request(function: Callable[..., None]) -> Callable[..., None]:
     """Give *function* all request flags; it gets them as one ``Asked``, its first argument."""
 
     def called(invocation: Invocation, **own: Any) -> None:
-        function(_asked(invocation), **own)
+        function(asked_of(invocation), **own)
 
     called.__name__, called.__doc__ = function.__name__, function.__doc__
     called.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
     return command(REQUEST, called)
 
 
-def _asked(invocation: Invocation) -> Asked:
+def asked_of(invocation: Invocation) -> Asked:
+    """What the request flags of *invocation* ask for.
+
+    Raises:
+        RequestError: Two of them exclude each other.
+    """
     load, push = invocation.text("load"), invocation.text("push")
     if load == "load" and push is not None:
         raise RequestError(

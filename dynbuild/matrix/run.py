@@ -36,6 +36,11 @@ from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.job import Job
 from dynbuild.render import graph
 
+JOBS = 24
+"""Solves at once: as many clients, of 50 MB each, as a small machine has memory for."""
+
+RETRIES = drive.RETRIES
+
 COMMON = "common steps"
 """Name of the solve of what several cells have in common."""
 

@@ -1,0 +1,58 @@
+"""The options that say how a matrix is run: those of ``matrix`` beside those of ``build``."""
+
+from __future__ import annotations
+
+from dynbuild.settings.option import Option
+
+RUNNING = "How it runs"
+
+MATRIX_RUN = (
+    Option(
+        name="jobs",
+        flags=("--jobs", "-j"),
+        help="Solves at once (default 24).",
+        panel=RUNNING,
+        metavar="NUMBER",
+        default="24",
+    ),
+    Option(
+        name="fail_fast",
+        kind="switch",
+        switches=(("--fail-fast", True),),
+        help="End with the first cell that fails.",
+        panel=RUNNING,
+    ),
+    Option(
+        name="timeout",
+        flags=("--timeout",),
+        help="For each cell, such as 90m; without one it has all the time it needs.",
+        panel=RUNNING,
+        metavar="TIME",
+        default="none",
+    ),
+    Option(
+        name="retries",
+        flags=("--retries",),
+        help="Tries more where a server or the network failed (default 2).",
+        panel=RUNNING,
+        metavar="NUMBER",
+        default="2",
+    ),
+    Option(
+        name="tag_when",
+        flags=("--tag-when",),
+        choices=("all", "each"),
+        help="With --push: tags move when all cells are there, or each cell's when it is.",
+        panel=RUNNING,
+        default="all",
+    ),
+    Option(
+        name="resume",
+        flags=("--resume",),
+        help="Go on with that run of a matrix; 'last' is the last one.",
+        panel=RUNNING,
+        metavar="ID",
+        words=("last",),
+    ),
+)
+"""The options of ``matrix`` that no other command has."""

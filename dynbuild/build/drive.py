@@ -161,9 +161,7 @@ class _Going:
                 ended = process.wait()
         return patience.failure() or _failure(self.solve, self.record, ended, cancellation)
 
-    def follow(
-        self, process: proc.Process, listen: Callable[[Event], None], log: Journal
-    ) -> None:
+    def follow(self, process: proc.Process, listen: Callable[[Event], None], log: Journal) -> None:
         """Read the progress of *process* to its end, and write it down."""
         told = Log()
         with Journal(self.record.events) as events:

@@ -26,16 +26,24 @@ if TYPE_CHECKING:
     from dynbuild.plan.document import PlanDocument
     from dynbuild.plan.job import Job
     from dynbuild.settings.load import Settings
+    from dynbuild.settings.trust import Widening
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A job with what is needed to carry it out."""
+    """A job with what is needed to carry it out.
+
+    Attributes:
+        job: What to build.
+        templates: The folder of the templates.
+        secrets: Values of the secrets that are variables.
+        configs: The settings of its cells, each once.
+    """
 
     job: Job
     templates: Path
     secrets: dict[str, str]
-    config: Settings
+    configs: tuple[Settings, ...]
 
     @property
     def plan(self) -> PlanDocument:
@@ -82,17 +90,27 @@ def decide(asked: Asked) -> Decided:
     inputs.check(made)
     script = site.script(config, templates)
     values = secrets.secret_values(config, machine, script) | bake.environment(made)
-    return Decided(made, templates, values, config)
+    configs = {id(one.config): one.config for one in selected}
+    return Decided(made, templates, values, tuple(configs.values()))
+
+
+def _widenings(decided: Decided) -> tuple[Widening, ...]:
+    """What the tree's own file asks for that reaches beyond its build, each once."""
+    if decided.configs[0].tree_file is None:
+        return ()
+    from dynbuild.settings.trust import of_build
+
+    every = (one for config in decided.configs for one in of_build(config))
+    return tuple({one.identity: one for one in every}.values())
 
 
 def notes_of(decided: Decided) -> tuple[str, ...]:
     """What a build would ask consent for, as warnings of a command that only looks."""
-    if decided.config.tree_file is None:
+    if decided.configs[0].tree_file is None:
         return ()
     from dynbuild.cli import trust
-    from dynbuild.settings.trust import of_build
 
-    return trust.notes(decided.config, of_build(decided.config), "build")
+    return trust.notes(decided.configs[0], _widenings(decided), "build")
 
 
 def dockerfiles(decided: Decided) -> dict[str, str]:
@@ -286,12 +304,11 @@ def check_trust(decided: Decided, *, trust: bool) -> None:
     Raises:
         RequestError: There is none.
     """
-    if decided.config.tree_file is None:
+    if decided.configs[0].tree_file is None:
         return
     from dynbuild.cli.trust import check
-    from dynbuild.settings.trust import of_build
 
-    check(decided.config, of_build(decided.config), trust=trust)
+    check(decided.configs[0], _widenings(decided), trust=trust)
 
 
 def builder_of(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Builder:

@@ -14,6 +14,7 @@ from dynbuild.cli import build as one_build
 from dynbuild.cli import console
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import Asked, Cells, asked_of
+from dynbuild.cli.trust import HELP
 from dynbuild.errors import BuildFailed, Interrupted, RequestError
 from dynbuild.settings.axis_options import ONLY, SKIP
 from dynbuild.settings.matrix_options import MATRIX_RUN
@@ -46,6 +47,7 @@ def matrix(
     format: Annotated[
         Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "table",
+    trust: Annotated[bool, typer.Option("--trust", help=HELP)] = False,
 ) -> None:
     """Build many images: a cell that fails costs itself alone, and no step runs twice.
 
@@ -62,7 +64,7 @@ def matrix(
     asked = replace(asked_of(invocation), cells=cells)
     resume = invocation.text("resume")
     if resume is None:
-        _run(asked, options, format, dry_run=dry_run)
+        _run(asked, options, format, dry_run=dry_run, trust=trust)
         return
     if asked.flags or name or cells.only or cells.skip:
         raise RequestError(
@@ -72,7 +74,7 @@ def matrix(
     from dynbuild.cli import resumption
 
     before = resumption.read(asked.context, "" if resume == "last" else resume)
-    _run(before.asked, options, format, dry_run=dry_run, before=before)
+    _run(before.asked, options, format, dry_run=dry_run, trust=trust, before=before)
 
 
 def _options(invocation: Invocation) -> Options:
@@ -106,13 +108,17 @@ def _run(
     format: str,
     *,
     dry_run: bool,
+    trust: bool,
     before: Resumption | None = None,
 ) -> None:
     decided = one_build.decide(asked)
     texts = one_build.dockerfiles(decided)
     if dry_run:
+        for note in one_build.notes_of(decided):
+            console.warn(note)
         one_build.dry_run_of(decided, texts, format)
         return
+    one_build.check_trust(decided, trust=trust)
     result = run(asked, decided, texts, options, before=before)
     show(result, format)
 
@@ -139,12 +145,13 @@ def run(
         BuildFailed: What the tree makes before the solves failed.
     """
     from dynbuild import proc
-    from dynbuild.build import prepare
+    from dynbuild.build import inputs, prepare
     from dynbuild.cli import resumption, signals
     from dynbuild.matrix import record
     from dynbuild.matrix import run as matrix_run
     from dynbuild.report import matrix as report
 
+    inputs.check_logins(decided.job, os.environ)
     engine = one_build.engine_here()
     builder = one_build.builder_of(engine, decided.plan, texts)
     decided, texts, lost = one_build.with_compile_cache(asked, decided, texts)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dynbuild.build import result
+from dynbuild.matrix import result as matrix_result
 from dynbuild.plan import argument_list, document, make, matrix
 from dynbuild.plan.job import Job
 from dynbuild.plan.version import Version
@@ -25,6 +26,12 @@ from dynbuild.settings.layers import Origin, Setting
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ("runtime", "dev", "local-dev", "frontend")
 """Targets people use; the others are stages of these."""
+
+_SCHEMAS = {
+    "plan": document.schema,
+    "result": result.schema,
+    "matrix": matrix_result.schema,
+}
 
 # What a rendered file holds must not depend on this repository's own state.
 _VERSION = Version(tag="v0", python="0", commit="", dirty=False, origin="")
@@ -40,8 +47,8 @@ def files() -> Iterator[tuple[Path, str]]:
             for cuda in row.cuda or ("",):
                 for target in (name for name in IMAGES if name in entry.targets):
                     yield from _rendered(templates, framework, target, device, cuda)
-    for name, schema in (("plan", document.schema()), ("result", result.schema())):
-        text = json.dumps(schema, indent=2, sort_keys=True) + "\n"
+    for name, schema in _SCHEMAS.items():
+        text = json.dumps(schema(), indent=2, sort_keys=True) + "\n"
         yield ROOT / "docs" / f"{name}.schema.json", text
     values = catalog.model_dump()
     for page in (ROOT / "docs" / "build.md", ROOT / "docs" / "launcher.md"):

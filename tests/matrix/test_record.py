@@ -10,7 +10,7 @@ from dynbuild.build.result import Failure
 from dynbuild.errors import RequestError
 from dynbuild.matrix import record, result
 from dynbuild.matrix.result import CellResult, MatrixResult
-from tests.support import NONE_CPU, make_job
+from tests.support import NONE_CPU, ROOT, make_job
 
 CELL = CellResult(id="none-runtime-cpu", status="done", output="load", build="b", digest="sha256:1")
 
@@ -83,3 +83,4 @@ def test_what_is_no_result_is_refused(text):
 def test_the_schema_is_of_what_is_printed():
     schema = result.schema()
     assert set(schema["properties"]) == set(ended().document())
+    assert schema == json.loads((ROOT / "docs" / "matrix.schema.json").read_text())

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from dynbuild.errors import RequestError
+from dynbuild.errors import RequestError, quote
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 """Every platform an image can be built for (facts: amd64 and arm64, or both at once)."""
@@ -57,16 +57,20 @@ def parse_platforms(values: Iterable[str]) -> tuple[str, ...]:
         RequestError: A platform no image exists for, or none at all.
     """
     alias = {"amd64": PLATFORMS[0], "x86_64": PLATFORMS[0], "arm64": PLATFORMS[1]}
-    alias |= {"aarch64": PLATFORMS[1], "arm64/v8": PLATFORMS[1]}
+    alias |= {"aarch64": PLATFORMS[1], "arm64/v8": PLATFORMS[1], "amd64/v1": PLATFORMS[0]}
     found = set()
     for value in values:
         for item in value.split(","):
             word = item.strip().lower()
             platform = alias.get(word.removeprefix("linux/"))
             if platform is None:
+                whole, _, variant = word.rpartition("/")
+                plain = alias.get(whole.removeprefix("linux/")) if variant[:1] == "v" else None
                 raise RequestError(
-                    f"there is no platform '{item.strip()}'",
-                    hint=did_you_mean(word, (*PLATFORMS, "amd64", "arm64")),
+                    f"there is no platform {quote(item.strip())}",
+                    hint=f"images are for all of {plain}, not for a variant of it"
+                    if plain
+                    else did_you_mean(word, (*PLATFORMS, "amd64", "arm64")),
                 )
             found.add(platform)
     if not found:

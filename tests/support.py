@@ -250,6 +250,13 @@ def source_tree(directory):
             path.touch()
         else:
             path.mkdir()
+    files = ["container/deps/requirements.txt", "container/deps/requirements.test.txt"]
+    files += ["container/launch_message/runtime.txt", "container/launch_message/frontend.txt"]
+    (directory / "lib/gpu_memory_service").mkdir()
+    for name in files:
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     return directory
 
 

@@ -263,7 +263,6 @@ VALUES = [
         warnings=("EFA_VERSION (flag --efa-version) is used by no stage",),
     ),
     Row(line=f"{RUNTIME} --build-arg NIXL_REFF=1", refused="unknown key", hint="'NIXL_REF'"),
-    Row(line=f"{RUNTIME} --build-arg NIXL_REF", refused="NAME=VALUE"),
     Row(
         line="--target runtime --build-arg 'TORCH_CUDA_ARCH_LIST=a b*'",
         args={"TORCH_CUDA_ARCH_LIST": "a b*"},

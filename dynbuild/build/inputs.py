@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dynbuild import addresses, names
 from dynbuild.build import trtllm_wheel
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.plan import epp
+from dynbuild.plan import epp, stages
 from dynbuild.plan.document import LINK, ImagePlan, Preparation
-from dynbuild.plan.job import Job
+from dynbuild.plan.job import ImageJob, Job
 from dynbuild.plan.trtllm.intent import CONTEXT, SCRIPT
 
 SOURCE_TREE = (
@@ -54,7 +54,7 @@ def check(job: Job) -> None:
     for one in job.images:
         image = one.plan
         if one.recipe.from_source:
-            _check_tree(image, context)
+            _check_tree(one, context)
         if one.recipe.local_wheel and not plan.before and CONTEXT in image.contexts:
             _check_wheel(image)
         for secret in one.secrets:
@@ -122,12 +122,37 @@ def _check_wheel(image: ImagePlan) -> None:
     )
 
 
-def _check_tree(image: ImagePlan, context: Path) -> None:
+def _check_tree(one: ImageJob, context: Path) -> None:
     missing = [entry for entry in SOURCE_TREE if not (context / entry).exists()]
     if missing:
         raise RequestError(
             f"the build context {context} has no {missing[0]}: it is not Dynamo's source tree",
             hint="--context PATH names that tree; without one, --dynamo-wheels index takes "
-            f"published wheels for {image.name}",
+            f"published wheels for {one.name}",
             details=(f"missing: {', '.join(missing)}",) if len(missing) > 1 else (),
         )
+    files = [file for file in _files(one) if not (context / file).exists()]
+    if files:
+        raise RequestError(
+            f"the build context {context} has no {files[0]}, which {one.name} installs from",
+            hint="another --release-line may be the one of that tree; or a framework's"
+            " 'requirements' in dynbuild.toml",
+            details=(f"missing: {', '.join(files)}",) if len(files) > 1 else (),
+        )
+
+
+def _files(one: ImageJob) -> Iterator[str]:
+    """The files of the source tree that the steps of an image read by their names."""
+    chain = {stage.name: stage.template for stage in stages.chain(one.recipe)}
+    engine = "runtime" in chain and chain["runtime"] != "runtime.none"
+    if engine or "frontend" in chain:
+        yield from (f"container/deps/{name}" for name in one.recipe.requirements)
+        if engine:
+            yield "container/launch_message/runtime.txt"
+        if "frontend" in chain:
+            yield "container/launch_message/frontend.txt"
+    if "dev" in chain and one.recipe.dev_requirements:
+        files = (*one.recipe.requirements, *one.recipe.dev_requirements)
+        yield from (f"container/deps/{name}" for name in files)
+    if "gms_wheel" in chain:
+        yield "lib/gpu_memory_service"

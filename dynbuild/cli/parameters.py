@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from dynbuild.settings.option import Option
 
 Value: TypeAlias = str | int | bool | list[str]
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[0-9]{1,30}")
 
 
@@ -226,9 +228,18 @@ def _settings(option: Option, value: Value, spelling: str) -> Iterator[tuple[Key
 
 def _pair(option: Option, item: str, spelling: str) -> Iterator[tuple[KeyPath, Setting]]:
     name, equals, text = item.partition("=")
+    origin = Origin("flag", f"{spelling} {name}" if option.path == ("args",) else spelling)
+    if not equals and option.path == ("args",) and _VARIABLE.fullmatch(name):
+        # As docker has it: the value is the caller's variable, and without one nothing is set.
+        value = os.environ.get(name)
+        if value is not None:
+            yield (
+                (*option.path, name),
+                Setting(value, Origin("flag", f"{spelling} {name}, from the environment")),
+            )
+        return
     if not equals or not name:
         raise RequestError(f"{spelling} takes NAME=VALUE, not {quote(item)}")
-    origin = Origin("flag", f"{spelling} {name}" if option.path == ("args",) else spelling)
     if option.form == "path":
         text = paths.local_or_address(text, origin=str(origin))
     if option.path == ("sources",):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from dynbuild import names
-from dynbuild.errors import RequestError
+from dynbuild.errors import RequestError, quote
 from dynbuild.image_id import ImageId
 from dynbuild.quick import dataclass
 
@@ -55,6 +55,12 @@ def expand(kind: str, subject: Subject, *, origin: str) -> tuple[tuple[str, ...]
     if word == "registry" and (value or not equals):
         return _registry(value, subject, scopes, origin)
     if word == "local" and value:
+        if value.startswith("~"):
+            raise RequestError(
+                f"no shell has replaced the ~ of {quote(kind)}",
+                origin=origin,
+                hint="write the folder in full, or $HOME in its place",
+            )
         folders = [f"{value.rstrip('/')}/{scope}" for scope in scopes]
         readable = tuple(f"type=local,src={folder}" for folder in folders)
         return readable, (f"type=local,dest={folders[0]},{_WRITE}",)
@@ -65,7 +71,7 @@ def expand(kind: str, subject: Subject, *, origin: str) -> tuple[tuple[str, ...]
     if kind == "s3":
         return _s3(subject, scopes, origin)
     raise RequestError(
-        f"'{kind}' is no build cache", origin=origin, hint=f"there are: {', '.join(KINDS)}"
+        f"{quote(kind)} is no build cache", origin=origin, hint=f"there are: {', '.join(KINDS)}"
     )
 
 

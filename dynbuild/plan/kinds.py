@@ -43,6 +43,8 @@ _URL = re.compile(r"https?://([^\s/?#\"'<>\\^`{|}]+)[^\s\"'<>\\^`{|}]*", re.IGNO
 _HOST = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 )
+# With a digit and a letter: what has only one of them may be a date or a word.
+_SHORT_COMMIT = re.compile(r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,39}")
 # https://git-scm.com/docs/git-check-ref-format, with a dash in front for an option of git.
 _NO_REF = re.compile(
     r"[\s~^:?*\[\\\x00-\x20\x7f]|\.\.|@\{|//|^[-/]|[/.]$|\.lock(?:/|$)|(?:^|/)\.|^@$"
@@ -68,6 +70,22 @@ def problem(arg: str, declared: Argument, setting: Setting, like: str = "") -> P
         return None
     example = f", such as {like}" if like and refusal.example else ""
     return Problem(refusal.message, origin, f"{refusal.hint}{example}")
+
+
+def shortened(arg: str, setting: Setting) -> Problem | None:
+    """The problem that a ref is the beginning of a commit; ``None`` if it looks like none.
+
+    BuildKit's git source looks for it among branches and tags, and fails in the solve.
+    """
+    value = str(setting.value)
+    if not _SHORT_COMMIT.fullmatch(value):
+        return None
+    return Problem(
+        f"{arg} is {quote(value)}, which looks like a commit that is cut short",
+        str(setting.origin),
+        f"all 40 characters are needed: git rev-parse {value}; for a branch or a tag of that"
+        f" name: refs/heads/{value} or refs/tags/{value}",
+    )
 
 
 def missing(arg: str, declared: Argument, setting: Setting, like: str = "") -> Problem | None:

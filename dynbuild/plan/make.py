@@ -15,6 +15,7 @@ from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
 from dynbuild.plan import (
     compile_cache,
+    contexts,
     credentials,
     downloads,
     epp,
@@ -154,6 +155,7 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
     images = _images(cell, decided, problems)
     used = {arg for one in images for arg in one.plan.build_args}
     problems.extend(values.problems(config, cell, laid.values, used))
+    problems.extend(contexts.problems(config))
     problems.check()
     step = wheel.preparation(intent) if intent else None
     python = str(laid.values["PYTHON_VERSION"].value)
@@ -228,6 +230,7 @@ def _warnings(cell: Cell, images: Iterable[ImageJob], decided: Decided) -> tuple
     used = {arg for one in images for arg in one.plan.build_args}
     warnings = [decided.version.warning] if decided.version.warning else []
     warnings += decided.wheel.warnings if decided.wheel else ()
+    warnings += contexts.warnings(decided.config, images)
     for one in images:
         warnings += downloads.unchecked(one.recipe)
     warnings += compile_cache.unheeded_read_only(decided.cache, decided.values)

@@ -48,6 +48,8 @@ def of(config: Settings, cell: Cell, version: Version, date: str) -> tuple[str, 
         tags = [f"{repository}:{_made(config, image, version, date)}"]
     if request.tag_latest:
         tags.append(f"{repository}:{image.latest_tag(default_cuda(config, image.framework))}")
+    for tag in tags:
+        names.check_reference(tag, origin=str(config.origin("request", "repository")))
     if request.output == "push":
         _check_version(config, version)
         _check_registry(config, tags)

@@ -87,6 +87,7 @@ def problems(
     """
     written = [setting for setting in _written(config) if setting not in values.items()]
     arguments = _declarations(config)
+    fetched = {source.ref for source in config.catalog.sources.values() if source.kind == "git"}
     for arg, setting in (*values.items(), *written):
         if setting.origin.layer == "derived" or secret_in(str(setting.value)):
             continue  # said of the value that it is from, and by plan.credentials
@@ -95,6 +96,8 @@ def problems(
         said = kinds.problem(arg, declared, setting, like)
         if said is None and (arg in used or setting.origin.layer != "catalog"):
             said = kinds.missing(arg, declared, setting, like)
+        if said is None and arg in fetched:
+            said = kinds.shortened(arg, setting)
         if said:
             yield said
     yield from _other_cuda(cell, values["CUDA_VERSION"])

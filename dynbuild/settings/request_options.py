@@ -274,7 +274,7 @@ _VALUES = (
         panel=VALUES,
         metavar="NAME=VALUE",
         source="argument",
-        doc="any argument of the catalog; repeatable",
+        doc="any argument; without =VALUE the variable of its name",
     ),
 )
 

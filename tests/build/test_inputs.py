@@ -55,6 +55,28 @@ def test_a_folder_that_is_no_tree_at_all(tmp_path):
     assert error.details == (f"missing: {', '.join(inputs.SOURCE_TREE)}",)
 
 
+@pytest.mark.parametrize(
+    ("asked", "file"),
+    [
+        ({"framework": "vllm", "target": "runtime"}, "container/deps/requirements.txt"),
+        ({"framework": "sglang", "target": "dev"}, "container/deps/requirements.txt"),
+        ({**NONE_CPU, "target": "dev"}, "container/deps/requirements.test.txt"),
+        ({**NONE_CPU, "target": "frontend"}, "container/launch_message/frontend.txt"),
+        ({"framework": "vllm", "target": "runtime"}, "container/launch_message/runtime.txt"),
+    ],
+)
+def test_a_file_that_a_step_installs_from_is_looked_for_by_the_plan(tree, asked, file):
+    inputs.check(make_job(**asked, context=tree))
+    (tree / file).unlink()
+    with pytest.raises(RequestError, match=f"has no {file}, which .* installs from"):
+        inputs.check(make_job(**asked, context=tree))
+
+
+def test_an_image_without_an_engine_needs_no_requirements(tree):
+    shutil.rmtree(tree / "container")
+    inputs.check(make_job(**NONE_CPU, context=tree))
+
+
 def test_published_wheels_need_no_tree(tmp_path):
     inputs.check(make_job(**NONE_CPU, context=tmp_path, dynamo_wheels="index"))
 

@@ -99,7 +99,7 @@ def test_a_folder_with_a_blank_in_its_name(tmp_path):
         (["--push", "--load"], "--push and --load exclude each other", "build twice"),
         (["--push"], "names no registry", "--repository REGISTRY/dynamo"),
         (["--gid", "1"], "--gid is only for the target local-dev", "--target local-dev"),
-        (["--build-arg", "NIXL"], "--build-arg takes NAME=VALUE", ""),
+        (["--build-arg", "=NIXL"], "--build-arg takes NAME=VALUE", ""),
         (["--target", "framework"], "there is no target 'framework' of none", "runtime"),
         (["--build-arg", "ETCD_VERSION=v3.6.0"], "the checksum of etcd", "tools.etcd.sha256"),
         (["--context", "/nowhere"], "the build context /nowhere does not exist", "--context"),

@@ -92,6 +92,6 @@ def test_a_flag_is_no_value_unless_it_is_meant():
 
 @pytest.mark.parametrize("item", ["x", "=x", ""])
 def test_pairs_have_a_name(item):
-    option = Option(name="arg", help="A.", kind="pairs", flags=("--arg",), path=("args",))
+    option = Option(name="arg", help="A.", kind="pairs", flags=("--arg",), path=("contexts",))
     with pytest.raises(RequestError, match="--arg takes NAME=VALUE"):
         parameters.invocation([option], {"arg": [item]})

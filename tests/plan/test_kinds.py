@@ -266,3 +266,20 @@ def test_a_value_of_a_build_stands_in_no_rendered_file():
         "DYNAMO_COMMIT_SHA", "USER_UID", "USER_GID",
     }  # fmt: skip
     assert make_image(**LOCAL, uid=7).build_args["USER_UID"] == "7"
+
+
+@pytest.mark.parametrize(
+    "value", ["0a1b2c3", "9d960762398a", "9d960762398a88fcec32a44a040930dbd6dcde1"]
+)
+def test_a_commit_that_is_cut_short_is_refused(value):
+    error = refusal(**NONE_CPU, args={"NIXL_UCX_REF": value})
+    assert "looks like a commit that is cut short" in error.message
+    assert f"git rev-parse {value}" in error.hint
+    assert f"refs/tags/{value}" in error.hint
+
+
+@pytest.mark.parametrize(
+    "value", ["deadbeef", "20240722", "0a1b2c", "v0a1b2c3", "refs/tags/0a1b2c3", "0a1b2c3d" * 5]
+)
+def test_what_is_no_short_commit_is_taken(value):
+    assert make_image(**NONE_CPU, args={"NIXL_UCX_REF": value}).build_args["NIXL_UCX_REF"] == value

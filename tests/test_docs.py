@@ -149,6 +149,9 @@ def tree(tmp_path_factory):
             ROOT / "examples" / example, path / "examples" / example, dirs_exist_ok=True
         )
     (path / "examples" / "workspace").symlink_to("..")
+    # What a tree of the other release line has in the place of one file.
+    for name in ("common", "planner", "vllm", "benchmark", "dev"):
+        (path / f"container/deps/requirements.{name}.txt").touch()
     (home / "ucx").mkdir()
     (home / ".netrc").write_text("machine files.example.com login ada password hunter2\n")
     for block in OVERLAYS:

@@ -34,7 +34,7 @@ class Recipe:
         media_nixl: The runtime wheel decodes media into NIXL memory.
         sources: Where each component's source comes from.
         tools: Where each tool comes from.
-        engine: ``stage``, ``vendor`` or ``none``: where the inference engine comes from.
+        engine: ``stage``, ``wheel``, ``vendor`` or ``none``: where the inference engine comes from.
         requirements: Files of Python requirements of the runtime, below ``container/deps``.
         dev_requirements: Those that developers add.
         dev_workspace: ``copied`` or ``mounted``: how the tree gets into dev images.
@@ -102,6 +102,15 @@ class Recipe:
     def has(self, component: str) -> bool:
         """Whether *component* is part of this image."""
         return component in self.components
+
+    @property
+    def nixl_wheel(self) -> str:
+        """The argument with the version of NIXL's published wheels; empty where none are taken.
+
+        There are some for CUDA alone.
+        """
+        source = self.sources["nixl"]
+        return source.ref if source.kind == "pypi" and self.cuda else ""
 
     @property
     def from_source(self) -> bool:
@@ -193,6 +202,19 @@ def of(config: Settings, cell: Cell, values: Values) -> Recipe:
             "the GPU memory service has no published wheel",
             origin=str(values["ENABLE_GPU_MEMORY_SERVICE"].origin),
             hint="use --dynamo-wheels source, or --no-enable-gpu-memory-service",
+        )
+    for name, source in catalog.sources.items():
+        if source.kind == "pypi" and name != "nixl":
+            raise RequestError(
+                f"{name} is on no package index",
+                origin=str(config.origin("sources", name, "kind")),
+                hint="of the sources, nixl alone has published wheels",
+            )
+    if framework.engine == "wheel" and cell.id.framework not in ("vllm", "sglang"):
+        raise RequestError(
+            f"{cell.id.framework} has no published wheels of an engine",
+            origin=str(config.origin("frameworks", cell.id.framework, "engine")),
+            hint="vllm and sglang have",
         )
     return Recipe(
         framework=cell.id.framework,

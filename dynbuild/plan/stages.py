@@ -236,9 +236,13 @@ _VLLM_WHEEL = ("PYTORCH_INDEX_URL", "VLLM_WHEEL_URL")
 
 def _framework(recipe: Recipe) -> Iterable[Stage]:
     """The inference engine, where it is installed and not part of the vendor's image."""
+    uv = _copied(recipe, "uv")
+    if recipe.engine == "wheel":
+        version = ("VLLM_REF", "VLLM_EXTRAS") if recipe.framework == "vllm" else ("SGLANG_REF",)
+        wheel = (*RUNTIME, "PYTHON_VERSION", "ENGINE_PYTORCH_INDEX_URL", *version)
+        yield Stage("framework", "framework.wheel", wheel, uv)
     if recipe.engine != "stage":
         return
-    uv = _copied(recipe, "uv")
     if recipe.framework == "vllm":
         used: tuple[str, ...] = ("PYTHON_VERSION", "VLLM_REF", "VLLM_EXTRAS", "VLLM_OMNI_REF")
         # For CUDA 12 the package index has it, for what else there is the project itself.
@@ -277,7 +281,8 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
 
 
 def _runtime(recipe: Recipe) -> Stage:
-    common = ("PYTHON_VERSION", *_WHEEL_SWITCHES, *_COMMIT)
+    common: tuple[str, ...] = ("PYTHON_VERSION", *_WHEEL_SWITCHES, *_COMMIT)
+    common += (recipe.nixl_wheel,) if recipe.nixl_wheel else ()
     if recipe.engine == "none":
         return Stage("runtime", "runtime.none", common, ("dynamo_base", "wheel_builder"))
     base = ("base", "wheel_builder", *_copied(recipe, "nats", "etcd", "uv"))
@@ -285,8 +290,11 @@ def _runtime(recipe: Recipe) -> Stage:
         pins: tuple[str, ...] = ()
         if recipe.framework == "sglang" and recipe.cuda_major:
             pins = (f"SGLANG_PINS_CUDA{recipe.cuda_major}",)
-        used = (*RUNTIME, *_WHEEL_SWITCHES, *pins, *_COMMIT)
+        nixl = (recipe.nixl_wheel,) if recipe.nixl_wheel else ()
+        used = (*RUNTIME, *_WHEEL_SWITCHES, *pins, *nixl, *_COMMIT)
         return Stage("runtime", "runtime.vendor", used, base)
+    if recipe.engine == "wheel":
+        return Stage("runtime", "runtime.wheel", (*RUNTIME, *common), (*base, "framework"))
     if recipe.framework == "vllm":
         version = ("CUDA_VERSION",) if recipe.device == "cuda" else ()
         return Stage("runtime", "runtime.vllm", (*RUNTIME, *version, *common), (*base, "framework"))

@@ -134,10 +134,11 @@ class Source(Model):
     ``git``: *repo* at the ref in the argument *ref*; ``url``: the tarball *url* (its one
     top folder stripped); ``apt``: the distribution's source *package* of *suite*;
     ``context``: the local *path*; ``packages``: nothing is compiled, the distribution's
-    binary *packages* are installed; ``none``: the component is left out.
+    binary *packages* are installed; ``pypi``: likewise the published wheels of the version
+    in the argument *ref*; ``none``: the component is left out.
     """
 
-    kind: Literal["git", "url", "apt", "context", "packages", "none"]
+    kind: Literal["git", "url", "apt", "context", "packages", "pypi", "none"]
     repo: Address = ""
     ref: Word = ""
     url: Address = ""
@@ -155,6 +156,7 @@ class Source(Model):
             "apt": ("package",),
             "context": ("path",),
             "packages": ("packages",),
+            "pypi": ("ref",),
             "none": (),
         }
         missing = [key for key in needs[self.kind] if not getattr(self, key)]
@@ -165,7 +167,7 @@ class Source(Model):
     @property
     def has_tree(self) -> bool:
         """Whether there is a tree to build from."""
-        return self.kind not in ("packages", "none")
+        return self.kind not in ("packages", "pypi", "none")
 
 
 class Tool(Model):
@@ -219,14 +221,15 @@ class Framework(Model):
     """One row of the matrix: what can be built for an inference framework.
 
     *engine* says where the inference engine comes from: ``stage``, it is installed in a
-    stage ``framework``; ``vendor``, the runtime image is the vendor's own and has it;
-    ``none``, there is none.  The requirements are file names below ``container/deps`` of
-    the source tree: what the runtime needs, and what developers add.
+    stage ``framework``; ``wheel``, likewise, but from its published wheels alone;
+    ``vendor``, the runtime image is the vendor's own and has it; ``none``, there is none.
+    The requirements are file names below ``container/deps`` of the source tree: what the
+    runtime needs, and what developers add.
     """
 
     targets: list[str]
     cuda_default: str
-    engine: Literal["stage", "vendor", "none"]
+    engine: Literal["stage", "wheel", "vendor", "none"]
     requirements: list[Word]
     dev_requirements: list[Word]
     dev_workspace: Literal["copied", "mounted"] = Field(

@@ -131,6 +131,7 @@ def test_every_stage_of_none_has_a_template():
 def test_every_template_is_used_by_a_stage():
     kinds = {"tool.image", "tool.url", "tool.pypi"}
     kinds |= {f"source.{kind}" for kind in ("git", "url", "apt", "context")}
+    kinds |= {"framework.wheel", "runtime.wheel"}  # tests/render/test_wheel_engine.py
     used = set(kinds)
     for cell in CELLS:
         switches = {"ENABLE_KVBM": "true", "ENABLE_GPU_MEMORY_SERVICE": "true"}

@@ -1,0 +1,104 @@
+"""Engines from their published wheels, and NIXL from its own."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dynbuild.render.dockerfile import render
+from tests.render import test_properties
+from tests.render.test_dockerfile import read
+from tests.support import TEMPLATES, make_image_job, refusal
+
+OVERLAY = """\
+frameworks.vllm.engine = "wheel"
+frameworks.sglang.engine = "wheel"
+sources.nixl.kind = "pypi"
+"""
+ASKED = [
+    {"framework": framework, "target": target, "cuda_version": cuda, "dynamo_wheels": wheels}
+    for framework in ("vllm", "sglang")
+    for target in ("runtime", "dev", "local-dev")
+    for cuda in ("12.9", "13.0")
+    for wheels in ("source", "index==0.9.0")
+]
+
+
+def of(file, **asked):
+    image = make_image_job(file, **asked)
+    return image, render(image, TEMPLATES)
+
+
+def stage(text, name):
+    (found,) = (stage for stage in read(text)[1] if stage.name == name)
+    return "\n".join(f"{keyword} {rest}" for keyword, rest in found.instructions)
+
+
+def test_they_keep_the_rules_of_every_dockerfile(overlay):
+    file = overlay(OVERLAY)
+    for asked in ASKED:
+        test_properties.hold(*of(file, **asked))
+
+
+@pytest.mark.parametrize(
+    ("framework", "requirement"),
+    [
+        ("vllm", "vllm${VLLM_EXTRAS:+[$VLLM_EXTRAS]}==${VLLM_REF#v}"),
+        ("sglang", "sglang==${SGLANG_REF#v}"),
+    ],
+)
+def test_an_engine_comes_from_the_package_index_alone(overlay, framework, requirement):
+    image, text = of(overlay(OVERLAY), framework=framework, target="runtime", dynamo_wheels="index")
+    assert f'engine="{requirement}"' in stage(text, "framework")
+    names = {found.name for found in read(text)[1]}
+    assert not {"vllm_src", "nixl_src", "nixl"} & names
+    assert not {"DEEPGEMM_REF", "FLASHINF_REF", "VLLM_OMNI_REF"} & image.plan.build_args.keys()
+
+
+def test_the_engine_is_not_moved_by_what_comes_later(overlay):
+    _, text = of(overlay(OVERLAY), framework="vllm", target="runtime")
+    assert "uv pip freeze > /opt/dynamo/engine.txt" in stage(text, "framework")
+    runtime = stage(text, "runtime")
+    installs = re.findall(r"uv pip install (\S+ \S+)", runtime)
+    assert len(installs) >= 3
+    assert set(installs) == {"-c /opt/dynamo/engine.txt"}
+
+
+def test_heavy_packages_are_layers_of_their_own_and_no_file_comes_twice(overlay):
+    for framework, package in (("vllm", "vllm"), ("sglang", "sgl_kernel")):
+        _, text = of(overlay(OVERLAY), framework=framework, target="runtime")
+        copies = [line for line in stage(text, "runtime").split("\n") if "--from=framework" in line]
+        own = [found[1] for line in copies if (found := re.search(r"site-packages/(\w+)/$", line))]
+        rest = next(line for line in copies if "--exclude" in line)
+        assert re.findall(r"--exclude=\S*/(\w+)", rest) == own
+        assert {"nvidia", "torch", package} <= set(own)
+
+
+@pytest.mark.parametrize(("cuda", "name"), [("12.9", "nixl-cu12"), ("13.0", "nixl-cu13")])
+def test_nixl_is_the_one_for_this_cuda(overlay, cuda, name):
+    asked = {"framework": "vllm", "target": "runtime", "cuda_version": cuda}
+    image, text = of(overlay(OVERLAY), **asked)
+    runtime = stage(text, "runtime")
+    assert f'--no-deps "{name}==${{NIXL_REF#v}}" "nixl==${{NIXL_REF#v}}"' in runtime
+    assert f"/.{name.replace('-', '_')}.mesonpy.libs" in runtime
+    assert image.plan.build_args["NIXL_REF"] == "0.9.0"
+
+
+def test_nixl_of_an_image_without_cuda_has_no_wheel(overlay):
+    _, text = of(overlay(OVERLAY), framework="none", target="runtime", device="cpu")
+    assert "nixl-cu" not in text
+    assert "nixl==" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "framework", "message"),
+    [
+        ('frameworks.trtllm.engine = "wheel"', "trtllm", "trtllm has no published wheels"),
+        ('sources.ucx.kind = "pypi"', "vllm", "ucx is on no package index"),
+    ],
+)
+def test_what_has_no_wheels(overlay, text, framework, message):
+    error = refusal(overlay(text), framework=framework, target="runtime")
+    assert message in error.message
+    assert "overlay" in str(error.origin)

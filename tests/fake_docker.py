@@ -25,6 +25,7 @@ case "$1 $2" in
     case "$*" in *"{{json"*) file=base ;; *) file=image ;; esac
     [ -e "$here/$file" ] || { echo "Error: No such image: $last" >&2; exit 1; }
     cat "$here/$file" ;;
+"image history") [ ! -e "$here/history" ] || cat "$here/history" ;;
 "buildx inspect") [ -e "$here/builder" ] || { echo "ERROR: no builder" >&2; exit 1; }
     echo "Name: ${3:-farm}" ;;
 "buildx ls") cat "$here/builder" ;;
@@ -58,7 +59,7 @@ class FakeDocker:
     path: Path
 
     def says(self, **texts: str | bytes) -> None:
-        """Write down answers: progress, status, metadata, image, base, info, builder."""
+        """Write down answers: progress, status, metadata, image, history, base, info, builder."""
         for name, text in texts.items():
             data = text if isinstance(text, bytes) else text.encode()
             (self.path / name).write_bytes(data)

@@ -200,7 +200,14 @@ class _Going:
         except OSError as error:
             self.lost = self.lost or error
         done, warnings = images.results(
-            plan, self.solve, metadata, why, engine=builder.engine, env=env, seconds=seconds
+            plan,
+            self.solve,
+            metadata,
+            why,
+            engine=builder.engine,
+            env=env,
+            seconds=seconds,
+            earlier=record.finished(Path(plan.context)),
         )
         tries = {"attempts": len(self.retries) + 1}
         done = tuple(image.model_copy(update=tries) for image in done)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from dynbuild.build.metadata import Metadata
-from dynbuild.build.result import Failure, ImageResult, Steps
+from dynbuild.build.result import BuildResult, Failure, ImageResult, Layer, Steps
 from dynbuild.build.solve import Solve
+from dynbuild.build.steps import StepName
 from dynbuild.engine import images
 from dynbuild.engine.model import Engine
+from dynbuild.errors import shorten
 from dynbuild.plan.document import ImagePlan, PlanDocument
+
+_LOOK_BACK = 20
+_LONG = 200
+_SHELL = re.compile(r"RUN (?:\|[0-9]+ .*?)?/bin/\w+(?: -[a-z]+| pipefail)*? -c ", re.DOTALL)
 
 
 def results(
@@ -21,6 +29,7 @@ def results(
     engine: Engine,
     env: Mapping[str, str],
     seconds: float,
+    earlier: Iterable[BuildResult] = (),
 ) -> tuple[tuple[ImageResult, ...], tuple[str, ...]]:
     """The result of each image of *plan* that has a name, and what was not to be learned.
 
@@ -32,12 +41,19 @@ def results(
         engine: Where it was built.
         env: The caller's environment.
         seconds: How long it took.
+        earlier: How builds ended before, the newest first: what they know is not asked again.
     """
     named = [image for image in plan.images if image.tags]
     if why is not None:
         failed = _failed(solve, why)
         return tuple(_unmade(image, solve, why, failed, seconds) for image in named), ()
     stored = _stored([image for image in named if image.output == "load"], engine, env)
+    digests = {
+        image.name: metadata.digest(image.id.bake_target) or stored[image.name][0]
+        for image in named
+        if image.name in stored
+    }
+    known = _known(earlier, set(digests.values()))
     done = []
     for image in named:
         target = image.id.bake_target
@@ -50,6 +66,9 @@ def results(
                 tags=image.tags if image.output != "none" else (),
                 digest=metadata.digest(target) or own,
                 size=size,
+                layers=(known.get(digests[image.name]) or _layers(image, engine, env))
+                if image.name in digests
+                else (),
                 seconds=seconds,
                 steps=Steps(**solve.counts(target)),
             )
@@ -65,6 +84,34 @@ def failed(plan: PlanDocument, solve: Solve, why: Failure | None) -> tuple[str, 
         return ()
     targets = _failed(solve, why)
     return tuple(image.name for image in plan.images if image.id.bake_target in targets)
+
+
+def _known(earlier: Iterable[BuildResult], digests: set[str]) -> dict[str, tuple[Layer, ...]]:
+    """The layers of images by their digests, as far as earlier builds made the same ones."""
+    known: dict[str, tuple[Layer, ...]] = {}
+    for result in islice(earlier, _LOOK_BACK):
+        if digests <= known.keys():
+            break
+        for image in result.images:
+            if image.digest in digests and image.layers:
+                known[image.digest] = image.layers
+    return known
+
+
+def _layers(image: ImagePlan, engine: Engine, env: Mapping[str, str]) -> tuple[Layer, ...]:
+    """The layers of an image that was loaded, as far as they add anything."""
+    return tuple(
+        Layer(made_by=_made_by(text), size=size)
+        for text, size in images.history(engine, env, image.tags[0])
+        if size
+    )
+
+
+def _made_by(text: str) -> str:
+    """The instruction in a line, without its arguments, its shell and BuildKit's mark."""
+    instruction = _SHELL.sub("RUN ", text.removesuffix(" # buildkit"), count=1)
+    telling = StepName(index=1, total=1, instruction=instruction).telling
+    return shorten(" ".join(telling.split()), _LONG)
 
 
 def _failed(solve: Solve, why: Failure) -> frozenset[str]:

@@ -106,6 +106,13 @@ class CacheFigures(_Model):
     total: StageFigures = StageFigures()
 
 
+class Layer(_Model):
+    """A layer of an image."""
+
+    made_by: str = Field(description="the instruction that made it")
+    size: NonNegativeInt = Field(description="bytes, unpacked")
+
+
 class ImageResult(_Model):
     """What became of one image."""
 
@@ -118,6 +125,10 @@ class ImageResult(_Model):
         default=None,
         description="bytes as docker image inspect has them, of an image that was loaded: of its "
         "blobs where the engine's store is containerd's, else of its unpacked layers",
+    )
+    layers: tuple[Layer, ...] = Field(
+        default=(),
+        description="those that add files, of an image that was loaded; the first is the base's",
     )
     seconds: NonNegativeFloat = 0.0
     steps: Steps = Steps()

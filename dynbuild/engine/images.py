@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from dynbuild import proc
@@ -39,3 +40,18 @@ def has(engine: Engine, env: Mapping[str, str], name: str) -> bool:
     """Whether the engine has an image of that name."""
     argv = (engine.docker, "image", "ls", "--quiet", name)
     return bool(proc.run(argv, env=engine.env(env)).stdout)
+
+
+def history(engine: Engine, env: Mapping[str, str], reference: str) -> tuple[tuple[str, int], ...]:
+    """What made each layer of an image and its bytes, the base first; nothing if it is not there.
+
+    Args:
+        engine: Which engine.
+        env: The caller's environment.
+        reference: The name of the image.
+    """
+    words = ("image", "history", "--human=false", "--no-trunc", "--format", "{{json .}}")
+    argv = (engine.docker, *words, reference)
+    said = proc.run(argv, env=engine.env(env), check=False).stdout.splitlines()
+    layers = [json.loads(line) for line in said if line.startswith("{")]
+    return tuple((layer["CreatedBy"], int(layer["Size"])) for layer in reversed(layers))

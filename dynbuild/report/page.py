@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from dynbuild import units
 from dynbuild.build.events import LogLine
-from dynbuild.build.result import CacheFigures, Failure, StageFigures
+from dynbuild.build.result import CacheFigures, Failure, ImageResult, StageFigures
 from dynbuild.errors import shorten
 from dynbuild.report.document import Image, Part, Report, Step
 
@@ -32,6 +32,7 @@ _TEXT_BUDGET = 600_000
 _LEAST_TEXT = 160
 _LABEL_PERCENT = 3.0
 _PATH_SHARE = 0.005
+_LAYERS = 12
 _NONE = "-"
 _LONG_LINE = 20_000
 
@@ -423,5 +424,18 @@ def _image(image: Image) -> Row:
         "name": image.name,
         "facts": [(name, values) for name, values in facts if values],
         "arguments": image.arguments,
-        "layers": (),
+        "layers": _layers(result),
     }
+
+
+def _layers(result: ImageResult | None) -> list[Row]:
+    """The largest layers of an image."""
+    largest = sorted(result.layers if result else (), key=lambda layer: -layer.size)[:_LAYERS]
+    return [
+        {
+            "made_by": layer.made_by or "the base image",
+            "size": units.format_size(layer.size),
+            "width": round(100 * layer.size / largest[0].size, 1),
+        }
+        for layer in largest
+    ]

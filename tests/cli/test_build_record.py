@@ -82,8 +82,34 @@ def test_a_good_build(docker, tree):
 def test_no_more_processes_than_a_build_needs(docker, tree):
     build(docker, tree)
     assert [" ".join(line.split()[:2]) for line in docker.asked] == [
-        "info --format", "image inspect", "buildx bake", "image inspect",
+        "info --format", "image inspect", "buildx bake", "image inspect", "image history",
     ]  # fmt: skip
+
+
+HISTORY = "".join(
+    json.dumps({"Size": size, "CreatedBy": text}) + "\n"
+    for size, text in (
+        ("0", 'CMD ["/bin/bash"]'),
+        ("4000000", "RUN |2 A=/bin/x y B= /bin/bash -l -o pipefail -c cd /x && make # buildkit"),
+        ("16384", "COPY --chmod=755 a b # buildkit"),
+        ("90000000", ""),
+    )
+)
+
+
+def test_layers_are_asked_for_once(docker, tree):
+    docker.says(history=HISTORY)
+    build(docker, tree)
+    Path(sealed(tree)[0].record).rename(record.builds(tree) / "20200101T000000-1-x")
+    build(docker, tree)
+    later, first = (result.images[0].layers for result in sealed(tree))
+    assert [(layer.made_by, layer.size) for layer in first] == [
+        ("", 90_000_000),
+        ("COPY a b", 16_384),
+        ("RUN make", 4_000_000),
+    ]
+    assert later == first
+    assert sum(line.startswith("image history") for line in docker.asked) == 1
 
 
 @pytest.mark.parametrize("cut", range(0, len(TEXT), 50))

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from dynbuild.build import recording
-from dynbuild.build.result import Failure
+from dynbuild.build.result import Failure, Layer
 from dynbuild.report import document, page
 from tests.report import builds
 from tests.support import NONE_CPU, make_plan
@@ -93,6 +93,14 @@ def test_it_can_be_read_without_a_script(tmp_path):
     for word in ("none-runtime-cpu", "Done", "20.0 s", "ucx", "make -j2", "BASE_IMAGE", "239 MB"):
         assert word in text
     assert "catalog" in text
+
+
+def test_layers_are_listed_by_their_size(tmp_path):
+    (image,) = builds.result().images
+    layers = (Layer(made_by="", size=90), Layer(made_by="RUN make", size=4_000_000))
+    ended = builds.result(images=(image.model_copy(update={"layers": layers}),))
+    text = Page(made(tmp_path, ended=ended)).text
+    assert text.index("RUN make 4 MB") < text.index("the base image 90 B")
 
 
 def test_a_failure_comes_first(tmp_path):

@@ -80,6 +80,11 @@ class Record:
         """How the build ended."""
         return self.path / "result.json"
 
+    @property
+    def page(self) -> Path:
+        """The report, once it was asked for."""
+        return self.path / "report.html"
+
     def dockerfile(self, name: str, *, only: bool) -> Path:
         """The rendered Dockerfile of image *name*; plain ``Dockerfile`` for an only one."""
         return self.path / ("Dockerfile" if only else f"{name}.Dockerfile")

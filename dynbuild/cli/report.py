@@ -87,12 +87,13 @@ def report(
     earlier = [one for one in record.finished(root) if one.id < chosen.id]
     made = document.of(read, earlier)
     text = _text(made, read, format)
-    if format == "html" and output is None:
-        output = str(chosen.path / "report.html")
-    if output in (None, "-"):
+    if output == "-" or (output is None and format != "html"):
         console.out(text.rstrip("\n"))
     else:
-        _write(paths.expanded(str(output), origin="flag --output"), text, shown=open)
+        path = paths.expanded(output, origin="flag --output") if output else chosen.page
+        _write(path, text, private=output is None)
+        if open and not webbrowser.open(path.resolve().as_uri()):
+            console.warn("no browser can be started here; open the file by hand")
     _send(made)
 
 
@@ -111,16 +112,17 @@ def _text(made: Report, read: Recording, format: str) -> str:
     return json.dumps(value, indent=2 if format == "json" else None, ensure_ascii=False)
 
 
-def _write(path: Path, text: str, *, shown: bool) -> None:
+def _write(path: Path, text: str, *, private: bool) -> None:
+    """Write the file *path*; one of a record is its owner's alone, as all of that is."""
     try:
+        if private:
+            path.touch(mode=0o600)
         path.write_bytes(text.encode(errors="replace"))
     except OSError as error:
         raise NotReady(
             f"{path} cannot be written: {error.strerror}", hint="name another file with --output"
         ) from error
     console.out(str(path))
-    if shown and not webbrowser.open(path.resolve().as_uri()):
-        console.warn("no browser can be started here; open the file by hand")
 
 
 def _send(made: Report) -> None:

@@ -29,6 +29,7 @@ def test_the_page_goes_to_the_record(tree):
     page = record.builds(tree) / builds.ID / "report.html"
     assert (done.code, done.out.strip()) == (0, str(page))
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert page.stat().st_mode & 0o077 == 0
 
 
 def test_another_build_to_another_file(tree):

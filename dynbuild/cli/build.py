@@ -263,12 +263,14 @@ def build(
     from dynbuild import proc
     from dynbuild.build import drive, inputs, prepare
     from dynbuild.cli import signals
+    from dynbuild.render import bake
     from dynbuild.report import progress
 
     inputs.check_logins(decided.job, os.environ)
     engine = engine_here()
     builder = builder_of(engine, decided.plan, texts)
-    decided, texts, lost = with_compile_cache(asked, decided, texts)
+    network = bake.network_of(decided.plan, builder.network)
+    decided, texts, lost = with_compile_cache(asked, decided, texts, network=network)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
     cancellation = proc.Cancellation()
@@ -380,7 +382,7 @@ _SLOWER = 1.5
 
 
 def with_compile_cache(
-    asked: Asked, decided: Decided, texts: dict[str, str]
+    asked: Asked, decided: Decided, texts: dict[str, str], *, network: str
 ) -> tuple[Decided, dict[str, str], tuple[str, ...]]:
     """Check the compile cache in S3 and fetch its credentials, before anything is built.
 
@@ -401,7 +403,13 @@ def with_compile_cache(
 
     console.say(f"checking the compile cache in the bucket {cache.bucket}")
     now = datetime.now(UTC)
-    found = preflight.check(cache, os.environ, expected_seconds=_expected(decided.plan), now=now)
+    found = preflight.check(
+        cache,
+        os.environ,
+        expected_seconds=_expected(decided.plan),
+        now=now,
+        network=network,
+    )
     for finding in found:
         if finding.note:
             console.warn(f"{finding.message}; {finding.remedy}")

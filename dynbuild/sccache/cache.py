@@ -5,6 +5,7 @@ What is said here of sccache was looked up in, and tried with, the versions 0.8.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Literal
@@ -52,6 +53,18 @@ class CompileCache:
     def address(self) -> str:
         """The URL of the endpoint; empty for AWS."""
         return f"{'https' if self.use_ssl else 'http'}://{self.endpoint}" if self.endpoint else ""
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the endpoint is this machine's own, which steps see on its network only."""
+        host = re.sub(r":\d+$", "", self.endpoint).strip("[]").rstrip(".").lower()
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return address.is_loopback or address.is_unspecified
 
 
 def s3_cache(

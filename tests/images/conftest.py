@@ -7,7 +7,9 @@ import os
 import socket
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +60,21 @@ def registry(
         return f"127.0.0.1:{port}"
 
     return session.once("registry", start)
+
+
+@pytest.fixture
+def own_base(docker: Callable[..., str], base_image: str, tmp_path: Path) -> tuple[str, ...]:
+    """Flags for a base image that no other test builds on: no step on it is in the cache.
+
+    To build with --no-cache would say the same, but a build beside this one that has the same
+    steps may then decide which of the two results is kept.
+    """
+    folder, name = tmp_path / "base", f"{session.NAME}/own-base"
+    folder.mkdir()
+    lines = (f"FROM {base_image}", f"RUN --network=none echo {uuid.uuid4()} > /etc/own-base", "")
+    (folder / "Dockerfile").write_text("\n".join(lines))
+    docker("build", "--quiet", "--tag", f"{name}:now", str(folder))
+    return ("--base-image", name, "--base-image-tag", "now")
 
 
 def _answers(port: int) -> bool:

@@ -90,21 +90,6 @@ def site(tmp_path):
     return write
 
 
-@pytest.fixture
-def own_base(docker, base_image, tmp_path):
-    """Flags for a base image that no other test builds on: no step on it is in the cache.
-
-    To build with --no-cache would say the same, but a build beside this one that has the same
-    steps may then decide which of the two results is kept.
-    """
-    folder = tmp_path / "base"
-    folder.mkdir()
-    lines = (f"FROM {base_image}", f"RUN --network=none echo {uuid.uuid4()} > /etc/airgap-test", "")
-    (folder / "Dockerfile").write_text("\n".join(lines))
-    docker("build", "--quiet", "--tag", f"{RUN}/airgap-base:now", str(folder))
-    return ("--base-image", f"{RUN}/airgap-base", "--base-image-tag", "now")
-
-
 def test_apt_uses_the_mirror_and_the_image_shows_nothing_of_it(
     build, docker, base_image, *, own_base, mirror, site
 ):

@@ -13,11 +13,17 @@ from dynbuild.sccache.s3.call import Refused, Unusable
 from dynbuild.sccache.s3.credentials import Credentials
 from dynbuild.sccache.s3.service import Service, client_of, connect
 
+_LOOPBACK = "--network host gives them this machine's network; or give an address that others reach"
 _PROBE = ".dynbuild_check-"
 
 
 def check(
-    cache: CompileCache, env: Mapping[str, str], *, expected_seconds: float, now: datetime
+    cache: CompileCache,
+    env: Mapping[str, str],
+    *,
+    expected_seconds: float,
+    now: datetime,
+    network: str = "host",
 ) -> tuple[Finding, ...]:
     """What keeps sccache from using *cache*; empty where nothing does.
 
@@ -26,9 +32,13 @@ def check(
         env: Where the credentials come from.
         expected_seconds: How long the build may take, for credentials that end.
         now: This machine's time.
+        network: That of the steps that will use it; ``host`` is the one that is asked from.
     """
     if cache.kind == "local":
         return ()
+    if cache.on_loopback and network != "host":
+        message = f"{cache.endpoint} is on this machine's loopback, which build steps do not see"
+        return (Finding(name="loopback", message=message, remedy=_LOOPBACK),)
     found: list[Finding] = []
     try:
         given = credentials.find(env)

@@ -350,3 +350,23 @@ def test_builds_do_not_know_the_endpoint_of_the_machine(s3, cache, monkeypatch):
         dataclasses.replace(cache, endpoint=""), Credentials(access_key="a", secret_key="b"), "s3"
     )
     assert client.meta.endpoint_url == "https://s3.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "loopback"),
+    [
+        ("127.0.0.1:8333", True), ("localhost:8333", True), ("LOCALHOST", True),
+        ("s3.localhost:9000", True), ("[::1]:8333", True), ("127.1.2.3", True),
+        ("0.0.0.0:9000", True), ("s3.example.com", False), ("10.0.0.1:9000", False),
+        ("localhost.example.com", False), ("[fd00::1]:9000", False), ("", False),
+    ],
+)  # fmt: skip
+def test_a_server_on_loopback_is_told_before_steps_look_for_it(endpoint, loopback):
+    cache = CompileCache(bucket="objects", region="eu-1", endpoint=endpoint)
+    assert cache.on_loopback == loopback
+    if loopback:
+        now = datetime.now(UTC)
+        (found,) = preflight.check(cache, {}, expected_seconds=1, now=now, network="bridge")
+        assert found.name == "loopback"
+        assert "--network host" in found.remedy
+        assert not found.note

@@ -263,14 +263,12 @@ def build(
     from dynbuild import proc
     from dynbuild.build import drive, inputs, prepare
     from dynbuild.cli import signals
-    from dynbuild.render import bake
     from dynbuild.report import progress
 
     inputs.check_logins(decided.job, os.environ)
     engine = engine_here()
     builder = builder_of(engine, decided.plan, texts)
-    network = bake.network_of(decided.plan, builder.network)
-    decided, texts, lost = with_compile_cache(asked, decided, texts, network=network)
+    decided, texts, lost = with_compile_cache(asked, decided, texts, builder)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
     cancellation = proc.Cancellation()
@@ -321,14 +319,10 @@ def builder_of(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Bui
     """
     from dynbuild.build.bases import check_bases, check_load
     from dynbuild.engine import builder, private, requirements
-    from dynbuild.engine.model import BUILDER
     from dynbuild.render import bake
 
     if not engine.heeds_builder(os.environ):
-        console.warn(
-            f"the builder {os.environ[BUILDER]} of the variable {BUILDER} is none of the private"
-            " engine's; that engine builds by itself"
-        )
+        console.warn("BUILDX_BUILDER names no builder of the private engine: it builds itself")
     found = builder.find(engine, os.environ)
     network = bake.network_of(plan, found.network)
     requirements.check(found, texts.values(), network=network)
@@ -382,7 +376,7 @@ _SLOWER = 1.5
 
 
 def with_compile_cache(
-    asked: Asked, decided: Decided, texts: dict[str, str], *, network: str
+    asked: Asked, decided: Decided, texts: dict[str, str], builder: Builder
 ) -> tuple[Decided, dict[str, str], tuple[str, ...]]:
     """Check the compile cache in S3 and fetch its credentials, before anything is built.
 
@@ -399,17 +393,14 @@ def with_compile_cache(
     from datetime import UTC, datetime
 
     from dynbuild.plan.secrets import AWS_SECRETS
+    from dynbuild.render import bake
     from dynbuild.sccache.s3 import credentials, preflight
 
     console.say(f"checking the compile cache in the bucket {cache.bucket}")
-    now = datetime.now(UTC)
     found = preflight.check(
-        cache,
-        os.environ,
-        expected_seconds=_expected(decided.plan),
-        now=now,
-        network=network,
-    )
+        cache, os.environ, expected_seconds=_expected(decided.plan), now=datetime.now(UTC),
+        network=bake.network_of(decided.plan, builder.network),
+    )  # fmt: skip
     for finding in found:
         if finding.note:
             console.warn(f"{finding.message}; {finding.remedy}")

@@ -154,7 +154,7 @@ def run(
     inputs.check_logins(decided.job, os.environ)
     engine = one_build.engine_here()
     builder = one_build.builder_of(engine, decided.plan, texts)
-    decided, texts, lost = one_build.with_compile_cache(asked, decided, texts)
+    decided, texts, lost = one_build.with_compile_cache(asked, decided, texts, builder)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
     kept = before.unchanged(decided.plan) if before else ()

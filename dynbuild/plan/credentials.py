@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dynbuild.addresses import secret_field, secret_in
+from dynbuild.names import needs_ssh
 from dynbuild.plan.decision import Values
 from dynbuild.settings.layers import KeyPath, Origin
 from dynbuild.settings.load import Settings
@@ -29,6 +30,9 @@ _TREE = (
     "a token goes into a variable that site.git_auth_token names, a key into an ssh agent"
     " (git@HOST:PATH); or clone the tree, and give its folder: --source NAME=PATH"
 )
+_BY_SSH = (
+    "name it in [sources.NAME] repo; or give an https address, with site.git_auth_token for a token"
+)
 _INDEX = "an index with a login is site.index_url, which builds get as a secret"
 _DOWNLOAD = "have the file on a mirror that needs no login, and name that in [mirrors]"
 
@@ -44,6 +48,11 @@ def problems(config: Settings, values: Values) -> Iterator[Problem]:
         elif secret := secret_in(text):
             name = ".".join(path)
             yield Problem(f"{name} has {secret.title} in its address", str(origin), _hint(path))
+        elif path[0] == "contexts" and needs_ssh(text):
+            message = (
+                f"the context {path[-1]} is a repository by ssh, which BuildKit takes of a source"
+            )
+            yield Problem(f"{message} only", str(origin), _BY_SSH)
     for arg, setting in values.items():
         # A proxy may need a password: such arguments are handed on by reference.
         if arg not in PASSED_THROUGH and (secret := secret_in(str(setting.value))):

@@ -96,7 +96,7 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
         passed_by={arg: str(setting.origin) for arg, setting in passed.items()},
         labels=_labels(decided, cell),
         secrets=tuple(secret.id for secret in used_secrets),
-        ssh=any(map(names.needs_ssh, (*contexts.values(), *_repositories(chain, facts, contexts)))),
+        ssh=any(map(names.needs_ssh, _repositories(chain, facts, contexts))),
         contexts=contexts,
         cache_from=(*request.cache_from, *read),
         cache_to=(*request.cache_to, *written) if cell.requested else (),

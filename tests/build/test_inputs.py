@@ -97,7 +97,6 @@ def test_a_source_path_that_is_a_file(tree):
     [
         "docker-image://debian:trixie",
         "https://example.com/ucx.git#v1",
-        "git@example.com:openucx/ucx.git",
         "oci-layout:///nowhere",
     ],
 )
@@ -124,7 +123,7 @@ def test_logins_are_looked_for_before_the_build(overlay):
 
 
 def test_git_by_ssh_needs_an_agent(overlay, tmp_path):
-    job = make_job(overlay('[contexts]\nucx_src = "git@git.example.com:x.git"\n'), **NONE_CPU)
+    job = make_job(overlay('[sources.ucx]\nrepo = "git@git.example.com:x.git"\n'), **NONE_CPU)
     for env in ({}, {"SSH_AUTH_SOCK": str(tmp_path / "gone")}, {"SSH_AUTH_SOCK": str(tmp_path)}):
         with pytest.raises(NotReady, match="no ssh agent runs") as caught:
             inputs.check_logins(job, env)

@@ -126,3 +126,10 @@ def test_a_token_in_place_of_its_variable_is_refused_and_not_repeated(overlay, e
 def test_keys_of_a_cache_may_come_from_a_variable(field):
     spec = f"type=s3,bucket=b,{field}=${{MY_KEY}}"
     assert make_plan(**NONE_CPU, cache_to=[spec]).images[0].cache_to == (spec,)
+
+
+@pytest.mark.parametrize("address", ["git@git.example.com:x.git#v1", "ssh://git@h/x.git", "a@h:x"])
+def test_a_context_by_ssh_is_refused_before_buildkit_does(overlay, address):
+    error = refusal(overlay(f'[contexts]\nucx_src = "{address}"\n'), **NONE_CPU)
+    assert error.message.startswith("the context ucx_src is a repository by ssh")
+    assert "[sources.NAME] repo" in error.hint

@@ -176,13 +176,11 @@ def test_keys_of_a_cache_are_read_by_bake_from_variables():
 )
 def test_git_by_ssh_gets_the_agent_and_is_allowed_to(overlay, address, ssh):
     source = f'[sources.ucx]\nkind = "git"\nrepo = "{address}"\nref = "NIXL_UCX_REF"\n'
-    context = f'[contexts]\nucx_src = "{address}#v1"\n'
-    for text in (source, context):
-        job = make_job(overlay(text), **NONE_RUNTIME)
-        (image,) = job.images
-        target = bake.definition(job, {image.name: "/r/Dockerfile"})["target"]
-        assert target[image.id.bake_target].get("ssh") == (["default"] if ssh else None)
-        assert ("--allow=ssh" in bake.targets(job.plan)) == ssh
+    job = make_job(overlay(source), **NONE_RUNTIME)
+    (image,) = job.images
+    target = bake.definition(job, {image.name: "/r/Dockerfile"})["target"]
+    assert target[image.id.bake_target].get("ssh") == (["default"] if ssh else None)
+    assert ("--allow=ssh" in bake.targets(job.plan)) == ssh
 
 
 def test_a_repository_that_a_context_replaces_needs_no_agent(overlay, tmp_path):

@@ -604,3 +604,61 @@ def test_no_value_can_start_a_line_of_its_own(char):
     with pytest.raises(RequestError, match="BUILD_JOBS has a line break"):
         text_of(**NONE_CPU, args={"BUILD_JOBS": f"4{char}RUN touch /x"})
     assert _tidy(f"ARG A=4{char}RUN touch /x").count("\n") == 1
+
+
+DEB822 = """\
+# The distribution
+Types: deb
+URIs: http://deb.example.org/debian http://other.example.org/debian
+Suites: trixie trixie-updates
+Components: main contrib
+Signed-By: /usr/share/keyrings/debian-archive-keyring.pgp
+
+Types: deb deb-src
+URIs: http://deb.example.org/security
+Suites: trixie-security
+Components: main
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+ abc
+
+Enabled: no
+Types: deb
+URIs: http://off.example.org/debian
+Suites: x
+Components: main
+
+types: deb
+uris: http://flat.example.org
+suites: ./
+"""
+
+
+@pytest.mark.processes("awk", "git")
+def test_the_lists_of_sources_are_read_off_the_newer_form_of_apt(overlay, tmp_path):
+    settings = overlay('[sources.ucx]\nkind = "apt"\npackage = "ucx"\n')
+    text = render(make_image_job(settings, **NONE_CPU), TEMPLATES)
+    (program,) = re.findall(r"awk '(BEGIN .*?)' \\\n", text, re.DOTALL)
+    file = tmp_path / "debian.sources"
+    file.write_text(DEB822)
+    done = subprocess.run(
+        ("awk", program.replace("\\\n", "\n"), file), capture_output=True, text=True, check=True
+    )
+    key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.pgp]"
+    assert done.stdout.splitlines() == [
+        f"deb-src {key} http://deb.example.org/debian trixie main contrib",
+        f"deb-src {key} http://deb.example.org/debian trixie-updates main contrib",
+        f"deb-src {key} http://other.example.org/debian trixie main contrib",
+        f"deb-src {key} http://other.example.org/debian trixie-updates main contrib",
+        "deb-src http://deb.example.org/security trixie-security main",
+        "deb-src http://flat.example.org ./",
+    ]
+
+
+@pytest.mark.processes("git")
+def test_a_repository_of_a_profiler_that_is_down_stops_no_image():
+    text = render(make_image_job(framework="none", target="dev"), TEMPLATES)
+    step = text.split("ARG NSIGHT_SYSTEMS_VERSION")[-1].split("\n\n")[0]
+    assert "else rm -f" in step
+    assert "is left out" in step

@@ -212,8 +212,8 @@ def compare(
     if not found:
         console.say("nothing differs")
         return
-    rows = [(one.kind, one.name, one.before, one.after) for one in found]
-    console.out_table(("what", "name", "before", "after"), rows)
+    rows = [(one.kind, one.before, one.after, one.name) for one in found]
+    console.out_table(("what", "before", "after", "name"), rows)
 
 
 @app.command()

@@ -62,13 +62,11 @@ def _images(before: Report, after: Report) -> Iterator[Difference]:
             yield _of("image", name, "built" if name in old else "", "built" if name in new else "")
             continue
         one, other = old[name], new[name]
-        if one and other:
+        if one and other and one.digest and other.digest:
             yield _of("image", f"digest of {name}", one.digest, other.digest)
-            yield _of("image", f"size of {name}", _size(one.size), _size(other.size))
-
-
-def _size(count: int | None) -> str:
-    return units.format_size(count) if count is not None else ""
+        if one and other and one.size is not None and other.size is not None:
+            sizes = (units.format_size(each) for each in (one.size, other.size))
+            yield _of("image", f"size of {name}", *sizes)
 
 
 def _arguments(before: Report, after: Report) -> Iterator[Difference]:

@@ -202,7 +202,7 @@ class _View:
         yield {
             "label": "Time",
             "value": units.format_time(report.seconds),
-            "note": _beside(report.seconds, report.earlier),
+            "note": _beside(report.seconds, report.earlier) if report.status == "done" else "",
             "meter": (),
         }
         share = 100 * report.work / self._wall

@@ -93,7 +93,7 @@ def test_a_build_without_a_result(tree):
 
 def test_two_builds(tree):
     done = history(tree, "compare")
-    assert done.out.splitlines()[2].split() == ["build", "time", "21.0", "s", "40.0", "s"]
+    assert done.out.splitlines()[2].split() == ["build", "21.0", "s", "40.0", "s", "time"]
     assert "20261104T013012" in done.err
     same = history(tree, "compare", "~3", "~4")
     assert (same.out, "nothing differs" in same.err) == ("", True)

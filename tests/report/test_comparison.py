@@ -54,3 +54,11 @@ def test_arguments_and_images(tmp_path):
     assert ("argument", "PYTHON_VERSION", "3.12", "3.13") in found
     assert ("image", "size of none-runtime-cpu", "239 MB", "240 MB") in found
     assert found[0][:2] == ("image", "digest of none-runtime-cpu")
+
+
+def test_an_image_that_was_not_made_has_no_digest_to_compare(tmp_path):
+    (image,) = builds.result().images
+    lost = image.model_copy(update={"status": "failed", "digest": "", "size": None})
+    other = report(tmp_path / "b", status="failed", images=(lost,))
+    kinds = {kind for kind, *_ in differences(report(tmp_path / "a"), other)}
+    assert kinds == {"build"}

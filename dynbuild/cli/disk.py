@@ -33,6 +33,7 @@ class _Kept:
         cache: Entries of the build cache.
         records: Records of the tree.
         why: Why no engine answers.
+        hint: What can be done about it.
     """
 
     engine: Engine | None
@@ -40,6 +41,7 @@ class _Kept:
     cache: tuple[CachedStep, ...] = ()
     records: tuple[Entry, ...] = ()
     why: str = ""
+    hint: str = ""
 
     @property
     def rows(self) -> list[tuple[str, int, int, int]]:
@@ -69,9 +71,9 @@ def _kept(context: str | None, *, engine: bool = True) -> _Kept:
 
     try:
         found = client.find(os.environ)
+        kept = usage.usage(found, os.environ)
     except NotReady as error:
-        return _Kept(engine=None, records=records, why=error.message)
-    kept = usage.usage(found, os.environ)
+        return _Kept(engine=None, records=records, why=error.message, hint=error.hint or "")
     images = usage.labelled(found, os.environ, kept)
     return _Kept(engine=found, images=images, cache=kept.cache, records=records)
 
@@ -206,7 +208,7 @@ def clean(
     older = units.parse_time(older_than, origin="flag --older-than") if older_than else None
     kept = _kept(context, engine=which.images or which.cache)
     if kept.why and named:
-        raise NotReady(kept.why, hint="run `dynbuild engine up`; --records needs no engine")
+        raise NotReady(kept.why, hint=f"{kept.hint}; --records needs no engine")
     if kept.why:
         console.warn(f"images and build cache stay: {kept.why}")
     gone = _chosen(kept, which, older=older, keep=keep, image=image)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,8 +19,8 @@ class StoredImage:
 
     Attributes:
         id: Its digest.
-        names: Its tags; none of one whose tags went to a newer one.
-        bytes: What no other image shares: that goes with it.
+        names: Its tags, of some images only the first; none of one whose tags went to a newer one.
+        bytes: What no other image shares, as far as that is known: that goes with it.
         created: When it was made.
         used: Whether a container uses it.
         label: What dynbuild calls it; empty where dynbuild did not build it.
@@ -73,19 +73,12 @@ def usage(engine: Engine, env: Mapping[str, str]) -> Usage:
         ToolFailed: It does not say.
     """
     argv = (engine.docker, "system", "df", "--verbose", "--format", "{{json .}}")
-    said = json.loads(proc.run(argv, env=engine.env(env)).stdout)
-    stored: dict[str, StoredImage] = {}
-    for image in said.get("Images") or ():
-        name = f"{image['Repository']}:{image['Tag']}"
-        one = stored.get(image["ID"]) or StoredImage(
-            id=image["ID"],
-            names=(),
-            bytes=units.parse_size(image["UniqueSize"]),
-            created=moment(image["CreatedAt"]),
-            used=image["Containers"] != "0",
-        )
-        names = one.names if "<none>" in name else (*one.names, name)
-        stored[image["ID"]] = replace(one, names=names)
+    done = proc.run(argv, env=engine.env(env), check=False)
+    if done.returncode:
+        return _in_parts(engine, env)
+    said = json.loads(done.stdout)
+    used = {image["ID"] for image in said.get("Images") or () if image["Containers"] != "0"}
+    images = _images(said.get("Images") or (), "UniqueSize", used)
     cache = (
         CachedStep(
             kind=entry["CacheType"],
@@ -97,19 +90,67 @@ def usage(engine: Engine, env: Mapping[str, str]) -> Usage:
         )
         for entry in said.get("BuildCache") or ()
     )
-    return Usage(tuple(stored.values()), tuple(cache))
+    return Usage(images, tuple(cache))
+
+
+def _in_parts(engine: Engine, env: Mapping[str, str]) -> Usage:
+    """What *engine* keeps, where it cannot count all at once.
+
+    Docker fails to as soon as its cache names a snapshot that is not there any more, as in a
+    build that ended meanwhile.  Here what images share is counted for each, and of the cache
+    it is known when an entry was made, not when it was used last.
+    """
+
+    def ask(*words: str) -> list[str]:
+        return proc.run((engine.docker, *words), env=engine.env(env)).stdout.splitlines()
+
+    containers = ask("container", "ls", "--all", "--quiet")
+    used = ask("container", "inspect", "--format", "{{.Image}}", *containers) if containers else []
+    listed = ask("image", "ls", "--no-trunc", "--format", "{{json .}}")
+    images = _images([json.loads(line) for line in listed], "Size", set(used))
+    entries = map(json.loads, ask("buildx", "du", "--builder=default", "--format", "json"))
+    cache = (
+        CachedStep(
+            kind=entry["Type"],
+            what=entry["Description"],
+            bytes=0 if entry["Shared"] else units.parse_size(entry["Size"]),
+            last=moment(entry["CreatedAt"]),
+            used=not entry["Reclaimable"],
+        )
+        for entry in entries
+    )
+    return Usage(images, tuple(cache))
+
+
+def _images(
+    listed: Iterable[Mapping[str, str]], size: str, used: Collection[str]
+) -> tuple[StoredImage, ...]:
+    """The images of a list that has a line for each name."""
+    stored: dict[str, StoredImage] = {}
+    for image in listed:
+        name = f"{image['Repository']}:{image['Tag']}"
+        one = stored.get(image["ID"]) or StoredImage(
+            id=image["ID"],
+            names=(),
+            bytes=units.parse_size(image[size]),
+            created=moment(image["CreatedAt"]),
+            used=image["ID"] in used,
+        )
+        names = one.names if "<none>" in name else (*one.names, name)
+        stored[image["ID"]] = replace(one, names=names)
+    return tuple(stored.values())
 
 
 def labelled(engine: Engine, env: Mapping[str, str], kept: Usage) -> tuple[StoredImage, ...]:
-    """The images among those *kept* that dynbuild built, the newest first."""
-    template = f'{{{{index .Config.Labels "{LABEL}"}}}}'
+    """The images among those *kept* that dynbuild built, with all their names; the newest first."""
+    template = f'{{{{json .RepoTags}}}} {{{{index .Config.Labels "{LABEL}"}}}}'
     ids = [image.id for image in kept.images]
-    labels = known.inspect(engine, env, ids, template)
-    ours = [
-        replace(image, label=label)
-        for image in kept.images
-        if (label := labels.get(image.id, "").strip()) and label != "<no value>"
-    ]
+    said = known.inspect(engine, env, ids, template)
+    ours = []
+    for image in kept.images:
+        names, _, label = said.get(image.id, "").partition(" ")
+        if label.strip() and label != "<no value>":
+            ours.append(replace(image, label=label.strip(), names=tuple(json.loads(names) or ())))
     return tuple(sorted(ours, key=lambda image: image.created, reverse=True))
 
 

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from dynbuild.build import recording
+from dynbuild.build.record import Record
+from dynbuild.report import document
 from tests.conftest import DEMO, ROOT
 from tests.images import recorded
 from tests.session import NAME as RUN
@@ -53,11 +56,28 @@ def test_record_is_complete(demo):
     assert recorded.solve(demo).counts() == demo["steps"]
 
 
+def test_the_path_and_its_waits_are_the_time_of_the_build(demo):
+    made = document.of(recording.read(Record(ROOT / demo["record"])))
+    assert made.missing == ()
+    assert sum(part.seconds for part in made.path) == pytest.approx(demo["seconds"], rel=0.01)
+    own = sum(made.steps[n].seconds for n in {p.step for p in made.path if not p.wait})
+    assert own + made.waited == pytest.approx(demo["seconds"], rel=0.01)
+
+
+def test_layers_are_those_of_the_engine(demo, docker):
+    (image,) = demo["images"]
+    sizes = docker("image", "history", "--human=false", "--format", "{{.Size}}", IMAGE).split()
+    assert [layer["size"] for layer in image["layers"]] == [
+        int(size) for size in reversed(sizes) if size != "0"
+    ]
+
+
 def test_second_build_runs_no_step_and_gives_the_same_image(demo, build):
     again = build("--repository", f"{RUN}/demo")
     assert again["steps"]["run"] == 0
     assert again["steps"]["cached"] > 20
     assert again["images"][0]["digest"] == demo["images"][0]["digest"]
+    assert again["images"][0]["layers"] == demo["images"][0]["layers"]
 
 
 def test_new_commit_makes_no_new_layer(demo, build, docker):

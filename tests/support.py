@@ -251,6 +251,8 @@ def source_tree(directory):
         else:
             path.mkdir()
     files = ["container/deps/requirements.txt", "container/deps/requirements.test.txt"]
+    lines = ("common", "planner", "vllm", "benchmark", "frontend", "dev")
+    files += [f"container/deps/requirements.{name}.txt" for name in lines]
     files += ["container/launch_message/runtime.txt", "container/launch_message/frontend.txt"]
     (directory / "lib/gpu_memory_service").mkdir()
     for name in files:

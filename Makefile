@@ -27,7 +27,7 @@ demo: $(STAMP) ## Build the runtime image for real, run it, ask it something
 	$(RUN) run --image dynamo-demo:latest-none-runtime-cpu-index --gpus none --network none \
 		-v $(CURDIR)/examples/demo:/demo:ro -- python /demo/serve.py ask
 
-test: ready $(STAMP) ## All tests: the quick ones, then real builds on a real engine
+test: ready check ## Lint, types, drift; the quick tests; then real builds on a real engine
 	@$(PY) -m pytest -n auto -m "not engine"
 	@$(PY) -m pytest -n 1 --dist loadfile --no-loadscope-reorder -m engine tests/engine tests/images
 

@@ -138,6 +138,7 @@ def select(glob: str, known: Iterable[ImageId]) -> tuple[ImageId, ...]:
     found = tuple(one for one in ids if one.matches(glob))
     if not found:
         raise RequestError(
-            f"there is no image '{glob}'", hint=names.did_you_mean(glob, map(str, ids))
+            f"there is no image '{glob}'",
+            hint=names.did_you_mean(glob, map(str, ids), "`dynbuild list`"),
         )
     return found

@@ -30,14 +30,29 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     return by_fold[found[0]] if found else None
 
 
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """A hint that names the nearest choice, and all of them where they are few."""
+_FEW = 12
+"""So many names are read; of more, the nearest are told."""
+
+
+def did_you_mean(word: str, choices: Iterable[str], where: str = "") -> str:
+    """A hint that names the nearest choice, and all of them where they are few.
+
+    Args:
+        word: What was written.
+        choices: What there is.
+        where: What lists them, where they are many: a command, a page of the documentation.
+    """
     known = sorted(set(choices))
     close = nearest(word, known)
-    listed = f"there are: {', '.join(known)}"
-    if close is None:
-        return listed
-    return f"did you mean '{close}'?" + (f" ({listed})" if len(known) <= 12 else "")
+    if len(known) <= _FEW:
+        listed = f"there are: {', '.join(known)}"
+        return listed if close is None else f"did you mean '{close}'? ({listed})"
+    by_fold = {choice.casefold(): choice for choice in known}
+    near = difflib.get_close_matches(word.casefold(), by_fold, n=3, cutoff=0.6 if close else 0.0)
+    *first, last = (f"'{by_fold[one]}'" for one in near)
+    named = f"{', '.join(first)} or {last}" if first else last
+    said = f"did you mean {named}?" if close else f"the nearest of {len(known)} are {named}"
+    return f"{said} ({where} lists all)" if where else said
 
 
 def items(text: str) -> tuple[str, ...]:

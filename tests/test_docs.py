@@ -344,6 +344,12 @@ class TestPage:
                 slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
                 assert anchor in slugs
 
+    def test_fences_are_closed_and_say_what_is_in_them(self, page):
+        fences = re.findall(r"^ *```(.*)$", page.read_text("utf-8"), re.MULTILINE)
+        assert len(fences) % 2 == 0
+        assert all(fences[::2])
+        assert not any(fences[1::2])
+
     def test_lines_and_tables_keep_their_shape(self, page):
         text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
         widths = {}

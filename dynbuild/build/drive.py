@@ -334,3 +334,4 @@ def _write_inputs(now: Record, job: Job, dockerfiles: Mapping[str, str], network
     now.write_json(now.plan, job.plan.document())
     texts = {name: str(path) for name, path in paths.items()}
     now.write_json(now.bake, bake.definition(job, texts, network=network))
+    now.announce()

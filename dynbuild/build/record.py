@@ -106,12 +106,19 @@ class Record:
         self.write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
     def finish(self, ended: BuildResult) -> None:
-        """Seal the record with how the build *ended* and point ``latest`` at it.
+        """Seal the record with how the build *ended*.
 
         Raises:
             OSError: It cannot be written.
         """
         self.write_json(self.result, ended.document())
+
+    def announce(self) -> None:
+        """Point ``latest`` at the record, whose build begins.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         link = self.path.parent / f".latest-{self.id}"
         link.unlink(missing_ok=True)
         link.symlink_to(self.path.name)

@@ -62,7 +62,7 @@ def detail(text: str) -> None:
 def error(text: str) -> None:
     """One line on stderr, however little is to be said; that nobody can read it is no error."""
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(err_look().visible(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -81,7 +81,7 @@ def out(text: str) -> None:
         OutputLost: It cannot be written.
     """
     try:
-        print(text, file=sys.stdout, flush=True)
+        print(out_look().visible(text), file=sys.stdout, flush=True)
     except OSError as error:
         raise OutputLost from error
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dynbuild.doctor.model import Check
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red", "absent": "dim"}
+_NARROW = 16
 _MARK = max(map(len, _COLOURS))
 
 _Context = Annotated[
@@ -74,17 +75,21 @@ def _table(checks: tuple[Check, ...], look: Look) -> list[str]:
     for check in checks:
         mark = look.style(check.status, _COLOURS[check.status])
         head = f"{check.name:<{first}}  {mark}{' ' * (_MARK - len(check.status) + 2)}"
-        value, *rest = _wrapped(check.value, look.columns - column) or [""]
+        value, *rest = _wrapped(check.value, look, column) or [""]
         lines += [f"{head}{value}".rstrip(), *(" " * column + line for line in rest)]
         if check.remedy:
-            start, *more = _wrapped(check.remedy, look.columns - column - 3)
+            start, *more = _wrapped(check.remedy, look, column + 3)
             lines.append(f"{' ' * column}-> {start}")
             lines += [" " * (column + 3) + line for line in more]
     return lines
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_on_hyphens=False)
+def _wrapped(text: str, look: Look, column: int) -> list[str]:
+    """*text* from *column* on; one line in a file or a pipe, and words stay whole anywhere."""
+    if look.width is None:
+        return [text] if text else []
+    width = max(look.width - column, _NARROW)
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
 
 
 def env(

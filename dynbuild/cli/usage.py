@@ -22,6 +22,9 @@ from dynbuild.report.look import COLUMNS
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter, Parameter
 
+_NARROWEST, _WIDEST = 60, 110
+"""Columns of help on a terminal: below, words are not cut for it; above, lines are hard to read."""
+
 _FIRST = 32
 """The widest column of names; a longer name has its help on the line below."""
 
@@ -36,7 +39,10 @@ class Option(TyperOption):
         missing = self.required and self.value_is_missing(value)
         if missing or not _is_right(value, self.type_descriptor.annotation):
             return super().process_value(ctx, value)
-        return value if self.callback is None else self.callback(ctx, self, value)
+        try:
+            return value if self.callback is None else self.callback(ctx, self, value)
+        except OSError as error:  # --help prints in its callback
+            raise console.OutputLost from error
 
     def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
         """The words that a shell offers as its value."""
@@ -118,7 +124,7 @@ def text(
     sections["Commands"] = list(commands)
     lines += _sections({title: rows for title, rows in sections.items() if rows})
     if command.epilog:
-        lines += ["", *textwrap.wrap(command.epilog, COLUMNS)]
+        lines += ["", *_wrap(command.epilog, _columns())]
     # The library writes help in UTF-8 where the stream knows ASCII only.
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return ("\n".join(lines) + "\n").encode(encoding, errors="dynbuild").decode(encoding)
@@ -130,12 +136,23 @@ def _sections(sections: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str
         yield console.out_look().style(f"{title}:", "bold")
         first = max((len(name) for name, _ in rows if len(name) <= _FIRST), default=_FIRST)
         for name, about in rows:
-            described = textwrap.wrap(about, COLUMNS - first - 4) or [""]
+            described = _wrap(about, _columns() - first - 4) or [""]
             if len(name) > first:
                 yield f"  {name}"
             else:
                 yield f"  {name:<{first}}  {described.pop(0)}".rstrip()
             yield from (f"  {'':<{first}}  {line}" for line in described)
+
+
+def _columns() -> int:
+    """Of the terminal, as far as lines of prose are read; of a page, where there is none."""
+    width = console.out_look().width
+    return COLUMNS if width is None else max(min(width, _WIDEST), _NARROWEST)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines of *text*; what has no blank, such as a path, stays whole."""
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
 
 
 def _prose(docstring: str) -> Iterator[str]:
@@ -147,11 +164,11 @@ def _prose(docstring: str) -> Iterator[str]:
         elif paragraph.startswith("  "):
             yield from _command_line(paragraph.strip())
         else:
-            yield from ("", *textwrap.wrap(paragraph, COLUMNS))
+            yield from ("", *_wrap(paragraph, _columns()))
 
 
 def _command_line(line: str) -> Iterator[str]:
     """A command that is too long goes on where the shell lets it."""
-    first, *more = textwrap.wrap(line, COLUMNS - 8, break_on_hyphens=False, break_long_words=False)
+    first, *more = _wrap(line, _columns() - 8)
     for row, part in enumerate((first, *more)):
         yield ("      " if row else "  ") + part + (" \\" if row < len(more) else "")

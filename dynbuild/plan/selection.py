@@ -259,7 +259,7 @@ def _meant(
     """Those of the cells *there* that *glob* means; that it means none is a problem."""
     meant = [one for one in there if _means(glob, one)]
     if not meant:
-        hint = names.did_you_mean(glob, map(str, there))
+        hint = names.did_you_mean(glob, map(str, there), "`dynbuild list`")
         problems.add(f"there is no cell '{glob}'", origin=origin, hint=hint)
     return meant
 

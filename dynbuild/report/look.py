@@ -5,6 +5,7 @@ Whoever writes to a stream knows what it is and makes the ``Look``; text is made
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from dynbuild.errors import shorten
@@ -15,6 +16,9 @@ COLUMNS = 80
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _NARROW = 8
+_OURS = "|".join(sorted({"0", *_STYLES.values()}))
+# Terminals obey control characters; the others make a line read as another one.
+_COMMANDS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,17 @@ class Look:
         """*text* in one of the styles bold, dim, red, green, yellow, cyan, if there are any."""
         return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if self.colour else text
 
+    def visible(self, text: str) -> str:
+        """*text* with every character that a terminal would obey in its place, but our colours.
+
+        Line ends and tabs stay: text of several lines is shown as such.
+        """
+        ours = rf"(\x1b\[(?:{_OURS})m)|" if self.colour else "(?!)()|"
+        return re.sub(ours + _COMMANDS, lambda found: found[1] or repr(found[0])[1:-1], text)
+
     def warning(self, text: str) -> str:
         """The line that warns of *text*."""
         return f"{self.style('warning:', 'yellow')} {text}"
-
-    @property
-    def columns(self) -> int:
-        """Columns for prose and for lines that are padded."""
-        return self.width or COLUMNS
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
         """Lines of a table that fits the width; the widest column gives way first."""

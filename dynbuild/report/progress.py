@@ -11,7 +11,7 @@ from dynbuild.build.events import Event, LogLine, Message, Retried, StepEnded, S
 from dynbuild.build.result import BuildResult, CacheFigures, StageFigures
 from dynbuild.build.solve import is_cancelled
 from dynbuild.build.steps import StepName
-from dynbuild.report.look import Look
+from dynbuild.report.look import COLUMNS, Look
 
 _HEARTBEAT_SECONDS = 30.0
 _BEAT_SECONDS = 5.0
@@ -88,9 +88,10 @@ class Progress:
 
     def _line(self, digest: str, end: str, style: str = "") -> None:
         clock = f"{time.monotonic() - self._begun:6.1f}s"
-        room = self._look.columns - len(clock) - len(end) - 4
         text = self._name(digest).title
-        if len(text) > room:
+        # In a file or a pipe nothing is cut, and the ends stand below each other where they can.
+        room = (self._look.width or COLUMNS) - len(clock) - len(end) - 4
+        if self._look.width is not None and len(text) > room:
             text = f"{text[: room - 1]}…"
         end = self._look.style(end, style) if style else end
         self._say(f"{clock}  {text.ljust(room)}  {end}")

@@ -82,7 +82,7 @@ def layer(env: Mapping[str, str], args: frozenset[str]) -> Layer:
             if option is None:
                 raise RequestError(
                     f"there is no setting for the variable {name}",
-                    hint=names.did_you_mean(name, variables()),
+                    hint=names.did_you_mean(name, variables(), "docs/build.md"),
                 )
             # CI systems set a variable to nothing to leave it out.
             if env[name]:
@@ -96,7 +96,7 @@ def _argument(variable: str, args: frozenset[str]) -> str:
         raise RequestError(
             f"there is no build argument '{name}'",
             origin=str(Origin("environment", variable)),
-            hint=names.did_you_mean(name, args),
+            hint=names.did_you_mean(name, args, "docs/arguments.md"),
         )
     return name
 

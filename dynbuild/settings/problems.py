@@ -161,7 +161,9 @@ def unknown_keys(
                 problem = Problem(
                     f"unknown key '{'.'.join(path[: depth + 1])}'",
                     str(setting.origin),
-                    names.did_you_mean(key, choices) if choices else f"{parent[-1]} is no table",
+                    names.did_you_mean(key, choices, _LISTS.get(parent[0], "") if parent else "")
+                    if choices
+                    else f"{parent[-1]} is no table",
                 )
                 yield path[: depth + 1], problem
             break
@@ -204,9 +206,12 @@ def unknown_references(
             yield Problem(
                 f"'{'.'.join(path)}' names the build argument '{arg}', which does not exist",
                 str(resolved[path].origin),
-                names.did_you_mean(arg, catalog.args),
+                names.did_you_mean(arg, catalog.args, "docs/arguments.md"),
             )
 
+
+_LISTS = {"args": "docs/arguments.md", "request": "docs/build.md", "run": "docs/launcher.md"}
+"""Where the keys of a table are listed."""
 
 _EXPECTED = {
     "string_type": "a string in quotes",

@@ -66,10 +66,11 @@ def test_a_file_is_whole(tmp_path):
     assert sorted(path.name for path in made.path.iterdir()) == ["bake.json", "log"]
 
 
-def test_the_latest_record_is_the_one_finished_last(tmp_path):
-    for number in ("1", "2"):
-        made = record.create(tmp_path, f"{number}-{os.getpid()}-x")
-        made.finish(ended())
+def test_the_latest_record_is_the_one_begun_last(tmp_path):
+    first, made = (record.create(tmp_path, f"{number}-{os.getpid()}-x") for number in ("1", "2"))
+    for one in (first, made):
+        one.announce()
+    first.finish(ended())
     latest = record.builds(tmp_path) / "latest"
     assert latest.is_symlink()
     assert latest.resolve() == made.path

@@ -61,7 +61,6 @@ def test_no_engine_exits_with_3_after_the_table(tmp_path, capsys):
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("engine")
     assert "problem" in out[0]
-    assert max(map(len, out)) <= 80
     assert [line for line in out if line.startswith("HF cache")]
 
 
@@ -83,7 +82,6 @@ def test_warnings_are_no_failure(examined, capsys):
     assert out[0] == "engine  ok       private, Docker 28"
     assert out[-1] == "disk    ok"
     assert "                 -> --gpus none" in out
-    assert max(map(len, out)) <= 80
     assert commands.doctor("json", ".") is None
     assert json.loads(capsys.readouterr().out)["ready"] is True
 

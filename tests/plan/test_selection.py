@@ -206,7 +206,7 @@ def test_a_cell_of_another_line_is_included_by_its_sign(overlay):
         ("[matrix.m.cells.x]\nargs.BUILD_JOBS = '1'\n", "there is no cell 'x'"),
         ("[matrix.m.cells.'*']\nrun.gpus = 'all'\n", "a cell has no setting 'run.gpus'"),
         ("[matrix.m.cells.'*']\nrequest.target = 'dev'\n", "'target' says which cell it is"),
-        ("[matrix.m.cells.'*']\nargs.BUILD_JBS = '1'\n", "did you mean 'BUILD_JOBS'?"),
+        ("[matrix.m.cells.'*']\nargs.BUILD_JBS = '1'\n", "did you mean 'BUILD_JOBS'"),
         ("[matrix.m.cells.'*']\nrequest.platform = 'x'\n", "must be a list"),
         ("[matrix.m.cells.'*']\nrequest.platform = ['x']\n", None),
         ("[matrix.m]\ntarget = ['dev']\n", "unknown key 'matrix.m.target'"),

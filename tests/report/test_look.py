@@ -52,3 +52,25 @@ def test_styles_where_there_are_colours():
     assert Look().style("x", "red") == "x"
     assert Look(colour=True).style("x", "red") == "\x1b[31mx\x1b[0m"
     assert Look().warning("x") == "warning: x"
+
+
+@pytest.mark.parametrize("colour", [True, False])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b]0;title\x07b", r"a\x1b]0;title\x07b"),
+        ("a\x1b[2Jb", r"a\x1b[2Jb"),
+        ("a\rb\x08c\x7f", r"a\rb\x08c\x7f"),
+        ("a\x9b31mb", r"a\x9b31mb"),
+        ("a\u202eb\u2066c\u2028d", r"a\u202eb\u2066c\u2028d"),
+        ("two\nlines\tand a tab, ä ✓", "two\nlines\tand a tab, ä ✓"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_seen(colour, text, shown):
+    assert Look(colour=colour).visible(text) == shown
+
+
+def test_our_own_colours_are_no_commands():
+    look = Look(colour=True)
+    assert look.visible(look.warning("x")) == look.warning("x")
+    assert Look().visible(look.warning("x")) == r"\x1b[33mwarning:\x1b[0m x"

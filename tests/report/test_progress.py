@@ -12,10 +12,10 @@ from tests.support import ROOT
 RECORDINGS = ROOT / "tests" / "data" / "events"
 
 
-def shown(*events, verbosity=0):
+def shown(*events, verbosity=0, width=None):
     """What people see of events, without the clock at the head of a line."""
     lines = []
-    progress = Progress(lines.append, Look(), verbosity)
+    progress = Progress(lines.append, Look(width=width), verbosity)
     for event in events:
         progress(event)
     return [re.sub(r"^ *[\d.]+s  ", "", line) for line in lines]
@@ -50,10 +50,16 @@ def test_how_a_step_ended(end, text):
     assert len(lines[0]) == COLUMNS - len("   0.0s  ")
 
 
-def test_a_long_name_is_cut():
-    (line,) = shown(started("[ucx 2/2] RUN " + "x" * 200), StepEnded(digest="a", seconds=1))
-    assert len(line) == COLUMNS - len("   0.0s  ")
-    assert line.endswith("x…  1.0s")
+def test_a_long_name_is_cut_on_a_terminal_only():
+    events = (started("[ucx 2/2] RUN " + "x" * 200), StepEnded(digest="a", seconds=1))
+    for width in (COLUMNS, 150):
+        (line,) = shown(*events, width=width)
+        assert len(line) == width - len("   0.0s  ")
+        assert line.endswith("x…  1.0s")
+    # In a pipe or a file nothing is.
+    (line,) = shown(*events)
+    assert "…" not in line
+    assert len(line) > 160
 
 
 def test_what_a_step_prints_is_shown_with_its_stage_and_platform():

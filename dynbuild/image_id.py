@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from dynbuild import names
 from dynbuild.errors import RequestError
 
+LABEL = "dynbuild.image"
+"""The label of an image that has its id."""
+
 AWS = "-aws"
 """Suffix of a stage, an image and a tag that has AWS's EFA user space."""
 LABEL = "dynbuild.image"

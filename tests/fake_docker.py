@@ -28,6 +28,11 @@ case "$1 $2" in
 "image history") [ ! -e "$here/history" ] || cat "$here/history" ;;
 "buildx inspect") [ -e "$here/builder" ] || { echo "ERROR: no builder" >&2; exit 1; }
     echo "Name: ${3:-farm}" ;;
+"buildx imagetools")
+    for last; do :; done
+    [ ! -e "$here/refusal" ] || { cat "$here/refusal" >&2; exit 1; }
+    [ -e "$here/tag" ] || { echo "ERROR: $last: not found" >&2; exit 1; }
+    cat "$here/tag" ;;
 "buildx ls") cat "$here/builder" ;;
 "buildx bake")
     while [ $# -gt 0 ]; do
@@ -59,7 +64,7 @@ class FakeDocker:
     path: Path
 
     def says(self, **texts: str | bytes) -> None:
-        """Write down answers: progress, status, metadata, image, history, base, info, builder."""
+        """Write down answers: each is a file that the client reads."""
         for name, text in texts.items():
             data = text if isinstance(text, bytes) else text.encode()
             (self.path / name).write_bytes(data)

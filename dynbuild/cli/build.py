@@ -1,4 +1,4 @@
-"""``dynbuild build``, ``plan`` and ``render``: the build line, command by command."""
+"""``dynbuild build`` and ``plan``, and what other commands share with them."""
 
 from __future__ import annotations
 
@@ -191,44 +191,6 @@ def _offline(decided: Decided, format: str) -> None:
 
 
 @with_request
-def render(
-    asked: Asked,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", help="File, or folder/, to write.", show_default=False, metavar="PATH"
-        ),
-    ] = None,
-) -> None:
-    """Print the Dockerfile, or write it.
-
-    [bold]Examples[/bold]
-
-      dynbuild render --framework none --target runtime --device cpu
-
-      dynbuild render --framework none --target runtime --output dockerfiles/
-    """
-    decided = decide(asked)
-    texts = dockerfiles(decided)
-    for note in notes_of(decided):
-        console.warn(note)
-    for image in decided.plan.images:
-        if output is None:
-            console.out(texts[image.name].rstrip("\n"))
-            continue
-        path = Path(output)
-        try:
-            if output.endswith("/"):
-                path.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():
-                path /= image.dockerfile
-            path.write_text(texts[image.name], encoding="utf-8")
-        except OSError as error:
-            raise NotReady(f"{path} cannot be written: {error.strerror}") from error
-        console.say(f"wrote {path}")
-
-
-@with_request
 def build(
     asked: Asked,
     dry_run: Annotated[
@@ -318,6 +280,7 @@ def builder_of(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Bui
         NotReady: It cannot.
     """
     from dynbuild.build.bases import check_bases, check_load
+    from dynbuild.build.taken import check_tags
     from dynbuild.engine import builder, private, requirements
     from dynbuild.render import bake
 
@@ -328,6 +291,7 @@ def builder_of(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Bui
     requirements.check(found, texts.values(), network=network)
     check_load(found, plan)
     check_bases(found, os.environ, plan)
+    check_tags(found, os.environ, plan)
     if found.in_engine and engine.kind == "private":
         private.join(os.environ)
         _check_network(engine)

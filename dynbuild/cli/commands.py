@@ -50,7 +50,7 @@ COMMANDS = {
         "Show what would be built, with every value and where it comes from.", "build", "plan"
     ),
     "list": Entry("List the cells there are: the images that can be built.", "list", "cells"),
-    "render": Entry("Print the Dockerfile, or write it.", "build", "render"),
+    "render": Entry("Print the Dockerfile, or write it.", "render", "render"),
     "run": Entry("Run a container.", "run", "run"),
     "report": Entry(
         "Show a build that was: its timeline, what its time went to, its log.", "report", "report"

@@ -6,10 +6,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from dynbuild.cli import console
+from dynbuild.cli import complete, console
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import configs_of, context_of, lines_of
+from dynbuild.settings.axis_options import ONLY
 from dynbuild.settings.request_options import LIST
+
+
+def _ids(context: typer.Context, incomplete: str) -> list[str]:
+    """The ids that a shell offers."""
+    return complete.words(ONLY, context.params, incomplete)
 
 
 @with_options(LIST)
@@ -18,7 +24,10 @@ def cells(
     patterns: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATTERN]...", help="Globs of ids, as for --only.", show_default=False
+            metavar="[PATTERN]...",
+            help="Globs of ids, as for --only.",
+            show_default=False,
+            autocompletion=_ids,
         ),
     ] = None,
     format: Annotated[

@@ -188,7 +188,11 @@ def invocation(options: Iterable[Option], arguments: Mapping[str, Any]) -> Invoc
     values: dict[str, tuple[Value, str]] = {}
     layer: dict[KeyPath, Setting] = {}
     for option in options:
-        for value, spelling in _values(option, arguments):
+        given = list(_values(option, arguments))
+        if len({str(value) for value, _ in given}) > 1 and not option.flags:
+            spelled = " and ".join(spelling for _, spelling in given)
+            raise RequestError(f"{spelled} exclude each other", hint="drop one of them")
+        for value, spelling in given:
             values[option.name] = value, spelling
             layer.update(_settings(option, value, spelling))
     return Invocation(values, layer)

@@ -17,10 +17,12 @@ from typer._click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from dynbuild.cli import complete, console
+from dynbuild.errors import RequestError
 from dynbuild.report.look import COLUMNS
 
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter, Parameter
+    from typer._click.parser import _OptionParser
 
 _NARROWEST, _WIDEST = 60, 110
 """Columns of help on a terminal: below, words are not cut for it; above, lines are hard to read."""
@@ -71,6 +73,20 @@ def _light(params: list[Parameter]) -> list[Parameter]:
     return params
 
 
+def _show_help(ctx: Context, param: Parameter, value: bool) -> None:
+    """Print the help as every result is: that it cannot be written is told."""
+    del param
+    if value and not ctx.resilient_parsing:
+        console.out(ctx.get_help().rstrip("\n"))
+        ctx.exit()
+
+
+def _with_help(option: TyperOption | None) -> TyperOption | None:
+    if option is not None:
+        option.callback = _show_help
+    return option
+
+
 class Command(TyperCommand):
     """A command with this help, and with options that cost nothing where they are left out."""
 
@@ -78,9 +94,45 @@ class Command(TyperCommand):
         """All parameters, that of --help among them."""
         return _light(super().get_params(ctx))
 
+    def get_help_option(self, ctx: Context) -> TyperOption | None:
+        """The option --help."""
+        return _with_help(super().get_help_option(ctx))
+
+    def make_parser(self, ctx: Context) -> _OptionParser:
+        """The parser, which refuses to let the last of several values win."""
+        parser = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_once(args: list[str]) -> tuple[dict[str, Any], list[str], list[Parameter]]:
+            found = parse(args)
+            if not ctx.resilient_parsing:
+                _check_once(found[2])
+            return found
+
+        parser.parse_args = parse_once  # type: ignore[method-assign]
+        return parser
+
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the help to *formatter*."""
         formatter.write(text(self, ctx))
+
+
+def _check_once(given: Sequence[Parameter]) -> None:
+    """Refuse an option with one value that is given more than once.
+
+    Raises:
+        RequestError: One is.
+    """
+    seen = set()
+    for param in given:
+        if not isinstance(param, TyperOption) or param.multiple or param.is_flag or param.count:
+            continue
+        if param.name in seen:
+            raise RequestError(
+                f"{param.opts[-1]} is given more than once, and has one value",
+                hint="drop all but one",
+            )
+        seen.add(param.name)
 
 
 class Group(TyperGroup):
@@ -89,6 +141,10 @@ class Group(TyperGroup):
     def get_params(self, ctx: Context) -> list[Parameter]:
         """All parameters, that of --help among them."""
         return _light(super().get_params(ctx))
+
+    def get_help_option(self, ctx: Context) -> TyperOption | None:
+        """The option --help."""
+        return _with_help(super().get_help_option(ctx))
 
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the help to *formatter*."""

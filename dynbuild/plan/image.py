@@ -58,9 +58,7 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
     chain = stages.chain(facts)
     references: tuple[str, ...] = ()
     with problems.collected():
-        references = (
-            tags.of(config, cell, decided.version, decided.machine.date) if cell.requested else ()
-        )
+        references = tags.of(config, cell, decided.version, decided.machine.date)
     read: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     with problems.collected():
@@ -101,6 +99,7 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
         cache_from=(*request.cache_from, *read),
         cache_to=(*request.cache_to, *written) if cell.requested else (),
         output=request.output if cell.requested else "none",
+        retag=request.retag,
         no_cache=request.no_cache,
         depends_on=(str(cell.link.image),) if cell.link else (),
     )

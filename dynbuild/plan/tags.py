@@ -26,6 +26,8 @@ _DEV_SUFFIXES = ("-runtime", "-local-dev", "-dev")
 def of(config: Settings, cell: Cell, version: Version, date: str) -> tuple[str, ...]:
     """Version tags and latest tag (facts: the tag rules of the replaced script).
 
+    What is there only because another image is built on it has none.
+
     A given tag loses the suffix of another target and gets that of dev and local-dev; dev
     is the one target without a suffix in its latest tag.  AWS's layer is marked at the end.
 
@@ -39,6 +41,8 @@ def of(config: Settings, cell: Cell, version: Version, date: str) -> tuple[str, 
         RequestError: A name is none that Docker takes, or cannot be pushed.
     """
     request, image = config.catalog.request, cell.id
+    if not cell.requested:
+        return ()
     repository = names.check_repository(
         request.repository, origin=str(config.origin("request", "repository"))
     )

@@ -35,7 +35,7 @@ _FREE = (
     *("request.release_line", "request.framework", "request.target", "request.device"),
     *("request.cuda_version", "request.platform", "request.tag_latest", "request.make_efa"),
     *("request.dynamo_wheels", "request.no_cache", "request.uid", "request.gid"),
-    *("request.repository", "request.tag"),
+    *("request.repository", "request.tag", "request.tag_template", "request.require_clean"),
     *("request.sccache_read_only", "request.sccache_optional"),
     *("request.tensorrtllm_commit", "request.tensorrtllm_pip_wheel"),
     "request.tensorrtllm_index_url",
@@ -65,6 +65,7 @@ _HARMLESS = {
 _RIGHTS = {
     "request.network": "build steps get this machine's network",
     "request.output": "images are pushed to a registry",
+    "request.retag": "a tag of another image is pushed over",
     "request.build_epp": f"make runs {_MAKEFILE} of the tree on this machine",
     "request.tensorrtllm_git_url": f"{_WHEEL_SCRIPT} of the tree runs on this machine",
     "request.cache": "a cache that other builds share is read or written",

@@ -109,7 +109,8 @@ def test_a_folder_with_a_blank_in_its_name(tmp_path):
 @pytest.mark.parametrize("mode", [[], ["--dry-run"]], ids=["build", "dry run"])
 def test_a_wrong_request_is_refused_before_anything_starts(mode, argv, message, hint):
     env = {"DOCKER_HOST": "unix:///nowhere.sock"}
-    result = call("build", *CPU, *HERE, *argv, *mode, env=env)
+    where = () if "--context" in argv else HERE
+    result = call("build", *CPU, *where, *argv, *mode, env=env)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
     assert hint in result.hint

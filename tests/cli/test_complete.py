@@ -74,6 +74,7 @@ LINES = [
     ("plan --framework vllm,trtllm --cuda-version 13", ["13.0", "13.1"]),
     ("list --only none-runtime", ["none-runtime-cuda12.8", "none-runtime-cpu"]),
     ("list --framework none --device cpu --skip none-d", ["none-dev-cpu", "none-dynamo_base-cpu"]),
+    ("list trtllm-r", ["trtllm-runtime-cuda13.1"]),
     ("list --format g", ["github", "gitlab"]),
     ("plan --build-arg NIXL_R", ["NIXL_REF="]),
     ("plan --source u", ["ucx="]),

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from dynbuild.cli import parameters
+from dynbuild.cli import parameters, usage
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.errors import RequestError
 from dynbuild.settings.layers import Origin, Setting
@@ -35,7 +35,7 @@ def said(*words):
         found.append((invocation, more))
 
     app = typer.Typer(add_completion=False)
-    app.command()(command)
+    app.command(cls=usage.Command)(command)
     get_command(app)(list(words), standalone_mode=False)
     return found[0]
 
@@ -95,3 +95,18 @@ def test_pairs_have_a_name(item):
     option = Option(name="arg", help="A.", kind="pairs", flags=("--arg",), path=("contexts",))
     with pytest.raises(RequestError, match="--arg takes NAME=VALUE"):
         parameters.invocation([option], {"arg": [item]})
+
+
+def test_one_value_is_given_once():
+    for words in (["-w", "x", "--word", "y"], ["-w", "x", "-w", "x"]):
+        with pytest.raises(RequestError, match="--word is given more than once"):
+            said(*words)
+    with pytest.raises(RequestError, match="--fast and --no-fast exclude each other"):
+        said("--fast", "--no-fast")
+    assert said("--fast", "--fast")[0].switch("fast")
+
+
+def test_an_option_that_may_be_several():
+    several = Option(name="axis", help="A.", flags=("--axis",), several=True, path=("run", "axis"))
+    found = parameters.invocation([several], {"axis": ["a", "b,c"]})
+    assert found.layer == {("run", "axis"): Setting("a,b,c", Origin("flag", "--axis"))}

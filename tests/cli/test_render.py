@@ -105,3 +105,13 @@ def test_compiled_templates_are_kept_in_a_home_that_is_there(tmp_path):
     other = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "other")}
     assert call(*words, env=other) == first
     assert len(list((tmp_path / "other/dynbuild/templates").iterdir())) == len(list(kept.iterdir()))
+
+
+def test_several_dockerfiles_go_to_a_folder(tmp_path):
+    words = ("render", *HERE, "--framework", "none", "--device", "cpu", "--target", "runtime,dev")
+    at_once = call(*words, "--output", tmp_path / "Dockerfile")
+    assert (at_once.code, "2 Dockerfiles are for one file" in at_once.err) == (2, True)
+    assert call(*words, "--output", f"{tmp_path}/").code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "none-dev-cpu.Dockerfile", "none-runtime-cpu.Dockerfile",
+    ]  # fmt: skip

@@ -13,6 +13,7 @@ from tests.session import NAME as RUN
 
 REPOSITORY = f"{RUN}/dev"
 DEV = f"{REPOSITORY}:latest-none-cpu"
+LOCAL_DEV = f"{REPOSITORY}:latest-none-local-dev-cpu"
 FLAGS = (
     "--dynamo-wheels", "source", "--repository", REPOSITORY,
     "--enable-kvbm", "--enable-gpu-memory-service",
@@ -160,7 +161,7 @@ def test_new_commit_runs_no_step_of_dev_and_local_dev(dev, build, tree, docker):
     other = {"DYNAMO_COMMIT_SHA": "1" * 40}
     for target, image, ids in (
         ("dev", DEV, ()),
-        ("local-dev", f"{DEV}-local-dev", ("--uid", "5000", "--gid", "5000")),
+        ("local-dev", LOCAL_DEV, ("--uid", "5000", "--gid", "5000")),
     ):
         layers = docker(*LAYERS, image)
         tag = f"{REPOSITORY}:other"

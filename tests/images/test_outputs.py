@@ -24,6 +24,22 @@ def test_push_puts_both_tags_into_the_registry(build, registry, from_registry):
     assert "unknown" in platforms
 
 
+def test_a_tag_of_another_image_is_not_pushed_over(build, dynbuild, registry, from_registry):
+    tag = f"{registry}/taken/dynamo:{uuid.uuid4().hex}"
+    words = ("--tag", tag, "--no-tag-latest", "--push")
+    build(*words, "--target", "dynamo_base")
+    build(*words, "--target", "dynamo_base")
+    context = build("--target", "dynamo_base", "--no-load")["record"].partition("/.dynbuild")[0]
+    config = ("--config", str(DEMO / "dynbuild.toml"), "--context", context)
+    done = dynbuild("build", *config, *words)
+    assert done.returncode == 2, done.stderr
+    assert f"{tag} is none-dynamo_base-cpu+index, and would become none-runtime" in done.stderr
+    _, before = from_registry(f"taken/dynamo/manifests/{tag.rpartition(':')[2]}")
+    report = build(*words, "--retag")
+    _, after = from_registry(f"taken/dynamo/manifests/{tag.rpartition(':')[2]}")
+    assert before != after == report["images"][0]["digest"]
+
+
 def test_push_without_a_registry_is_refused_before_anything_runs(dynbuild):
     done = dynbuild(
         "build", "--config", str(DEMO / "dynbuild.toml"), "--context", str(DEMO), "--push"

@@ -1,0 +1,92 @@
+"""Whether the tags of a push are another image's already, as the registry says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from dynbuild.build import failure
+from dynbuild.engine import registry
+from dynbuild.engine.builder import Builder
+from dynbuild.errors import NotReady, RequestError
+from dynbuild.image_id import LABEL
+from dynbuild.plan.document import PlanDocument
+
+_AT_ONCE = 8
+# What a registry says of what it does not have; of a repository that is not there, some refuse.
+_ABSENT = re.compile(
+    r"not found|manifest unknown|name unknown|does not exist|\b404\b", re.IGNORECASE
+)
+
+
+def check_tags(builder: Builder, env: Mapping[str, str], plan: PlanDocument) -> None:
+    """Raise if a tag that is to be pushed carries another image of dynbuild's.
+
+    Args:
+        builder: Who pushes.
+        env: The caller's environment.
+        plan: What is pushed.
+
+    Raises:
+        RequestError: One does; all such are told.
+        NotReady: The registry does not answer.
+    """
+    pushed = [
+        (image, tag)
+        for image in plan.images
+        if image.output == "push" and not image.retag
+        for tag in image.tags
+    ]
+    if not pushed:
+        return
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        owners_of = pool.map(lambda one: _owners(builder, env, one[1]), pushed)
+        found = list(zip(pushed, owners_of, strict=True))
+    taken = [
+        f"{tag} is {owner}, and would become {image.name}"
+        for (image, tag), owners in found
+        for owner in sorted(owners - {image.name})
+    ]
+    if taken:
+        first, *more = taken
+        raise RequestError(
+            f"a tag is another image's: {first}",
+            details=tuple(more),
+            hint="another --repository or --tag keeps both; --retag moves the tag",
+        )
+
+
+def _owners(builder: Builder, env: Mapping[str, str], tag: str) -> set[str]:
+    """The ids of dynbuild's images that *tag* stands for; none where it is not there.
+
+    Raises:
+        NotReady: The registry does not answer.
+    """
+    answer = registry.inspect(builder, env, tag)
+    words = answer.refusal
+    if not words:
+        return set(_labels(answer.images))
+    known = failure.recognise(words)
+    # Who may not read may push all the same; the push itself is refused where it is.
+    if _ABSENT.search(words) or (known and known.kind == "auth"):
+        return set()
+    raise NotReady(
+        f"the registry does not say whether {tag} is another image's",
+        hint=(known.hint if known else "") or "--retag pushes without asking it",
+        details=tuple(words.splitlines()[-3:]),
+    )
+
+
+def _labels(text: str) -> Iterator[str]:
+    """The labels of an image, or of each platform of an index."""
+    try:
+        read: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    for config in (read, *read.values()) if isinstance(read, dict) else ():
+        inner = config.get("config") if isinstance(config, dict) else None
+        labels = inner.get("Labels") if isinstance(inner, dict) else None
+        if isinstance(labels, dict) and labels.get(LABEL):
+            yield str(labels[LABEL])

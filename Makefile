@@ -8,7 +8,7 @@ PYTHON ?= python3
 
 # A disk that is too full is told of before anything is downloaded.
 .NOTPARALLEL:
-.PHONY: help demo test ready fast page check fix render generate bench clean
+.PHONY: help demo test cuda ready fast page check fix render generate bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +30,9 @@ demo: $(STAMP) ## Build the runtime image for real, run it, ask it something
 test: ready check ## Lint, types, drift; the quick tests; then real builds on a real engine
 	@$(PY) -m pytest -n auto -m "not engine"
 	@$(PY) -m pytest -n 1 --dist loadfile --no-loadscope-reorder -m engine tests/engine tests/images
+
+cuda: ready $(STAMP) ## More of CUDA than the tests have time for: dev image, CUDA 12.4
+	@$(PY) -m pytest -n 0 -m engine tests/images/test_cuda.py tests/cuda
 
 ready:
 	@$(PYTHON) tests/ready.py

@@ -338,7 +338,7 @@ RUN --mount=type=bind,from=libfabric_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
     && cd /build \
-    && /source/configure --prefix=/usr/local/libfabric --disable-verbs --disable-psm3 --disable-opx \
+    && /source/configure --prefix=/usr/local/libfabric --disable-static --disable-verbs --disable-psm3 --disable-opx \
         --disable-usnic --disable-rstream --enable-efa --with-cuda=/usr/local/cuda \
         --enable-cuda-dlopen --with-gdrcopy --enable-gdrcopy-dlopen \
     && make -j"${BUILD_JOBS:-$(nproc)}" \
@@ -449,8 +449,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
-    --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/usr/local/cargo/git \
+    --mount=type=cache,id=runtime-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,id=runtime-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
     --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
     features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
@@ -488,8 +488,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
-    --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/usr/local/cargo/git \
+    --mount=type=cache,id=kvbm-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,id=kvbm-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
     --mount=type=cache,id=kvbm-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
     maturin build --release --locked --auditwheel skip \
         --interpreter "python${PYTHON_VERSION}" --out /opt/dynamo/wheels \

@@ -35,6 +35,27 @@ fn replay(accesses: &[u64], capacity: usize) -> [u64; 2] {
     [hits, evictions]
 }
 
+/// Version of the CUDA runtime and number of GPUs; nothing where it was compiled without.
+fn cuda() -> Vec<u64> {
+    #[cfg(cuda)]
+    {
+        unsafe extern "C" {
+            fn kvbm_cuda(version: *mut u64, devices: *mut u64);
+        }
+        let [mut version, mut devices] = [0, 0];
+        // SAFETY: both are places for one number.
+        unsafe { kvbm_cuda(&mut version, &mut devices) };
+        vec![version, devices]
+    }
+    #[cfg(not(cuda))]
+    Vec::new()
+}
+
+fn cuda_runtime(args: &Args) -> Result<Vec<u64>, Error> {
+    args.expect(0)?;
+    Ok(cuda())
+}
+
 fn version(args: &Args) -> Result<&'static str, Error> {
     args.expect(0)?;
     Ok(env!("CARGO_PKG_VERSION"))
@@ -57,6 +78,7 @@ fn replay_accesses(args: &Args) -> Result<Vec<u64>, Error> {
 
 module!(PyInit__core, c"_core", c"The block manager's core.", {
     c"version": version, c"version() -> str\n\nVersion of the crate.";
+    c"cuda": cuda_runtime, c"cuda() -> list[int]\n\nVersion of the CUDA runtime, GPUs; or nothing.";
     c"plan_pool": plan_pool,
         c"plan_pool(pool, block, alignment) -> list[int]\n\nBlocks, stride and bytes left over.";
     c"replay": replay_accesses,

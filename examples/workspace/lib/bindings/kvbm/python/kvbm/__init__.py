@@ -7,9 +7,16 @@ from typing import NamedTuple
 
 from kvbm import _core
 
-__all__ = ["Layout", "Usage", "layout", "usage", "version"]
+__all__ = ["Cuda", "Layout", "Usage", "cuda", "layout", "usage", "version"]
 
 version = _core.version
+
+
+class Cuda(NamedTuple):
+    """The CUDA that the core was compiled with."""
+
+    version: int
+    devices: int
 
 
 class Layout(NamedTuple):
@@ -25,6 +32,12 @@ class Usage(NamedTuple):
 
     hits: int
     evictions: int
+
+
+def cuda() -> Cuda | None:
+    """The CUDA runtime and the GPUs it finds; ``None`` where it was compiled without CUDA."""
+    found = _core.cuda()
+    return Cuda(*found) if found else None
 
 
 def layout(pool: int, block: int, alignment: int = 4096) -> Layout:

@@ -1,0 +1,69 @@
+"""More of CUDA than the suite has time for: `make cuda` runs it after tests/images/test_cuda.py."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from dynbuild.build import facts
+from dynbuild.engine.cuda_base import Toolkit
+from tests import session
+from tests.conftest import ROOT
+from tests.session import NAME as RUN
+
+pytestmark = pytest.mark.engine
+
+KERNEL = """\
+#include <cstdio>
+#include <cuda_runtime.h>
+__global__ void set(int *at) { at[threadIdx.x] = threadIdx.x; }
+int main() {
+    int count, version = 0;
+    cudaRuntimeGetVersion(&version);
+    printf("%d %d", version, cudaGetDeviceCount(&count));
+}
+"""
+
+
+def base_of(engine, version):
+    machine = facts.read(os.environ)
+    toolkit = Toolkit(version=version, ca_bundle=machine.ca_bundle, index_url=machine.index_url)
+    return session.make_base(engine, os.environ, toolkit=toolkit)
+
+
+@pytest.mark.parametrize(("version", "number"), [("13.0", "13000"), ("12.4", "12040")])
+def test_a_base_compiles_a_kernel_that_starts_without_a_driver(
+    engine, docker, tmp_path, version, number
+):
+    """Linked with the stubs; what runs answers that the driver is too old: there is none."""
+    (tmp_path / "kernel.cu").write_text(KERNEL)
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {base_of(engine, version)}\n"
+        "RUN apt-get update && apt-get install -y --no-install-recommends g++\n"
+        "COPY kernel.cu /\n"
+        "RUN nvcc -arch=sm_90 -o /kernel /kernel.cu -Xlinker --no-as-needed -lcuda -lnvidia-ml"
+        " && nvcc -arch=sm_90 -o /alone /kernel.cu\n"
+    )
+    image = f"{RUN}/cuda-kernel:{version}"
+    network = ("--network", "host") if engine.network == "host" else ()
+    docker("build", "--quiet", "--tag", image, *network, str(tmp_path), timeout=1200)
+    assert docker("run", "--rm", "--network", "none", image, "/alone") == f"{number} 35"
+    needed = docker("run", "--rm", "--network", "none", image, "ldd", "/kernel")
+    assert "libcuda.so.1 => not found" in needed
+    assert "libnvidia-ml.so.1 => not found" in needed
+
+
+def test_the_dev_image_starts_and_compiles(engine, base_image, build, container):
+    """Nsight is out of reach here, which the step says; headers and compilers are there."""
+    assert base_image
+    base_of(engine, "13.0")
+    config = str(ROOT / "examples" / "cuda" / "dynbuild.toml")
+    repository = f"{RUN}/cuda-dev"
+    build("--config", config, "--use-sccache=local", "--target", "dev", "--repository", repository)
+    inside = container(f"{repository}:latest-none-dev-cuda13.0")
+    assert "release 13.0" in inside("nvcc --version")
+    assert inside("ls /usr/local/ucx/include/ucp/api/ucp.h /usr/local/libfabric/include/rdma")
+    inside("python -c 'import dynamo.runtime, dynamo.mocker'")
+    path = inside("printenv LD_LIBRARY_PATH")
+    assert "" not in path.split(":")

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dynbuild import units
-from dynbuild.cli import build as one_build
 from dynbuild.cli import console
+from dynbuild.cli.decided import (
+    Decided,
+    builder_of,
+    check_trust,
+    decide,
+    dockerfiles,
+    dry_run_of,
+    engine_here,
+    notes_of,
+    with_compile_cache,
+)
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import Asked, Cells, asked_of
 from dynbuild.cli.trust import HELP
@@ -21,7 +31,6 @@ from dynbuild.settings.matrix_options import MATRIX_RUN
 from dynbuild.settings.request_options import REQUEST
 
 if TYPE_CHECKING:
-    from dynbuild.cli.build import Decided
     from dynbuild.cli.resumption import Resumption
     from dynbuild.matrix.result import MatrixResult
     from dynbuild.matrix.run import Options
@@ -111,14 +120,14 @@ def _run(
     trust: bool,
     before: Resumption | None = None,
 ) -> None:
-    decided = one_build.decide(asked)
-    texts = one_build.dockerfiles(decided)
+    decided = decide(asked)
+    texts = dockerfiles(decided)
     if dry_run:
-        for note in one_build.notes_of(decided):
+        for note in notes_of(decided):
             console.warn(note)
-        one_build.dry_run_of(decided, texts, format)
+        dry_run_of(decided, texts, format)
         return
-    one_build.check_trust(decided, trust=trust)
+    check_trust(decided, trust=trust)
     result = run(asked, decided, texts, options, before=before)
     show(result, format)
 
@@ -152,9 +161,9 @@ def run(
     from dynbuild.report import matrix as report
 
     inputs.check_logins(decided.job, os.environ)
-    engine = one_build.engine_here()
-    builder = one_build.builder_of(engine, decided.plan, texts)
-    decided, texts, lost = one_build.with_compile_cache(asked, decided, texts, builder)
+    engine = engine_here()
+    builder = builder_of(engine, decided.plan, texts)
+    decided, texts, lost = with_compile_cache(asked, decided, texts, builder)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
     kept = before.unchanged(decided.plan) if before else ()

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dynbuild.cli import build as one_build
 from dynbuild.cli import console
+from dynbuild.cli.decided import decide, dockerfiles, notes_of
 from dynbuild.cli.request import Asked, with_request
 from dynbuild.errors import NotReady, RequestError
 
@@ -31,9 +31,9 @@ def render(
 
       dynbuild render --framework none --target runtime --output dockerfiles/
     """
-    decided = one_build.decide(asked)
-    texts = one_build.dockerfiles(decided)
-    for note in one_build.notes_of(decided):
+    decided = decide(asked)
+    texts = dockerfiles(decided)
+    for note in notes_of(decided):
         console.warn(note)
     if (
         output is not None

@@ -35,11 +35,14 @@ case "$1 $2" in
     cat "$here/tag" ;;
 "buildx ls") cat "$here/builder" ;;
 "buildx bake")
-    while [ $# -gt 0 ]; do
-        [ "$1" != --metadata-file ] || metadata="$2"
-        shift
+    for last; do
+        [ "$before" != --metadata-file ] || metadata="$last"
+        before="$last"
     done
-    cat "$here/progress"
+    # What is said of one target alone comes before what is said of all.
+    [ ! -e "$here/progress-$last" ] || progress="-$last"
+    [ ! -e "$here/status-$last" ] || status="-$last"
+    cat "$here/progress$progress"
     if [ -e "$here/metadata" ]; then
         # As buildx does it: a draft beside it, then the name.
         draft="$(dirname "$metadata")/.tmp-metadata.json4085952815"
@@ -50,7 +53,7 @@ case "$1 $2" in
         fi
         mv "$draft" "$metadata"
     fi
-    exit "$(cat "$here/status")" ;;
+    exit "$(cat "$here/status$status")" ;;
 "run "*) ;;
 *) echo "not in this play: $*" >&2; exit 99 ;;
 esac
@@ -64,7 +67,10 @@ class FakeDocker:
     path: Path
 
     def says(self, **texts: str | bytes) -> None:
-        """Write down answers: each is a file that the client reads."""
+        """Write down answers: each is a file that the client reads.
+
+        ``progress-TARGET`` and ``status-TARGET`` are those of builds whose last target that is.
+        """
         for name, text in texts.items():
             data = text if isinstance(text, bytes) else text.encode()
             (self.path / name).write_bytes(data)

@@ -59,6 +59,7 @@ PURE = (
     "doctor.model",
     *("report.look", "report.plan_table"),
     *("report.critical", "report.document", "report.markdown", "report.timeline"),
+    *("report.junit", "report.matrix_markdown", "report.ci_log"),
     *("report.trace", "report.whatif", "report.history", "report.comparison"),
 )
 """Patterns of the modules that do no input or output."""

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -205,13 +206,22 @@ def create_in(parent: Path, name: str) -> Record:
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
         _sweep(parent)
-        path = parent / name
-        path.mkdir()
+        path = _new(parent, name)
         for folder in (parent, path):
             folder.chmod(_FOLDER)
     except OSError as error:
         raise unwritable(parent, error) from error
     return Record(path)
+
+
+def _new(parent: Path, name: str) -> Path:
+    """A new folder: *name*, or ``name.2`` and on where the same second has one already."""
+    for number in count(1):
+        path = parent / (f"{name}.{number}" if number > 1 else name)
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise AssertionError("there is always another number")
 
 
 def unwritable(folder: Path, error: OSError) -> NotReady:

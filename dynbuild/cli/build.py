@@ -108,7 +108,7 @@ def build(
         Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "table",
 ) -> None:
-    """Build an image.
+    """Build an image; several are built as `dynbuild matrix` builds them.
 
     [bold]Examples[/bold]
 
@@ -128,6 +128,26 @@ def build(
         dry_run_of(decided, texts, format)
         return
     check_trust(decided, trust=trust)
+    if _is_several(decided):
+        from dynbuild.cli import matrix
+        from dynbuild.matrix.run import Options
+
+        matrix.show(matrix.run(asked, decided, texts, Options()), format)
+        return
+    _show(_built(asked, decided, texts), format)
+
+
+def _is_several(decided: Decided) -> bool:
+    """Whether the images are not all built on each other, so that one may fail alone."""
+    if len(decided.job.images) == 1:
+        return False
+    from dynbuild.matrix import groups
+
+    return len(groups.split(decided.job)) > 1
+
+
+def _built(asked: Asked, decided: Decided, texts: dict[str, str]) -> BuildResult:
+    """Build the images of one solve; what is to be known of it is told."""
     from dynbuild import proc
     from dynbuild.build import drive, inputs, prepare
     from dynbuild.cli import signals
@@ -163,7 +183,7 @@ def build(
             )
     for warning in (*result.warnings, *lost):
         console.warn(warning)
-    _show(result, format)
+    return result
 
 
 def _show(result: BuildResult, format: str) -> None:

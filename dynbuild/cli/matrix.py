@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dynbuild import units
-from dynbuild.cli import console
+from dynbuild.cli import ci, console
 from dynbuild.cli.decided import (
     Decided,
     builder_of,
@@ -71,11 +71,11 @@ def matrix(
     options = _options(invocation)
     cells = Cells(matrix=name, only=invocation.items("only"), skip=invocation.items("skip"))
     asked = replace(asked_of(invocation), cells=cells)
-    resume = invocation.text("resume")
+    resume, files = invocation.text("resume"), ci.Files() if dry_run else ci.files(invocation)
     if resume is None:
-        _run(asked, options, format, dry_run=dry_run, trust=trust)
+        _run(asked, options, files, format, dry_run=dry_run, trust=trust)
         return
-    if asked.flags or name or cells.only or cells.skip:
+    if asked.flags or asked.overlays or name or cells.only or cells.skip:
         raise RequestError(
             "--resume goes on with what the run was asked for, and takes no other options of it",
             hint="leave them out, or run the matrix anew: what is done comes from the cache",
@@ -83,7 +83,7 @@ def matrix(
     from dynbuild.cli import resumption
 
     before = resumption.read(asked.context, "" if resume == "last" else resume)
-    _run(before.asked, options, format, dry_run=dry_run, trust=trust, before=before)
+    _run(before.asked, options, files, format, dry_run=dry_run, trust=trust, before=before)
 
 
 def _options(invocation: Invocation) -> Options:
@@ -114,6 +114,7 @@ def _options(invocation: Invocation) -> Options:
 def _run(
     asked: Asked,
     options: Options,
+    files: ci.Files,
     format: str,
     *,
     dry_run: bool,
@@ -129,7 +130,11 @@ def _run(
         return
     check_trust(decided, trust=trust)
     result = run(asked, decided, texts, options, before=before)
-    show(result, format)
+    try:
+        files.write(result)
+    finally:
+        # What was built is told in any case.
+        show(result, format)
 
 
 def run(
@@ -182,8 +187,9 @@ def run(
             cancellation=cancellation,
         )
         console.say(f"building {cells - len(kept)} of {cells} images on {builder}: {now.path}")
+        more = ci.marks(now.path.parent.parent / "builds")
         with report.Progress(
-            console.say, console.err_look(), console.verbosity(), cells - len(kept)
+            console.say, console.err_look(), console.verbosity(), cells - len(kept), more
         ) as shown:
             site = matrix_run.Site(
                 builder=builder,

@@ -29,7 +29,6 @@ def write(now: MatrixRecord, asked: Asked) -> None:
     """
     from dynbuild.build import record
 
-    cells = asked.cells or Cells()
     document = {
         "folder": str(Path.cwd()),
         "context": str(asked.context),
@@ -39,9 +38,12 @@ def write(now: MatrixRecord, asked: Asked) -> None:
             [list(path), setting.value, setting.origin.source]
             for path, setting in asked.flags.items()
         ],
-        "matrix": cells.matrix,
-        "only": list(cells.only),
-        "skip": list(cells.skip),
+        "cells": asked.cells
+        and {
+            "matrix": asked.cells.matrix,
+            "only": asked.cells.only,
+            "skip": asked.cells.skip,
+        },
     }
     try:
         record.Record(now.path).write_json(now.path / _NAME, document)
@@ -97,11 +99,7 @@ def read(context: Path, id: str) -> Resumption:
             context=Path(document["context"]),
             overlays=tuple(map(Path, document["configs"])),
             templates=document["templates"],
-            cells=Cells(
-                matrix=document["matrix"],
-                only=tuple(document["only"]),
-                skip=tuple(document["skip"]),
-            ),
+            cells=_cells(document["cells"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(
@@ -111,3 +109,9 @@ def read(context: Path, id: str) -> Resumption:
         ) from error
     done = tuple(cell for cell in ended.cells if cell.status == "done")
     return Resumption(asked, plan, done)
+
+
+def _cells(said: dict[str, Any] | None) -> Cells | None:
+    if said is None:
+        return None
+    return Cells(matrix=said["matrix"], only=tuple(said["only"]), skip=tuple(said["skip"]))

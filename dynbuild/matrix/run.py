@@ -57,7 +57,7 @@ class Options:
         tag_when: ``all``: tags move when every cell is there; ``each``: each cell's when it is.
     """
 
-    jobs: int
+    jobs: int = JOBS
     fail_fast: bool = False
     timeout: float = 0.0
     retries: int = drive.RETRIES

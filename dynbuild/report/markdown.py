@@ -20,20 +20,20 @@ def render(report: Report) -> str:
 
 
 def _head(report: Report) -> Iterator[str]:
-    names = ", ".join(_code(image.name) for image in report.images) or _code(report.id)
+    names = ", ".join(code(image.name) for image in report.images) or code(report.id)
     yield f"## {names}: {report.status} in {units.format_time(report.seconds)}"
     yield ""
     failure = report.result.failure if report.result else None
     if failure:
-        yield f"**{_plain(failure.message)}**"
+        yield f"**{plain(failure.message)}**"
         yield ""
         if failure.step:
-            yield _code(failure.step)
+            yield code(failure.step)
             yield ""
         if failure.lines:
-            yield from _fenced(failure.lines)
+            yield from fenced(failure.lines)
         if failure.hint:
-            yield f"What to do: {_plain(failure.hint)}"
+            yield f"What to do: {plain(failure.hint)}"
             yield ""
     run = sum(group.run for group in report.groups)
     cached = sum(group.cached for group in report.groups)
@@ -43,15 +43,15 @@ def _head(report: Report) -> Iterator[str]:
         ("Parallelism", f"{report.average:.1f} steps at once on average"),
     ]
     for image in report.result.images if report.result else ():
-        rows += [(f"Digest of {image.id}", _code(image.digest))] if image.digest else []
+        rows += [(f"Digest of {image.id}", code(image.digest))] if image.digest else []
         rows += [(f"Size of {image.id}", units.format_size(image.size))] if image.size else []
     total = (
         report.result.compile_cache.total if report.result and report.result.compile_cache else None
     )
     if total and total.hit_rate is not None:
         rows.append(("Compile cache", f"{100 * total.hit_rate:.1f} % hits"))
-    rows.append(("Record", _code(report.id)))
-    yield from _table(("Build", ""), rows)
+    rows.append(("Record", code(report.id)))
+    yield from table(("Build", ""), rows)
 
 
 def _path(report: Report) -> Iterator[str]:
@@ -66,14 +66,14 @@ def _path(report: Report) -> Iterator[str]:
     rest = report.seconds - sum(part.seconds for part in parts)
     if rest > 0:
         rows.append(("everything shorter", _time(rest), f"{100 * rest / report.seconds:.0f} %"))
-    yield from _table(("Step", "Time", "Share"), rows)
+    yield from table(("Step", "Time", "Share"), rows)
 
 
 def _name(report: Report, part: Part) -> str:
     if part.step < 0:
         return "wait outside of all steps"
     step = report.steps[part.step]
-    name = f"{report.groups[step.group].name}: {_code(shorten(step.title, _TITLE))}"
+    name = f"{report.groups[step.group].name}: {code(shorten(step.title, _TITLE))}"
     return f"wait before {name}" if part.wait else name
 
 
@@ -86,9 +86,9 @@ def _what_if(report: Report) -> Iterator[str]:
     rows = []
     for one in report.what_if.changes[:_CHANGES]:
         step = report.steps[index[one.digest]]
-        name = f"{report.groups[step.group].name}: {_code(shorten(step.title, _TITLE))}"
+        name = f"{report.groups[step.group].name}: {code(shorten(step.title, _TITLE))}"
         rows.append((name, _time(one.cached), _time(one.faster)))
-    yield from _table(("Step", "Cached", "Twice as fast"), rows)
+    yield from table(("Step", "Cached", "Twice as fast"), rows)
 
 
 def _end(report: Report) -> Iterator[str]:
@@ -96,14 +96,15 @@ def _end(report: Report) -> Iterator[str]:
     if warnings:
         yield "### Warnings"
         yield ""
-        yield from (f"- {_plain(one)}" for one in warnings)
+        yield from (f"- {plain(one)}" for one in warnings)
 
 
 def _time(seconds: float) -> str:
     return units.format_time(seconds)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table."""
     yield f"| {' | '.join(header)} |"
     yield f"|{'|'.join('---' for _ in header)}|"
     for row in rows:
@@ -111,7 +112,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str
     yield ""
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """*text* as code in a line, whatever is in it."""
     folded = " ".join(text.split())
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", folded)), default=0))
@@ -119,12 +120,13 @@ def _code(text: str) -> str:
     return f"{fence}{edge}{folded}{edge}{fence}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """*text* in a line, with nothing in it that Markdown or HTML would take for its own."""
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", " ".join(text.split()))
 
 
-def _fenced(lines: Sequence[str]) -> Iterator[str]:
+def fenced(lines: Sequence[str]) -> Iterator[str]:
+    """*lines* as a block of code, whatever is in them."""
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     yield f"{fence}text"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from dynbuild import units
 from dynbuild.build.events import LogLine, Retried, StepEnded, StepStarted, Warned
 from dynbuild.build.solve import is_cancelled
+from dynbuild.errors import shorten
 from dynbuild.matrix.events import (
     CellEnded,
     MatrixEvent,
@@ -29,7 +30,14 @@ _STYLES = {"done": "green", "failed": "red", "cancelled": "yellow", "skipped": "
 class Progress:
     """Listener that writes a line for each cell that ends, and a sign of life between them."""
 
-    def __init__(self, say: Callable[[str], None], look: Look, verbosity: int, cells: int) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        look: Look,
+        verbosity: int,
+        cells: int,
+        more: Callable[[CellResult], Iterable[str]] = lambda _: (),
+    ) -> None:
         """Start the clock.
 
         Args:
@@ -37,7 +45,9 @@ class Progress:
             look: How it is to look there.
             verbosity: 1 shows what steps print as well.
             cells: How many cells there are.
+            more: The lines to say besides when a cell ends.
         """
+        self._more = more
         self._say, self._look, self._verbosity, self._cells = say, look, verbosity, cells
         self._running: dict[str, dict[str, str]] = {}
         self._names: dict[str, str] = {}
@@ -73,6 +83,8 @@ class Progress:
             case CellEnded(cell):
                 self._ended += 1
                 self._line(_ended(cell, self._look, f"{self._ended}/{self._cells}"))
+                for line in self._more(cell):
+                    self._say(line)
             case TagsMoved(cell=cell, tags=tags):
                 self._line(f"{cell} is {', '.join(tags)}")
 
@@ -125,17 +137,45 @@ def _steps(cell: CellResult) -> str:
 
 
 HEADER = ("cell", "result", "time", "run", "cached", "size", "digest", "first error")
+_GIVE_WAY = ("digest", "size", "time")
+"""Columns that a narrow terminal does without, the first of them first; a pipe has all."""
+
+_HEX = 12
+"""Digits of a digest that a terminal has."""
 
 
 def table(result: MatrixResult, look: Look) -> list[str]:
-    """A line for each cell; whole in a pipe, and as wide as the terminal on one."""
+    """A line for each cell; whole in a pipe.
+
+    On a terminal the ids stay whole, and the first error has a line of its own.
+    """
     rows = [_row(cell) for cell in result.cells]
     used = [
         number for number in range(len(HEADER)) if number < 2 or any(row[number] for row in rows)
     ]
-    return look.table(
-        [HEADER[number] for number in used], [[row[number] for number in used] for row in rows]
-    )
+    if look.width is None:
+        return look.table(
+            [HEADER[number] for number in used], [[row[number] for number in used] for row in rows]
+        )
+    names = [HEADER[number] for number in used if HEADER[number] != "first error"]
+    shown = [dict(zip(HEADER, _narrow(row), strict=True)) for row in rows]
+    for name in _GIVE_WAY:
+        widths = [max(len(row[name]) for row in (*shown, {name: name})) for name in names]
+        if sum(widths) + 2 * (len(widths) - 1) <= look.width:
+            break
+        names = [one for one in names if one != name]
+    head, rule, *lines = look.table(names, [[row[name] for name in names] for row in shown])
+    told = [head, rule]
+    for line, row in zip(lines, shown, strict=True):
+        told.append(line)
+        if row["first error"]:
+            told.append(shorten(f"  {row['first error']}", look.width))
+    return told
+
+
+def _narrow(row: tuple[str, ...]) -> tuple[str, ...]:
+    *facts, digest, error = row
+    return (*facts, digest.removeprefix("sha256:")[:_HEX], error)
 
 
 def _row(cell: CellResult) -> tuple[str, ...]:
@@ -164,5 +204,6 @@ def summary(result: MatrixResult) -> Iterator[str]:
     if failed and failed.failure:
         yield ""
         yield f"{failed.id}: {failed.failure.step or 'no step began'}"
-        yield from (f"  {line}" for line in failed.failure.lines)
+        # Whatever a step printed, a CI system takes no line of it for a command.
+        yield from (f"  | {line}" for line in failed.failure.lines)
         yield f"  {failed.failure.message}"

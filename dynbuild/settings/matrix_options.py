@@ -54,5 +54,21 @@ MATRIX_RUN = (
         metavar="ID",
         words=("last",),
     ),
+    Option(
+        name="junit",
+        flags=("--junit",),
+        help="Write the result as JUnit's XML: each cell is a case.",
+        panel=RUNNING,
+        metavar="FILE",
+        source="file",
+    ),
+    Option(
+        name="summary",
+        flags=("--summary",),
+        help="Write it as Markdown; $GITHUB_STEP_SUMMARY is taken by itself.",
+        panel=RUNNING,
+        metavar="FILE",
+        source="file",
+    ),
 )
 """The options of ``matrix`` that no other command has."""

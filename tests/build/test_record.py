@@ -50,6 +50,11 @@ def test_an_id_sorts_by_time_and_says_whose_it_is():
     assert made < record.new_id("x").replace(time, "99991231T235959")
 
 
+def test_two_builds_of_a_second_have_two_records(tmp_path):
+    made = [record.create(tmp_path, ID).id for _ in range(3)]
+    assert made == sorted(set(made)) == [ID, f"{ID}.2", f"{ID}.3"]
+
+
 def test_a_record_does_not_show_up_in_its_tree(tmp_path):
     made = record.create(tmp_path, ID)
     assert made.path == tmp_path / ".dynbuild" / "builds" / ID

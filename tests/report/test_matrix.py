@@ -102,6 +102,17 @@ def test_the_table_fits_a_terminal():
     for width in (80, 100, 132):
         lines = matrix.table(ended(DONE, FAILED, SKIPPED), Look(width=width))
         assert max(map(len, lines)) <= width
+        assert [line.split()[0] for line in lines if not line.startswith(("cell", "-", "  "))] == [
+            DONE.id, FAILED.id, SKIPPED.id,
+        ]  # fmt: skip
+        assert "  [framework 3/7] RUN make -j " in "\n".join(lines)
+
+
+def test_an_id_stays_whole_as_long_as_a_terminal_has_room():
+    long = "trtllm-local-dev-aws-cuda13.0+next+index"
+    lines = matrix.table(ended(DONE.model_copy(update={"id": long})), Look(width=80))
+    assert lines[2].startswith(f"{long}  done    1 min 1 s  ")
+    assert max(map(len, lines)) <= 80
 
 
 def test_columns_that_say_nothing_are_left_out():
@@ -112,7 +123,7 @@ def test_the_summary_names_the_first_failure_with_its_lines():
     lines = list(matrix.summary(ended(DONE, FAILED, SKIPPED)))
     assert lines[0] == "cells   1 done, 1 failed, 1 skipped"
     assert lines[-4:] == [
-        f"{FAILED.id}: {WHY.step}", "  cc: error", "  make: *** stop", "  exit code: 2",
+        f"{FAILED.id}: {WHY.step}", "  | cc: error", "  | make: *** stop", "  exit code: 2",
     ]  # fmt: skip
     assert "  /r/m" in lines[3] or lines[3] == "record  /r/m"
     assert len(list(matrix.summary(ended(DONE)))) == 4

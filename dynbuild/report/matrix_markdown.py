@@ -1,0 +1,71 @@
+"""How a matrix ended as Markdown, for the summary of a CI job.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dynbuild import units
+from dynbuild.build.result import Failure
+from dynbuild.errors import shorten
+from dynbuild.matrix.result import CellResult, MatrixResult
+from dynbuild.report.markdown import code, fenced, plain, table
+
+_FAILURES = 20
+_LINE = 400
+_TITLE = 90
+_HEX = 12
+_MARKS = {"done": "✅", "failed": "❌", "cancelled": "⏹️", "skipped": "⏭️"}
+
+
+def render(result: MatrixResult) -> str:
+    """The lines of *result*: its table, each failure once, and the warnings."""
+    done = sum(cell.status == "done" for cell in result.cells)
+    name = f"{plain(result.name)}: " if result.name else ""
+    lines = [
+        f"## {name}{done} of {len(result.cells)} images in {units.format_time(result.seconds)}",
+        "",
+        *table(
+            ("Cell", "Result", "Time", "Steps run", "Cached", "Size", "Digest", "First error"),
+            [_row(cell) for cell in result.cells],
+        ),
+        *_failures(result),
+    ]
+    if result.warnings:
+        lines += ["### Warnings", "", *(f"- {plain(one)}" for one in result.warnings), ""]
+    return "\n".join(lines)
+
+
+def _row(cell: CellResult) -> tuple[str, ...]:
+    solved = bool(cell.build)
+    why = cell.failure
+    return (
+        code(cell.id),
+        f"{_MARKS[cell.status]} {cell.status}",
+        units.format_time(cell.seconds) if solved else "",
+        str(cell.steps.run) if solved else "",
+        str(cell.steps.cached) if solved else "",
+        units.format_size(cell.size) if cell.size else "",
+        code(cell.digest.removeprefix("sha256:")[:_HEX]) if cell.digest else "",
+        code(shorten(why.step or why.message, _TITLE)) if why else "",
+    )
+
+
+def _failures(result: MatrixResult) -> Iterator[str]:
+    """Each failure once, with the cells that it is of."""
+    cells: dict[Failure, list[str]] = {}
+    for cell in result.cells:
+        if cell.failure is not None:
+            cells.setdefault(cell.failure, []).append(cell.id)
+    for why, names in list(cells.items())[:_FAILURES]:
+        yield f"### {', '.join(map(code, names))}"
+        yield ""
+        if why.step:
+            yield code(why.step)
+            yield ""
+        yield from fenced([shorten(line, _LINE) for line in (*why.lines, why.message)])
+        if why.hint:
+            yield f"What to do: {plain(why.hint)}"
+            yield ""
+    if len(cells) > _FAILURES:
+        yield f"{len(cells) - _FAILURES} failures more are in the record."
+        yield ""

@@ -1,0 +1,186 @@
+"""``dynbuild matrix`` with a docker client that is a script: what it says, writes and resumes."""
+
+import json
+import os
+from xml.etree import ElementTree
+
+import pytest
+
+from tests import fake_docker
+from tests.support import DEMO, call
+
+pytestmark = pytest.mark.processes("docker", "git")
+
+GOOD, BAD = "none-frontend-cpu+index", "none-wheel_builder-cpu+index"
+CELLS = [GOOD, BAD, "none-dynamo_base-cpu+index"]
+WORDS = ("--only", "none-frontend-cpu", "--only", "none-wheel_builder-cpu", "--only",
+         "none-dynamo_base-cpu")  # fmt: skip
+ERROR = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
+PRINTED = "cc: <no> & \x1b[31mfile\x07\n::error::forged\nmake: | stop\n"
+
+
+@pytest.fixture
+def docker(tmp_path):
+    return fake_docker.make(tmp_path / "bin")
+
+
+@pytest.fixture
+def tree(tmp_path):
+    path = tmp_path / "tree"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def matrix(docker, tree):
+    def run(*words, command="matrix", chosen=WORDS, columns=None, **env):
+        path = f"{docker.path}{os.pathsep}{os.environ['PATH']}"
+        flags = ("--config", DEMO / "dynbuild.toml", "--context", tree)
+        given = {"PATH": path, **env}
+        return call(command, *flags, *chosen, *words, env=given, columns=columns)
+
+    return run
+
+
+@pytest.fixture
+def broken(docker):
+    """One of the cells fails."""
+    docker.says(
+        **{
+            "progress-none-wheel_builder-cpu--index": fake_docker.progress(ERROR, PRINTED),
+            "status-none-wheel_builder-cpu--index": "1",
+        }
+    )
+
+
+def test_every_cell_is_made(matrix, tmp_path):
+    junit, summary = tmp_path / "out" / "junit.xml", tmp_path / "summary.md"
+    done = matrix("--format", "json", "--junit", junit, "--summary", summary)
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert [(cell["id"], cell["status"]) for cell in said["cells"]] == [
+        (name, "done") for name in CELLS
+    ]
+    root = ElementTree.parse(junit).getroot()
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("3", "0", "0")
+    assert summary.read_text().startswith("## 3 of 3 images in ")
+    assert "::" not in done.err
+
+
+@pytest.mark.usefixtures("broken")
+def test_one_failure_in_every_form(matrix, tmp_path):
+    junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
+    done = matrix("--format", "json", "--junit", junit, "--summary", summary)
+    assert done.code == 1
+    cells = {cell["id"]: cell for cell in json.loads(done.out)["cells"]}
+    assert [cells[name]["status"] for name in CELLS] == ["done", "failed", "done"]
+    assert cells[BAD]["failure"]["lines"][-1] == "make: | stop"
+    suite = ElementTree.parse(junit).getroot()[0]
+    assert [case.get("name") for case in suite] == CELLS
+    (why,) = suite.findall("*/failure")
+    assert why.get("message").startswith("[ucx 2/2] RUN make: ")
+    assert why.text.splitlines()[:3] == ["cc: <no> & file", "::error::forged", "make: | stop"]
+    text = summary.read_text()
+    assert text.startswith("## 2 of 3 images in ")
+    assert f"### `{BAD}`" in text
+    assert "```text\ncc: <no> & \x1b[31mfile\x07\n::error::forged\nmake: | stop\n" in text
+    assert "error: 1 of 3 cells are not done" in done.err
+
+
+@pytest.mark.usefixtures("broken")
+def test_the_table_of_a_failing_run_fits_a_terminal(matrix):
+    done = matrix(columns=80)
+    assert done.code == 1
+    lines = done.out.splitlines()
+    table = lines[: lines.index("")]
+    assert max(map(len, table)) <= 80
+    assert [line.split()[0] for line in (*table[2:4], table[5])] == CELLS
+    assert table[4] == "  [ucx 2/2] RUN make"
+
+
+@pytest.mark.usefixtures("broken")
+def test_resuming_builds_what_failed_alone(matrix, docker, tree):
+    assert matrix().code == 1
+    docker.says(**{"status-none-wheel_builder-cpu--index": "0"})
+    docker.says(**{"progress-none-wheel_builder-cpu--index": fake_docker.progress()})
+    before = len(docker.asked)
+    done = matrix("--resume", "last", "--format", "json", chosen=(), command="matrix")
+    assert done.code == 2, "it takes no other options, such as --config"
+    done = call(
+        "matrix", "--resume", "last", "--context", tree, "--format", "json",
+        env={"PATH": f"{docker.path}{os.pathsep}{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert {cell["status"] for cell in json.loads(done.out)["cells"]} == {"done"}
+    solves = [line for line in docker.asked[before:] if line.startswith("buildx bake")]
+    assert [line.split()[-1] for line in solves] == ["none-wheel_builder-cpu--index"]
+
+
+@pytest.mark.usefixtures("broken")
+def test_build_of_several_costs_the_one_that_fails_alone(matrix, docker, tree):
+    words = ("--target", "frontend,wheel_builder,dynamo_base")
+    done = matrix("--format", "json", chosen=words, command="build")
+    assert done.code == 1
+    said = json.loads(done.out)
+    assert {cell["id"]: cell["status"] for cell in said["cells"]} == {
+        name: "failed" if name == BAD else "done" for name in CELLS
+    }
+    docker.says(**{"status-none-wheel_builder-cpu--index": "0"})
+    docker.says(**{"progress-none-wheel_builder-cpu--index": fake_docker.progress()})
+    done = call(
+        "matrix", "--resume", "last", "--context", tree, "--format", "json",
+        env={"PATH": f"{docker.path}{os.pathsep}{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert [cell["id"] for cell in json.loads(done.out)["cells"]] == [
+        cell["id"] for cell in said["cells"]
+    ]
+
+
+# ---- CI ----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("broken")
+def test_github_gets_a_summary_a_group_and_an_error(matrix, tmp_path):
+    summary = tmp_path / "step"
+    summary.write_text("before\n")
+    done = matrix(GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
+    assert done.code == 1
+    assert summary.read_text().startswith("before\n## 2 of 3 images in ")
+    lines = done.err.splitlines()
+    at = lines.index(f"::group::{BAD}: [ucx 2/2] RUN make")
+    end = lines.index("::endgroup::")
+    stop = lines[at + 1].removeprefix("::stop-commands::")
+    assert lines[end - 1] == f"::{stop}::"
+    assert any(line.endswith("::error::forged") for line in lines[at + 2 : end - 1])
+    own = [line for line in lines[: at + 1] + lines[end:] if line.lstrip().startswith("::")]
+    assert own[:2] == [lines[at], "::endgroup::"]
+    assert own[2].startswith(f"::error title={BAD}::[ucx 2/2] RUN make%0Acc: ")
+    assert len(own) == 3
+    assert not any(line.lstrip().startswith("::") for line in done.out.splitlines())
+
+
+@pytest.mark.usefixtures("broken")
+def test_gitlab_gets_a_section(matrix):
+    done = matrix(GITLAB_CI="true")
+    assert done.code == 1
+    starts = done.err.count("\x1b[0Ksection_start:")
+    assert starts == done.err.count("\x1b[0Ksection_end:") == 1
+    assert "[collapsed=true]\r\x1b[0Knone-wheel_builder-cpu+index: [ucx 2/2] RUN make" in done.err
+    assert "::error" not in done.err.replace("::error::forged", "")
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_built(matrix, docker, tmp_path):
+    (tmp_path / "file").touch()
+    done = matrix("--junit", tmp_path / "file" / "junit.xml")
+    assert (done.code, done.out) == (3, "")
+    assert "junit.xml cannot be written" in done.err
+    assert not docker.asked
+
+
+def test_a_dry_run_writes_nothing(matrix, docker, tmp_path, tree):
+    done = matrix("--dry-run", "--junit", tmp_path / "junit.xml")
+    assert done.code == 0, done.err
+    assert not (tmp_path / "junit.xml").exists()
+    assert not any("bake" in line for line in docker.asked)
+    assert list(tree.iterdir()) == []

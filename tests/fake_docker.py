@@ -54,6 +54,7 @@ case "$1 $2" in
         mv "$draft" "$metadata"
     fi
     exit "$(cat "$here/status$status")" ;;
+"buildx imagetools") [ -e "$here/registry" ] || { echo "ERROR: not found" >&2; exit 1; } ;;
 "run "*) ;;
 *) echo "not in this play: $*" >&2; exit 99 ;;
 esac
@@ -90,7 +91,7 @@ def make(path: Path) -> FakeDocker:
     program.chmod(0o755)
     docker = FakeDocker(path)
     docker.says(info=json.dumps(INFO), progress=progress(), status="0", image="sha256:aa 123456789")
-    docker.says(base=json.dumps(["linux/amd64", {}]))
+    docker.says(base=json.dumps(["linux/amd64", {}]), registry="")
     return docker
 
 

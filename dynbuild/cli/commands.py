@@ -46,6 +46,11 @@ COMMANDS = {
         "matrix",
         lasts=True,
     ),
+    "promote": Entry(
+        "Give the images of a run another tag, by their digests: nothing is built or pulled.",
+        "promote",
+        "promote",
+    ),
     "plan": Entry(
         "Show what would be built, with every value and where it comes from.", "build", "plan"
     ),

@@ -59,3 +59,14 @@ def move(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], refere
     for tag in tags:
         argv += ["--tag", tag]
     proc.run((*argv, reference), env=builder.env(env))
+
+
+def check(builder: Builder, env: Mapping[str, str], reference: str) -> None:
+    """Ask the registry for the image *reference*.
+
+    Raises:
+        ToolFailed: It does not have it.
+        NotReady: There is no docker client.
+    """
+    argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--raw", reference)
+    proc.run(argv, env=builder.env(env))

@@ -25,6 +25,7 @@ class CellResult(ImageResult):
 
     build: str = Field(default="", description="name of its build, and of that record's folder")
     platforms: tuple[str, ...] = ()
+    line: str = Field(default="", description="its release line")
     reference: str = Field(
         default="", description="REPOSITORY@DIGEST of an image that was pushed; else empty"
     )

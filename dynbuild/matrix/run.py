@@ -346,7 +346,8 @@ class _Going:
 
 
 def _of(plan: ImagePlan, made: ImageResult, build: str) -> CellResult:
-    return CellResult(**{**dict(made), "build": build, "platforms": plan.platforms})
+    own = {"build": build, "platforms": plan.platforms, "line": plan.release_line}
+    return CellResult(**{**dict(made), **own})
 
 
 def _cell(
@@ -361,6 +362,7 @@ def _cell(
         failure=why,
         build=build,
         platforms=plan.platforms,
+        line=plan.release_line,
     )
 
 

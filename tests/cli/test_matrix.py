@@ -184,3 +184,60 @@ def test_a_dry_run_writes_nothing(matrix, docker, tmp_path, tree):
     assert not (tmp_path / "junit.xml").exists()
     assert not any("bake" in line for line in docker.asked)
     assert list(tree.iterdir()) == []
+
+
+# ---- promote -----------------------------------------------------------------------------
+
+
+def promote(docker, *words):
+    path = f"{docker.path}{os.pathsep}{os.environ['PATH']}"
+    return call("promote", *words, env={"PATH": path})
+
+
+@pytest.fixture
+def manifest(matrix, docker, tree):
+    targets = [name.replace("+", "--") for name in CELLS]
+    docker.says(metadata=json.dumps({name: {"containerimage.digest": f"sha256:{number:064}"}
+                                     for number, name in enumerate(targets)}))  # fmt: skip
+    done = matrix("--push", "--repository", "r.example/ai/x", "--allow-unversioned")
+    assert done.code == 0, done.err
+    (path,) = (tree / ".dynbuild" / "matrices").glob("*/result.json")
+    return path
+
+
+def test_a_run_that_was_pushed_is_promoted_by_digest(docker, manifest, tree):
+    before = len(docker.asked)
+    done = promote(docker, manifest, "--to", "stable", "--format", "json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert [one["id"] for one in said] == CELLS
+    assert said[0]["tag"].startswith("r.example/ai/x:stable-none-frontend-cpu")
+    created = [line.split() for line in docker.asked[before:] if "imagetools create" in line]
+    assert [(words[-2], words[-1]) for words in created] == [
+        (one["tag"], one["reference"]) for one in said
+    ]
+    again = promote(docker, "last", "--context", tree, "--to", "stable", "--format", "json")
+    assert json.loads(again.out) == said
+
+
+def test_nothing_is_promoted_where_one_is_missing(docker, manifest):
+    before = len(docker.asked)
+    (docker.path / "registry").unlink()
+    done = promote(docker, manifest, "--to", "stable")
+    assert (done.code, done.out) == (3, "")
+    assert "no tag is moved" in done.err
+    assert not any("imagetools create" in line for line in docker.asked[before:])
+
+
+def test_a_dry_run_promotes_nothing(docker, manifest):
+    before = len(docker.asked)
+    assert promote(docker, manifest, "--to", "stable", "--dry-run").code == 0
+    assert docker.asked[before:] == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_what_is_no_manifest(docker, tmp_path, text):
+    (tmp_path / "file").write_text(text)
+    done = promote(docker, tmp_path / "file", "--to", "stable")
+    assert done.code == 2
+    assert "is no result of a matrix" in done.err

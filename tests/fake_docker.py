@@ -31,8 +31,9 @@ case "$1 $2" in
 "buildx imagetools")
     for last; do :; done
     [ ! -e "$here/refusal" ] || { cat "$here/refusal" >&2; exit 1; }
-    [ -e "$here/tag" ] || { echo "ERROR: $last: not found" >&2; exit 1; }
-    cat "$here/tag" ;;
+    case "$*" in *" create "*) exit 0 ;; *--raw*) there=registry ;; *) there=tag ;; esac
+    [ -e "$here/$there" ] || { echo "ERROR: $last: not found" >&2; exit 1; }
+    cat "$here/$there" ;;
 "buildx ls") cat "$here/builder" ;;
 "buildx bake")
     for last; do
@@ -54,7 +55,6 @@ case "$1 $2" in
         mv "$draft" "$metadata"
     fi
     exit "$(cat "$here/status$status")" ;;
-"buildx imagetools") [ -e "$here/registry" ] || { echo "ERROR: not found" >&2; exit 1; } ;;
 "run "*) ;;
 *) echo "not in this play: $*" >&2; exit 99 ;;
 esac

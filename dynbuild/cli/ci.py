@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynbuild import paths
+from dynbuild.cli import console
 from dynbuild.cli.parameters import Invocation
 from dynbuild.errors import NotReady
 from dynbuild.quick import dataclass
@@ -77,8 +78,8 @@ def files(invocation: Invocation) -> Files:
     return one
 
 
-def marks(builds: Path) -> Callable[[CellResult], Iterator[str]]:
-    """What the log of a CI system has of a cell besides its line: nothing outside of one.
+def marks(builds: Path) -> Callable[[CellResult], None]:
+    """What says to a CI system of a cell what is more than its line: nothing outside of one.
 
     Args:
         builds: The folder with the records of builds.
@@ -87,22 +88,22 @@ def marks(builds: Path) -> Callable[[CellResult], Iterator[str]]:
 
     system = ci_log.system_of(os.environ)
 
-    def of(cell: CellResult) -> Iterator[str]:
+    def told(cell: CellResult) -> None:
         why = cell.failure
         if why is None or system is None:
             return
+        title = f"{cell.id}: {why.step or why.message}"
+        fold = ci_log.Fold(title=title, mark=secrets.token_hex(8), seconds=int(time.time()))
+        for mark in fold.begin(system):
+            console.mark(mark)
         lines = _tail(builds / cell.build / "log") if cell.build else []
-        yield from ci_log.Fold(
-            title=f"{cell.id}: {why.step or why.message}",
-            lines=lines or (*why.lines, why.message),
-            mark=secrets.token_hex(8),
-            seconds=int(time.time()),
-        ).of(system)
-        yield from ci_log.error(
-            system, cell.id, "\n".join(filter(None, (why.step, *why.lines, why.message)))
-        )
+        for line in lines or (*why.lines, why.message):
+            console.say(line)
+        text = "\n".join(filter(None, (why.step, *why.lines, why.message)))
+        for mark in (*fold.end(system), *ci_log.error(system, cell.id, text)):
+            console.mark(mark)
 
-    return of
+    return told
 
 
 def _tail(log: Path) -> list[str]:

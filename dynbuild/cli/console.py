@@ -53,6 +53,13 @@ def say(text: str = "") -> None:
         error(text)
 
 
+def mark(text: str) -> None:
+    """A line that a CI system obeys, as it is: nothing in it is anybody else's."""
+    if verbosity() >= 0:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
 def detail(text: str) -> None:
     """One line that is shown only where more than the usual is asked for."""
     if verbosity() >= 1:

@@ -7,10 +7,11 @@ GitLab: https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from dynbuild.quick import dataclass
+from dynbuild.report.look import Look
 
 System = Literal["github", "gitlab"]
 
@@ -28,43 +29,46 @@ class Fold:
 
     Attributes:
         title: What is seen of it.
-        lines: Of anybody: no line of them is taken for a mark.
         mark: A word that nobody can guess.
         seconds: The time, in seconds of the epoch.
     """
 
     title: str
-    lines: Iterable[str]
     mark: str
     seconds: int
 
-    def of(self, system: System) -> Iterator[str]:
-        """The lines with the marks of *system*."""
+    def begin(self, system: System) -> tuple[str, ...]:
+        """The marks before the lines: from here on *system* takes none of them for a mark."""
+        title = _visible(self.title)
         if system == "github":
-            yield f"::group::{_line(self.title)}"
             # What a step printed gives no commands to the runner.
-            yield f"::stop-commands::{self.mark}"
-            yield from self.lines
-            yield f"::{self.mark}::"
-            yield "::endgroup::"
-            return
-        name = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self.title)[:60]}_{self.mark}"
-        start = f"section_start:{self.seconds}:{name}[collapsed=true]"
-        yield f"\x1b[0K{start}\r\x1b[0K{_line(self.title)}"
-        yield from (line.replace("\x1b[0K", "") for line in self.lines)
-        yield f"\x1b[0Ksection_end:{self.seconds}:{name}\r\x1b[0K"
+            return f"::group::{title}", f"::stop-commands::{self.mark}"
+        start = f"section_start:{self.seconds}:{self._name}[collapsed=true]"
+        return (f"\x1b[0K{start}\r\x1b[0K{title}",)
+
+    def end(self, system: System) -> tuple[str, ...]:
+        """The marks after them."""
+        if system == "github":
+            return f"::{self.mark}::", "::endgroup::"
+        return (f"\x1b[0Ksection_end:{self.seconds}:{self._name}\r\x1b[0K",)
+
+    @property
+    def _name(self) -> str:
+        return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self.title)[:60]}_{self.mark}"
 
 
-def error(system: System, title: str, text: str) -> Iterator[str]:
+def error(system: System, title: str, text: str) -> tuple[str, ...]:
     """The mark of an error, where *system* has one."""
-    if system == "github":
-        named = _escaped(title).replace(":", "%3A").replace(",", "%2C")
-        yield f"::error title={named}::{_escaped(text)}"
+    if system != "github":
+        return ()
+    named = _escaped(title).replace(":", "%3A").replace(",", "%2C")
+    return (f"::error title={named}::{_escaped(text)}",)
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
+def _visible(text: str) -> str:
+    """*text* in one line; what a terminal would obey in it is shown."""
+    return Look().visible(" ".join(text.split()))
 
 
 def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return Look().visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from dynbuild import units
 from dynbuild.build.events import LogLine, Retried, StepEnded, StepStarted, Warned
@@ -36,7 +36,7 @@ class Progress:
         look: Look,
         verbosity: int,
         cells: int,
-        more: Callable[[CellResult], Iterable[str]] = lambda _: (),
+        more: Callable[[CellResult], None] = lambda _: None,
     ) -> None:
         """Start the clock.
 
@@ -45,7 +45,7 @@ class Progress:
             look: How it is to look there.
             verbosity: 1 shows what steps print as well.
             cells: How many cells there are.
-            more: The lines to say besides when a cell ends.
+            more: Told of each cell that ends, after its line.
         """
         self._more = more
         self._say, self._look, self._verbosity, self._cells = say, look, verbosity, cells
@@ -83,8 +83,7 @@ class Progress:
             case CellEnded(cell):
                 self._ended += 1
                 self._line(_ended(cell, self._look, f"{self._ended}/{self._cells}"))
-                for line in self._more(cell):
-                    self._say(line)
+                self._more(cell)
             case TagsMoved(cell=cell, tags=tags):
                 self._line(f"{cell} is {', '.join(tags)}")
 

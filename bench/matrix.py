@@ -1,47 +1,38 @@
-"""Plan and render every image of the default release line, in one process."""
+"""Plan and render every image of every release line, until it is 300, in one process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from pathlib import Path
 
-from dynbuild.plan import make
+from dynbuild.plan import make, selection
 from dynbuild.plan.machine import Machine
+from dynbuild.plan.named_matrix import every_line
 from dynbuild.plan.version import Version
 from dynbuild.render.dockerfile import render
 from dynbuild.settings import load
-from dynbuild.settings.layers import Layer, Origin, Setting
 
 VERSION = Version(tag="v1.0.0", python="1.0.0", commit="0" * 40, dirty=False, origin="bench")
 COMPILED = Path.home() / ".cache" / "dynbuild" / "templates"
-
-
-def requests() -> Iterator[Layer]:
-    """The flags that ask for each image of the matrix."""
-    catalog = load.load(templates=load.templates_dir(), overlays=(), env={}, flags={}).catalog
-    for framework, entry in catalog.frameworks.items():
-        for device, row in entry.devices.items():
-            for cuda in row.cuda or ("",):
-                for target in entry.targets:
-                    said = {"framework": framework, "device": device, "target": target}
-                    said |= {"cuda_version": cuda} if cuda else {}
-                    yield {
-                        ("request", name): Setting(value, Origin("flag", f"--{name}"))
-                        for name, value in said.items()
-                    }
+CELLS = 300
 
 
 def main() -> None:
     """Do it, and say how much it was."""
     templates = load.templates_dir()
-    texts = set()
-    for flags in requests():
-        settings = load.load(templates=templates, overlays=(), env={}, flags=flags)
-        job = make.make_plan(
-            settings, version=VERSION, context=Path(), machine=Machine(uid=1000, gid=1000)
-        )
-        texts |= {render(image, templates, compiled=COMPILED) for image in job.images}
-    print(f"{len(texts)} Dockerfiles")
+    lines = load.Lines(templates=templates, overlays=(), env={}, flags={})
+    selected = selection.of_matrix(lines, lines.chosen, every_line(lines))
+    shared = make.Shared(
+        config=lines[lines.chosen[0]],
+        version=VERSION,
+        context=Path(),
+        machine=Machine(uid=1000, gid=1000),
+    )
+    cells = tuple(itertools.islice(itertools.cycle(selected), CELLS))
+    jobs = make.decide_all(cells, shared)
+    make.merge(jobs, shared)
+    texts = {render(image, templates, compiled=COMPILED) for job in jobs for image in job.images}
+    print(f"{len(jobs)} cells, {len(texts)} Dockerfiles")
 
 
 if __name__ == "__main__":

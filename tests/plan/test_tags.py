@@ -11,7 +11,7 @@ import pytest
 from dynbuild import masking, names
 from dynbuild.image_id import ImageId
 from dynbuild.plan import tag_template
-from tests import matrix
+from tests import cells as matrix
 from tests.support import (
     MACHINE,
     NONE_CPU,

@@ -55,7 +55,11 @@ case "$1 $2" in
         mv "$draft" "$metadata"
     fi
     exit "$(cat "$here/status$status")" ;;
-"run "*) ;;
+"run "*)
+    for last; do :; done
+    # Of a container, what a test named so is to say, and how it ends.
+    [ ! -e "$here/run-$last" ] || { cat "$here/run-$last"; exit 1; } ;;
+"image tag" | "image rm" | "rm --force") ;;
 *) echo "not in this play: $*" >&2; exit 99 ;;
 esac
 """

@@ -73,7 +73,14 @@ PURE = (
 
 PROCESSES = (
     *("proc", "engine.*", "build.drive", "build.git", "build.prepare"),
-    *("matrix.pending", "matrix.run", "run.host", "doctor.capture", "doctor.probe"),
+    *(
+        "matrix.pending",
+        "matrix.run",
+        "matrix.testing",
+        "run.host",
+        "doctor.capture",
+        "doctor.probe",
+    ),
     *("cli.build", "cli.matrix", "cli.run", "cli.signals"),
 )
 """Patterns of the modules that may start processes, or end them, by ``proc``."""

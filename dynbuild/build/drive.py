@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from dynbuild import proc
@@ -91,18 +92,22 @@ def build(
     with cancellation.observe(), Journal(now.log) as log:
         try:
             going.taken = taken
+            attempt = partial(
+                going.attempt,
+                (builder.engine.docker, *words),
+                builder.env({**bake.caller(env), **secrets}) | bake.ENVIRONMENT,
+                listen,
+                log,
+                cancellation,
+            )
             for tried in range(1, retries + 2):
-                why = going.attempt(
-                    (builder.engine.docker, *words),
-                    builder.env({**bake.caller(env), **secrets}) | bake.ENVIRONMENT,
-                    listen,
-                    log,
-                    cancellation,
-                )
+                why = attempt()
                 if why is None or tried > retries or not retry.is_worth(why):
                     break
                 going.again(why, tried, listen, log)
                 cancellation.sleep(going.retries[-1].waited)
+            if why is None:
+                going.write_caches(attempt, retries, listen, log, cancellation)
         except BaseException as error:
             # Whatever it is, the record says that this build is over.
             finish(failure.of_error(error))
@@ -128,6 +133,7 @@ class _Going:
         lost: Why the record is not whole; ``None`` while it is.
         taken: What tells the files of the build contexts.
         retries: Tries that failed.
+        events: Where progress is written; ``None`` for its place in the record.
     """
 
     job: Job
@@ -139,6 +145,7 @@ class _Going:
     lost: OSError | None = None
     taken: Taken | None = None
     retries: list[Retry] = field(default_factory=list)
+    events: Path | None = None
 
     def attempt(
         self,
@@ -164,7 +171,7 @@ class _Going:
     def follow(self, process: proc.Process, listen: Callable[[Event], None], log: Journal) -> None:
         """Read the progress of *process* to its end, and write it down."""
         told = Log()
-        with Journal(self.record.events) as events:
+        with Journal(self.events or self.record.events) as events:
             for line in process.lines():
                 if line.startswith("{"):
                     events.write(f"{line}\n")
@@ -180,14 +187,50 @@ class _Going:
         self, why: Failure, tried: int, listen: Callable[[Event], None], log: Journal
     ) -> None:
         """Note that a try failed, and make ready for the next."""
+        self._note(why, tried, listen, log)
+        with suppress(OSError):
+            self.record.events.replace(self.record.path / f"events-{tried}.jsonl")
+        self.solve = Solve(datetime.now(UTC), _targets(self.job))
+
+    def _note(
+        self, why: Failure, tried: int, listen: Callable[[Event], None], log: Journal
+    ) -> None:
         waited = round(retry.delay(tried, why, random.Random()), 1)  # noqa: S311 - no secret
         self.retries.append(Retry(step=why.step, message=why.message, waited=waited))
         event = Retried(message=why.message, seconds=waited, tried=tried)
         log.write("".join(f"{text}\n" for text in Log().lines(event)))
         listen(event)
-        with suppress(OSError):
-            self.record.events.replace(self.record.path / f"events-{tried}.jsonl")
-        self.solve = Solve(datetime.now(UTC), _targets(self.job))
+
+    def write_caches(
+        self,
+        attempt: Callable[[], Failure | None],
+        retries: int,
+        listen: Callable[[Event], None],
+        log: Journal,
+        cancellation: proc.Cancellation,
+    ) -> None:
+        """Try again to write the build caches that were not; the images are there already.
+
+        What another solve of the same says counts for the caches alone.
+        """
+        made, lost = self.solve, failure.of_cache(self.solve)
+        for tried in range(1, retries + 1):
+            if lost is None or not retry.is_worth_for_cache(lost):
+                break
+            self._note(lost, tried, listen, log)
+            cancellation.sleep(self.retries[-1].waited)
+            if cancellation.cancelled:
+                break
+            self.solve = Solve(datetime.now(UTC), _targets(self.job))
+            self.events = self.record.path / f"events-cache-{tried}.jsonl"
+            lost = attempt() or failure.of_cache(self.solve)
+        names = ", ".join(image.name for image in self.job.plan.images if image.cache_to)
+        self.solve, self.events = made, None
+        if lost is not None:
+            self.warnings.append(
+                f"{names}: the build cache was not written, so the next build has none of this"
+                f" one: {lost.message}"
+            )
 
     def finish(
         self, builder: Builder, env: Mapping[str, str], why: Failure | None, *, seconds: float

@@ -179,6 +179,11 @@ def of_solve(solve: Solve, status: int) -> Failure:
     )
 
 
+def of_cache(solve: Solve) -> Failure | None:
+    """Why a build cache was not written; ``None`` where all were."""
+    return next(map(_of_step, solve.unwritten_caches()), None)
+
+
 def of_error(error: BaseException) -> Failure:
     """The failure of a build that an error of dynbuild itself ended."""
     if isinstance(error, DynbuildError):

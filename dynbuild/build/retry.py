@@ -22,6 +22,15 @@ def is_worth(failure: Failure) -> bool:
     return failure.kind == "transient"
 
 
+def is_worth_for_cache(failure: Failure) -> bool:
+    """Whether a build cache that was not written may be, the next time.
+
+    Registries answer many exports at once with errors that mean nothing by themselves, a 400 for
+    a manifest among them: all are tried again that have no certain reason.
+    """
+    return failure.kind in ("transient", "user")
+
+
 def delay(tried: int, failure: Failure, chance: random.Random) -> float:
     """Seconds to wait before the next try.
 

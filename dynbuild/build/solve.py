@@ -242,9 +242,15 @@ class Solve:
             ahead += new
         return frozenset(found & self.targets.keys())
 
+    def unwritten_caches(self) -> tuple[Step, ...]:
+        """The exports of build caches that failed, which fails no build (``ignore-error``)."""
+        return tuple(step for step in self.steps.values() if step.error and _is_export(step))
+
     def failed(self) -> Step | None:
         """The step that failed of itself, not one cancelled because of it."""
         errors = [step for step in self.steps.values() if step.error]
+        # Of what fails no build, it is the last to be told.
+        errors.sort(key=_is_export)
         own = [step for step in errors if not is_cancelled(step.error)]
         return next(iter(own or errors), None)
 
@@ -275,6 +281,10 @@ def replay(lines: Iterable[str], solve: Solve | None = None) -> Iterator[Event]:
 def is_cancelled(error: str) -> bool:
     """Whether a step ended because of another's failure, or of a signal."""
     return "cancel" in error.lower()
+
+
+def _is_export(step: Step) -> bool:
+    return step.name.instruction.startswith("exporting cache")
 
 
 def _started(step: Step, run: Run, *, again: bool) -> StepStarted:

@@ -22,9 +22,12 @@ from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dynbuild.engine.builder import Builder
     from dynbuild.engine.model import Engine
     from dynbuild.plan.document import PlanDocument
+    from dynbuild.plan.image_tests import ImageTest
     from dynbuild.plan.job import Job
     from dynbuild.settings.load import Settings
     from dynbuild.settings.trust import Widening
@@ -39,12 +42,14 @@ class Decided:
         templates: The folder of the templates.
         secrets: Values of the secrets that are variables.
         configs: The settings of its cells, each once.
+        tests: What is to be run in its images, by their names.
     """
 
     job: Job
     templates: Path
     secrets: dict[str, str]
     configs: tuple[Settings, ...]
+    tests: Mapping[str, tuple[ImageTest, ...]]
 
     @property
     def plan(self) -> PlanDocument:
@@ -59,7 +64,7 @@ def decide(asked: Asked) -> Decided:
     # git answers while everything else is imported.
     reading = git.Reading(asked.context, os.environ)
     from dynbuild.build import facts, inputs
-    from dynbuild.plan import make, named_matrix, secrets, selection, version
+    from dynbuild.plan import image_tests, make, named_matrix, secrets, selection, version
     from dynbuild.render import bake, site
     from dynbuild.settings import load
 
@@ -92,7 +97,14 @@ def decide(asked: Asked) -> Decided:
     script = site.script(config, templates)
     values = secrets.secret_values(config, machine, script) | bake.environment(made)
     configs = {id(one.config): one.config for one in selected}
-    return Decided(made, templates, values, tuple(configs.values()))
+    own = {one.cell.id: one.config for one in selected}
+    there = image_tests.Cells(tuple(configs.values()))
+    tests = {
+        image.name: image_tests.of(image, own.get(image.id, config), there)
+        for image in made.plan.images
+        if image.tags and image.output != "none"
+    }
+    return Decided(made, templates, values, tuple(configs.values()), tests)
 
 
 def _widenings(decided: Decided) -> tuple[Widening, ...]:

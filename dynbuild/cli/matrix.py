@@ -72,8 +72,9 @@ def matrix(
     cells = Cells(matrix=name, only=invocation.items("only"), skip=invocation.items("skip"))
     asked = replace(asked_of(invocation), cells=cells)
     resume, files = invocation.text("resume"), ci.Files() if dry_run else ci.files(invocation)
+    tests = not invocation.switch("no_tests")
     if resume is None:
-        _run(asked, options, files, format, dry_run=dry_run, trust=trust)
+        _run(asked, options, files, format, dry_run=dry_run, trust=trust, tests=tests)
         return
     if asked.flags or asked.overlays or name or cells.only or cells.skip:
         raise RequestError(
@@ -83,7 +84,10 @@ def matrix(
     from dynbuild.cli import resumption
 
     before = resumption.read(asked.context, "" if resume == "last" else resume)
-    _run(before.asked, options, files, format, dry_run=dry_run, trust=trust, before=before)
+    _run(
+        before.asked, options, files, format,
+        dry_run=dry_run, trust=trust, tests=tests, before=before,
+    )  # fmt: skip
 
 
 def _options(invocation: Invocation) -> Options:
@@ -119,6 +123,7 @@ def _run(
     *,
     dry_run: bool,
     trust: bool,
+    tests: bool,
     before: Resumption | None = None,
 ) -> None:
     decided = decide(asked)
@@ -129,6 +134,8 @@ def _run(
         dry_run_of(decided, texts, format)
         return
     check_trust(decided, trust=trust)
+    if not tests:
+        decided = replace(decided, tests={})
     result = run(asked, decided, texts, options, before=before)
     try:
         files.write(result)
@@ -166,6 +173,7 @@ def run(
     from dynbuild.report import matrix as report
 
     inputs.check_logins(decided.job, os.environ)
+    options = replace(options, tests=decided.tests)
     engine = engine_here()
     builder = builder_of(engine, decided.plan, texts)
     decided, texts, lost = with_compile_cache(asked, decided, texts, builder)

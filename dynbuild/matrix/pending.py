@@ -8,7 +8,7 @@ of the image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from dynbuild import names, proc
@@ -19,13 +19,14 @@ from dynbuild.plan.job import Job
 PREFIX = "pending-"
 
 
-def held_back(job: Job) -> tuple[Job, Mapping[str, tuple[str, ...]]]:
-    """*job* with a pending tag in place of the tags of what is pushed; and those, by image."""
-    tags = {
-        image.name: image.plan.tags
-        for image in job.images
-        if image.plan.output == "push" and image.plan.tags
-    }
+def held_back(job: Job, tested: Collection[str] = ()) -> Job:
+    """*job* with a pending tag in place of the tags of what is pushed or tested.
+
+    Args:
+        job: All of the images.
+        tested: Names of those that are tested before they get their tags.
+    """
+    tags = {image.name for image in job.images if image.plan.tags and is_held(image.plan, tested)}
     images = tuple(
         replace(image, plan=image.plan.model_copy(update={"tags": (pending(image.plan),)}))
         if image.name in tags
@@ -33,7 +34,12 @@ def held_back(job: Job) -> tuple[Job, Mapping[str, tuple[str, ...]]]:
         for image in job.images
     )
     plan = job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
-    return replace(job, plan=plan, images=images), tags
+    return replace(job, plan=plan, images=images)
+
+
+def is_held(image: ImagePlan, tested: Collection[str]) -> bool:
+    """Whether *image* gets its tags after it was built."""
+    return image.output == "push" or (image.output == "load" and image.name in tested)
 
 
 def pending(image: ImagePlan) -> str:
@@ -59,6 +65,19 @@ def move(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], refere
     for tag in tags:
         argv += ["--tag", tag]
     proc.run((*argv, reference), env=builder.env(env))
+
+
+def rename(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], pending: str) -> None:
+    """Put *tags* on the image that an engine has as *pending*, which is no name of it then.
+
+    Raises:
+        ToolFailed: The engine does not have it.
+        NotReady: There is no docker client.
+    """
+    docker, own = builder.engine.docker, builder.engine.env(env)
+    for tag in tags:
+        proc.run((docker, "image", "tag", pending, tag), env=own)
+    proc.run((docker, "image", "rm", pending), env=own, check=False)
 
 
 def check(builder: Builder, env: Mapping[str, str], reference: str) -> None:

@@ -20,6 +20,19 @@ class _Model(BaseModel):
     )
 
 
+class TestResult(_Model):
+    """How a test in an image ended."""
+
+    name: str
+    promised: bool = Field(
+        default=False, description="whether every image of its target is tested so"
+    )
+    status: Literal["passed", "failed", "skipped"]
+    seconds: NonNegativeFloat = 0.0
+    message: str = Field(default="", description="why it did not pass")
+    lines: tuple[str, ...] = Field(default=(), description="the last lines that it printed")
+
+
 class CellResult(ImageResult):
     """What became of one cell."""
 
@@ -29,7 +42,13 @@ class CellResult(ImageResult):
     reference: str = Field(
         default="", description="REPOSITORY@DIGEST of an image that was pushed; else empty"
     )
-    moved: bool = Field(default=False, description="whether its tags are on it in the registry")
+    moved: bool = Field(default=False, description="whether its tags are on it")
+    tests: tuple[TestResult, ...] = ()
+
+    @property
+    def told_tests(self) -> tuple[TestResult, ...]:
+        """The tests that a table has: those that did not pass, and those of the settings."""
+        return tuple(one for one in self.tests if one.status != "passed" or not one.promised)
 
 
 class MatrixResult(_Model):

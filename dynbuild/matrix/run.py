@@ -20,7 +20,7 @@ from dynbuild.build.events import Event
 from dynbuild.build.result import BuildResult, Failure, ImageResult, Steps
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import DynbuildError, ToolFailed
-from dynbuild.matrix import common, groups, pending
+from dynbuild.matrix import common, groups, pending, testing
 from dynbuild.matrix.common import Common
 from dynbuild.matrix.events import (
     CellEnded,
@@ -33,6 +33,7 @@ from dynbuild.matrix.events import (
 from dynbuild.matrix.record import MatrixRecord
 from dynbuild.matrix.result import CellResult, MatrixResult, Status
 from dynbuild.plan.document import ImagePlan
+from dynbuild.plan.image_tests import ImageTest
 from dynbuild.plan.job import Job
 from dynbuild.render import graph
 
@@ -55,6 +56,7 @@ class Options:
         timeout: Seconds that a solve may take; 0 is as long as it needs.
         retries: How often a solve is tried again that a server or the network ended.
         tag_when: ``all``: tags move when every cell is there; ``each``: each cell's when it is.
+        tests: What has to go well in images before they get their tags, by the images' names.
     """
 
     jobs: int = JOBS
@@ -62,6 +64,7 @@ class Options:
     timeout: float = 0.0
     retries: int = drive.RETRIES
     tag_when: str = "all"
+    tests: Mapping[str, tuple[ImageTest, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +143,7 @@ class _Going:
 
     def solve_all(self) -> None:
         """Solve the common steps, then every group that they did not fail for."""
-        held, _ = pending.held_back(self.job)
+        held = pending.held_back(self.job, self.options.tests)
         left = [group for group in groups.split(held) if not self._has(group)]
         if not left:
             return
@@ -206,6 +209,8 @@ class _Going:
                 ended = [_cell(plan, "", "failed", why) for plan in cells]
             else:
                 ended = self._ended(cells, result, timed_out=part.cancelled and not work.cancelled)
+                late.cancel()
+                ended = [self._tested(cell, work) for cell in ended]
             finally:
                 late.cancel()
         for cell in ended:
@@ -227,6 +232,33 @@ class _Going:
                 cell = cell.model_copy(update={"status": "failed", "failure": slow})
             ended.append(cell)
         return ended
+
+    def _tested(self, cell: CellResult, work: proc.Cancellation) -> CellResult:
+        """*cell*, after the tests of its image."""
+        tests, plan = self.options.tests.get(cell.id, ()), self._plan(cell.id)
+        if cell.status != "done" or not tests or plan.output == "none":
+            return cell
+        image = pending.pending(plan)
+        if plan.output == "push":
+            image = f"{pending.repository_of(image)}@{cell.digest}"
+        found = testing.run(
+            tests, image, builder=self.site.builder, env=self.site.env, cancellation=work
+        )
+        cell = cell.model_copy(update={"tests": found})
+        wrong = [one for one in found if one.status != "passed"]
+        if not wrong:
+            return cell
+        if all(one.status == "skipped" for one in wrong):
+            return cell.model_copy(update={"status": "cancelled"})
+        failed = [one for one in wrong if one.status == "failed"]
+        why = Failure(
+            kind="user",
+            step=f"test {', '.join(one.name for one in failed)}",
+            message=failed[0].message,
+            lines=failed[0].lines,
+            hint=f"the image has no other name than {image}",
+        )
+        return cell.model_copy(update={"status": "failed", "failure": why})
 
     def _solve(
         self, name: str, job: Job, texts: Mapping[str, str], cancellation: proc.Cancellation
@@ -270,13 +302,16 @@ class _Going:
             if cell.id in self.cells:
                 return
             tags = self._plan(cell.id).tags if cell.status == "done" else ()
+            held = pending.is_held(self._plan(cell.id), self.options.tests)
+            update = {"tags": tags, "moved": bool(tags) and not held and cell.output == "load"}
             if cell.output == "push" and cell.status == "done":
                 reference = f"{pending.repository_of(tags[0])}@{cell.digest}"
-                cell = cell.model_copy(update={"reference": reference})
-            self.cells[cell.id] = cell.model_copy(update={"tags": tags})
+                update["reference"] = reference
+            self.cells[cell.id] = cell.model_copy(update=update)
             self._write("interrupted")
             self._say(CellEnded(self.cells[cell.id]))
-        if self.options.tag_when == "each":
+        # What an engine has is nobody else's: no cell of it waits for the others.
+        if self.options.tag_when == "each" or cell.output == "load":
             self._move(cell.id)
 
     def _plan(self, name: str) -> ImagePlan:
@@ -284,16 +319,24 @@ class _Going:
 
     def move_tags(self) -> None:
         """Move the tags of all cells, if every one of them is there."""
-        if self.options.tag_when == "all" and all(cell.status == "done" for cell in self._every()):
-            for cell in self._every():
+        every = self._every()
+        whole = self.options.tag_when == "all" and all(cell.status == "done" for cell in every)
+        for cell in every:
+            if whole or cell.output == "load":
                 self._move(cell.id)
 
     def _move(self, name: str) -> None:
-        cell = self.cells[name]
-        if not cell.reference or cell.moved or self.site.cancellation.cancelled:
+        cell = self.cells.get(name)
+        if cell is None or cell.status != "done" or cell.moved or cell.output == "none":
             return
+        if self.site.cancellation.cancelled:
+            return
+        builder, env = self.site.builder, self.site.env
         try:
-            pending.move(self.site.builder, self.site.env, cell.tags, cell.reference)
+            if cell.output == "load":
+                pending.rename(builder, env, cell.tags, pending.pending(self._plan(name)))
+            else:
+                pending.move(builder, env, cell.tags, cell.reference)
         except DynbuildError as error:
             why = _of_registry(error)
             update = {"status": "failed", "failure": why}

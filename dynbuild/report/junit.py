@@ -1,7 +1,8 @@
 """How a matrix ended as JUnit's XML, which CI systems show as results of tests.  Pure.
 
-Each cell is a case: one that failed has the step, its last lines and what it said; one that
-nothing was done for is skipped (https://github.com/testmoapp/junitxml).
+Each cell is a case, and each test of its image is one: a cell that failed has the step, its last
+lines and what it said; one that nothing was done for is skipped
+(https://github.com/testmoapp/junitxml).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from dynbuild.build.result import Failure
-from dynbuild.matrix.result import CellResult, MatrixResult
+from dynbuild.matrix.result import CellResult, MatrixResult, TestResult
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -39,6 +40,16 @@ def _cell(suite: Element, cell: CellResult) -> None:
         _failure(case, cell.failure)
     elif cell.status != "done":
         SubElement(case, "skipped", message=cell.status)
+    for test in cell.tests:
+        _test(_case(suite, cell.id, f"{cell.id}: {test.name}", test.seconds), test)
+
+
+def _test(case: Element, test: TestResult) -> None:
+    if test.status == "failed":
+        found = SubElement(case, "failure", type="test", message=_plain(test.message))
+        found.text = _plain("\n".join((*test.lines, test.message)))
+    elif test.status == "skipped":
+        SubElement(case, "skipped", message=_plain(test.message))
 
 
 def _case(suite: Element, group: str, name: str, seconds: float) -> Element:

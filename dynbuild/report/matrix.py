@@ -148,7 +148,7 @@ def table(result: MatrixResult, look: Look) -> list[str]:
 
     On a terminal the ids stay whole, and the first error has a line of its own.
     """
-    rows = [_row(cell) for cell in result.cells]
+    rows = [row for cell in result.cells for row in (_row(cell), *_tests(cell))]
     used = [
         number for number in range(len(HEADER)) if number < 2 or any(row[number] for row in rows)
     ]
@@ -191,6 +191,12 @@ def _row(cell: CellResult) -> tuple[str, ...]:
     )
 
 
+def _tests(cell: CellResult) -> Iterator[tuple[str, ...]]:
+    for test in cell.told_tests:
+        time, said = units.format_time(test.seconds), " ".join(test.message.split())
+        yield (f"  {test.name}", test.status, time, "", "", "", "", said)
+
+
 def summary(result: MatrixResult) -> Iterator[str]:
     """The lines below the table."""
     counts = Counter(str(cell.status) for cell in result.cells)
@@ -198,6 +204,10 @@ def summary(result: MatrixResult) -> Iterator[str]:
     yield f"{'cells':<8}{said}"
     yield f"{'time':<8}{units.format_time(result.seconds)}"
     yield f"{'steps':<8}{result.steps.run} run, {result.steps.cached} cached"
+    tests = Counter(test.status for cell in result.cells for test in cell.tests)
+    if tests:
+        said = ", ".join(f"{count} {status}" for status, count in sorted(tests.items()))
+        yield f"{'tests':<8}{said}"
     yield f"{'record':<8}{result.record}"
     failed = next((cell for cell in result.cells if cell.failure), None)
     if failed and failed.failure:

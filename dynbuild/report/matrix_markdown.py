@@ -26,7 +26,7 @@ def render(result: MatrixResult) -> str:
         "",
         *table(
             ("Cell", "Result", "Time", "Steps run", "Cached", "Size", "Digest", "First error"),
-            [_row(cell) for cell in result.cells],
+            [row for cell in result.cells for row in (_row(cell), *_tests(cell))],
         ),
         *_failures(result),
     ]
@@ -48,6 +48,15 @@ def _row(cell: CellResult) -> tuple[str, ...]:
         code(cell.digest.removeprefix("sha256:")[:_HEX]) if cell.digest else "",
         code(shorten(why.step or why.message, _TITLE)) if why else "",
     )
+
+
+def _tests(cell: CellResult) -> Iterator[tuple[str, ...]]:
+    for test in cell.told_tests:
+        mark = _MARKS[{"passed": "done"}.get(test.status, test.status)]
+        time = units.format_time(test.seconds)
+        said = code(shorten(test.message, _TITLE)) if test.message else ""
+        name = plain(f"{cell.id}: {test.name}")
+        yield (name, f"{mark} {test.status}", time, "", "", "", "", said)
 
 
 def _failures(result: MatrixResult) -> Iterator[str]:

@@ -47,6 +47,13 @@ MATRIX_RUN = (
         default="all",
     ),
     Option(
+        name="no_tests",
+        kind="switch",
+        switches=(("--no-tests", True),),
+        help="Run no test in the images before their tags move.",
+        panel=RUNNING,
+    ),
+    Option(
         name="resume",
         flags=("--resume",),
         help="Go on with that run of a matrix; 'last' is the last one.",

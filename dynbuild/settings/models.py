@@ -292,6 +292,16 @@ class Matrix(Model):
     _listed = field_validator("extends", mode="before")(_listed)
 
 
+class Test(Model):
+    """A command that has to go well in an image before its tags move."""
+
+    name: str
+    command: str | list[str] = Field(description="a line for sh, or words")
+    cells: list[str] = Field(default_factory=lambda: ["*"], description="globs of ids")
+    user: str = Field(default="", description="empty: the image's own")
+    timeout: str = "5m"
+
+
 class Argument(Model):
     """What a build argument is.  The catalog says it beside the value, and only there."""
 
@@ -328,6 +338,7 @@ class Catalog(Model):
     tensorrt_llm: TensorrtLlm
     run: Run
     matrix: dict[str, Matrix] = Field(default_factory=dict)
+    test: list[Test] = Field(default_factory=list, description="run in images by `matrix`")
 
 
 CLOSED_TABLES = ("args", "tools", "sources", "frameworks")

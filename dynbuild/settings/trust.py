@@ -43,7 +43,7 @@ _FREE = (
     *("run.profile", "run.rm", "run.name", "run.entrypoint", "run.workdir", "run.user"),
     *("run.gpus", "run.numa", "run.shm_size", "run.ulimit", "run.memory", "run.cpus"),
     *("run.init", "run.label", "run.interactive", "run.tty", "run.detach", "run.add_host"),
-    "matrix",
+    *("matrix", "test"),
 )
 """Settings, and tables of them, that say what is in the tree's image and what runs in a container.
 

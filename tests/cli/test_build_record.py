@@ -337,3 +337,63 @@ def test_what_cannot_be_read_of_the_context_fails_no_build(docker, tree, tmp_pat
     done = build(docker, tree, "--source", f"ucx={ucx}", "--format", "json")
     assert done.code == 0, done.err
     assert "the files of the build contexts are not noted: the pattern '['" in done.err
+
+
+# ---- a build cache that cannot be written --------------------------------------------------
+
+
+def with_export(error):
+    """The progress of a good build whose build cache was not written."""
+    times = {"started": "2126-01-02T03:04:07Z", "completed": "2126-01-02T03:04:08Z"}
+    export = {"digest": "sha256:2", "name": "exporting cache to registry", "error": error, **times}
+    return f"{fake_docker.progress()}{json.dumps({'vertexes': [export]})}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        ("error writing layer blob: blob unknown to registry", 3),
+        ("error writing manifest blob: unexpected status: 400 Bad Request", 3),
+        ("failed to push: unexpected status: 401 Unauthorized", 1),
+    ],
+)
+def test_a_cache_that_is_not_written_is_tried_again_and_told(
+    docker, tree, error, tries, monkeypatch
+):
+    monkeypatch.setattr("dynbuild.build.retry.delay", lambda *_: 0.0)
+    docker.says(progress=with_export(error))
+    done = build(docker, tree, "--format", "json", "--cache", "registry=r.example/cache")
+    assert done.code == 0, done.err
+    assert sum("buildx bake" in line for line in docker.asked) == tries
+    (result,) = sealed(tree)
+    assert (result.status, result.images[0].status) == ("done", "done")
+    assert len(result.retries) == tries - 1
+    (warning,) = result.warnings
+    assert warning == (
+        "none-runtime-cpu+index: the build cache was not written, so the next build has none of"
+        f" this one: {error}"
+    )
+    assert f"warning: {warning}" in done.err
+    assert result.steps.run == 1
+
+
+def test_a_cache_that_is_written_at_the_second_try_is_no_warning(docker, tree, monkeypatch):
+    def better(*_):
+        docker.says(progress=fake_docker.progress())
+        return 0.0
+
+    monkeypatch.setattr("dynbuild.build.retry.delay", better)
+    docker.says(progress=with_export("blob unknown to registry"))
+    done = build(docker, tree, "--cache", "registry=r.example/cache")
+    assert done.code == 0, done.err
+    (result,) = sealed(tree)
+    assert (result.warnings, len(result.retries)) == ((), 1)
+
+
+def test_a_step_that_fails_comes_before_a_cache_that_is_not_written(docker, tree):
+    export = with_export("blob unknown to registry").splitlines()[-1]
+    step = fake_docker.progress("exit code: 2").splitlines()
+    docker.says(progress="\n".join((export, *step)) + "\n", status="1")
+    done = build(docker, tree, "--format", "json", "--cache", "registry=r.example/cache")
+    assert done.code == 1
+    assert json.loads(done.out)["failure"]["step"] == "[ucx 2/2] RUN make"

@@ -62,7 +62,7 @@ def test_every_cell_is_made(matrix, tmp_path):
         (name, "done") for name in CELLS
     ]
     root = ElementTree.parse(junit).getroot()
-    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("3", "0", "0")
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("8", "0", "0")
     assert summary.read_text().startswith("## 3 of 3 images in ")
     assert "::" not in done.err
 
@@ -76,7 +76,7 @@ def test_one_failure_in_every_form(matrix, tmp_path):
     assert [cells[name]["status"] for name in CELLS] == ["done", "failed", "done"]
     assert cells[BAD]["failure"]["lines"][-1] == "make: | stop"
     suite = ElementTree.parse(junit).getroot()[0]
-    assert [case.get("name") for case in suite] == CELLS
+    assert [case.get("name") for case in suite.findall("*[@classname='dynbuild']")] == CELLS
     (why,) = suite.findall("*/failure")
     assert why.get("message").startswith("[ucx 2/2] RUN make: ")
     assert why.text.splitlines()[:3] == ["cc: <no> & file", "::error::forged", "make: | stop"]
@@ -243,3 +243,68 @@ def test_what_is_no_manifest(docker, tmp_path, text):
     done = promote(docker, tmp_path / "file", "--to", "stable")
     assert done.code == 2
     assert "is no result of a matrix" in done.err
+
+
+# ---- tests in the images -------------------------------------------------------------------
+
+
+def tagged(docker):
+    return [line.split()[2:] for line in docker.asked if line.startswith("image tag")]
+
+
+def test_tests_run_before_an_image_has_its_tags(matrix, docker, tree, tmp_path):
+    (tree / "dynbuild.toml").write_text(
+        "[[test]]\nname = 'serves'\ncommand = 'serve'\ncells = ['none-frontend-*']\n"
+    )
+    docker.says(**{"run-serve": "no port\n"})
+    junit = tmp_path / "junit.xml"
+    done = matrix("--format", "json", "--junit", junit)
+    assert done.code == 1, done.err
+    cells = {cell["id"]: cell for cell in json.loads(done.out)["cells"]}
+    bad = cells[GOOD]
+    assert (bad["status"], bad["failure"]["step"]) == ("failed", "test serves")
+    assert bad["failure"]["lines"] == ["no port"]
+    assert [(one["name"], one["status"]) for one in bad["tests"]] == [
+        ("starts", "passed"), ("wheels", "passed"), ("serves", "failed"),
+    ]  # fmt: skip
+    assert not any(f"pending-{GOOD.replace('+', '-')}" in words[0] for words in tagged(docker))
+    assert {cell["status"] for name, cell in cells.items() if name != GOOD} == {"done"}
+    assert len(tagged(docker)) == sum(len(cell["tags"]) for cell in cells.values()) == 4
+    runs = [line.split() for line in docker.asked if line.startswith("run ")]
+    assert all(words[words.index("--network") + 1] == "none" for words in runs)
+    assert not any("--volume" in words or "--privileged" in words for words in runs)
+    suite = ElementTree.parse(junit).getroot()[0]
+    assert {case.get("name") for case in suite.findall("testcase[failure]")} == {
+        GOOD, f"{GOOD}: serves",
+    }  # fmt: skip
+
+
+def test_a_test_that_fails_has_a_row_of_its_own(matrix, docker, tree):
+    (tree / "dynbuild.toml").write_text("[[test]]\nname = 'serves'\ncommand = 'serve'\n")
+    docker.says(**{"run-serve": "no port\n"})
+    done = matrix("--only", "none-frontend-cpu", chosen=(), columns=80)
+    assert done.code == 1
+    lines = [" ".join(line.split()[:2]) for line in done.out.splitlines()]
+    assert [f"{GOOD} failed", "test serves", "serves failed", "exit status"] == lines[2:6]
+    assert "tests   1 failed, 2 passed" in done.out
+
+
+def test_what_is_pushed_is_tested_by_its_digest_and_no_tag_moves(matrix, docker, tree):
+    (tree / "dynbuild.toml").write_text("[[test]]\nname = 'serves'\ncommand = 'serve'\n")
+    docker.says(**{"run-serve": "no port\n"}, metadata=json.dumps(
+        {GOOD.replace("+", "--"): {"containerimage.digest": f"sha256:{1:064}"}}))  # fmt: skip
+    words = ("--push", "--repository", "r.example/ai/x", "--allow-unversioned", "--only",
+             "none-frontend-cpu")  # fmt: skip
+    assert matrix(*words, chosen=()).code == 1
+    runs = [line for line in docker.asked if line.startswith("run ")]
+    assert all(f" r.example/ai/x@sha256:{1:064}" in line for line in runs)
+    assert not any("imagetools create" in line for line in docker.asked)
+    (docker.path / "run-serve").unlink()
+    assert matrix(*words, chosen=()).code == 0
+    assert any("imagetools create" in line for line in docker.asked)
+
+
+def test_without_tests_nothing_is_run(matrix, docker):
+    assert matrix("--no-tests").code == 0
+    assert not any(line.startswith("run ") for line in docker.asked)
+    assert tagged(docker) == []

@@ -1,0 +1,115 @@
+"""Run tests in an image that was built, each in a container of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from dynbuild import proc
+from dynbuild.engine import images
+from dynbuild.engine.builder import Builder
+from dynbuild.errors import DynbuildError
+from dynbuild.matrix.result import TestResult
+from dynbuild.plan.image_tests import ImageTest
+
+_LINES = 20
+_ENGINE_FAILED = 125
+"""The status of ``docker run`` where no container was made."""
+
+
+def run(
+    tests: Iterable[ImageTest],
+    image: str,
+    *,
+    builder: Builder,
+    env: Mapping[str, str],
+    cancellation: proc.Cancellation,
+) -> tuple[TestResult, ...]:
+    """How each of *tests* ends in *image*.
+
+    An image that the engine does not have is pulled, and removed afterwards: what is tested is
+    what the registry has.
+
+    Args:
+        tests: What to run.
+        image: Its reference.
+        builder: Whose engine and logins are used.
+        env: The caller's environment.
+        cancellation: What calls it off.
+    """
+    there = bool(images.inspect(builder.engine, env, [image], "{{.Id}}"))
+    results = []
+    for test in tests:
+        if cancellation.cancelled:
+            results.append(_result(test, "skipped", message="it was called off"))
+        else:
+            results.append(_run(test, image, builder, env, cancellation))
+    if not there:
+        with suppress(DynbuildError):
+            argv = (builder.engine.docker, "image", "rm", image)
+            proc.run(argv, env=builder.env(env), check=False)
+    return tuple(results)
+
+
+def _run(
+    test: ImageTest,
+    image: str,
+    builder: Builder,
+    env: Mapping[str, str],
+    cancellation: proc.Cancellation,
+) -> TestResult:
+    docker, own = builder.engine.docker, builder.env(env)
+    name = f"dynbuild-test-{uuid.uuid4().hex[:12]}"
+    first, *rest = test.argv
+    words = ("--rm", "--name", name, "--network", "none", "--entrypoint", first)
+    user = ("--user", test.user) if test.user else ()
+    tail: deque[str] = deque(maxlen=_LINES)
+    begun = time.monotonic()
+    with cancellation.part() as part:
+        late = threading.Timer(test.seconds, part.cancel)
+        late.daemon = True
+        late.start()
+        try:
+            with proc.start(
+                (docker, "run", *words, *user, image, *rest), env=own, cancellation=part, grace=1.0
+            ) as process:
+                tail.extend(process.lines())
+                status = process.wait()
+        finally:
+            late.cancel()
+            if part.cancelled:
+                # The client is gone; what it started is not.
+                proc.run((docker, "rm", "--force", name), env=own, check=False)
+    seconds = round(time.monotonic() - begun, 3)
+    lines = tuple(tail)
+    if cancellation.cancelled:
+        return _result(test, "skipped", seconds, "it was called off")
+    if part.cancelled:
+        return _result(test, "failed", seconds, f"it took longer than {test.seconds:g} s", lines)
+    if status == 0:
+        return _result(test, "passed", seconds)
+    said = "no container could be made" if status == _ENGINE_FAILED else f"exit status {status}"
+    return _result(test, "failed", seconds, said, lines)
+
+
+def _result(
+    test: ImageTest,
+    status: str,
+    seconds: float = 0.0,
+    message: str = "",
+    lines: tuple[str, ...] = (),
+) -> TestResult:
+    return TestResult.model_validate(
+        {
+            "name": test.name,
+            "promised": test.promised,
+            "status": status,
+            "seconds": seconds,
+            "message": message,
+            "lines": lines,
+        }
+    )

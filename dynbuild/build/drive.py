@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from dynbuild import proc
+from dynbuild.addresses import public
 from dynbuild.build import compile_figures, context, failure, images, record, retry
 from dynbuild.build.compile_figures import Figures
 from dynbuild.build.context import Reading, Source, Taken
@@ -321,7 +322,8 @@ def _lost_metadata(solve: Solve, now: Record) -> bool:
 
 def _said(builder: Builder) -> BuilderResult:
     version = ".".join(map(str, builder.version or ()))
-    return BuilderResult(name=builder.name, driver=builder.driver, buildkit=version)
+    engine = f"{builder.engine.kind} {public(builder.engine.host or '')}".rstrip()
+    return BuilderResult(name=builder.name, driver=builder.driver, buildkit=version, engine=engine)
 
 
 def _by_signal(why: Failure) -> bool:

@@ -6,14 +6,19 @@ Read as far as it can be: a good build is not lost with a file that is cut off.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, unquote
 
 from dynbuild import masking
 from dynbuild.addresses import public
 from dynbuild.build.record import Record
 from dynbuild.build.result import Material
+
+_PURL = re.compile(r"pkg:(?:docker|oci)/([^@?]+)(?:@([^?]*))?(?:\?(.*))?")
+_HUB = re.compile(r"(?:docker\.io/)?(?:library/)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +116,22 @@ def _materials(target: Mapping[str, object]) -> Iterator[Material]:
             if isinstance(uri, str) and isinstance(digests, dict):
                 for algorithm, value in digests.items():
                     yield Material(uri=uri, digest=f"{algorithm}:{value}")
+
+
+def pins(materials: tuple[Material, ...]) -> dict[tuple[str, str], str]:
+    """What *materials* say of images, by name and platform, and of addresses."""
+    found: dict[tuple[str, str], str] = {}
+    for one in materials:
+        image = _PURL.fullmatch(one.uri)
+        if image is None:
+            found[one.uri, ""] = one.digest
+            continue
+        name, tag, more = unquote(image[1]), unquote(image[2] or ""), image[3] or ""
+        platform = parse_qs(more).get("platform", [""])[0]
+        found[f"{_plain(name)}:{tag or 'latest'}", platform] = one.digest
+    return found
+
+
+def _plain(reference: str) -> str:
+    """The name of an image without what Docker Hub's may leave out."""
+    return _HUB.sub("", reference, count=1)

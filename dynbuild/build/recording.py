@@ -7,9 +7,9 @@ gives what there is of it, and says what there is not.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -34,6 +34,8 @@ class Recording:
         result: How it ended; ``None`` of one that runs, or was killed.
         plan: What was decided.
         context: What was taken from build contexts.
+        dockerfiles: Text of the Dockerfile of each image, by its name.
+        network: Of build steps, as BuildKit was told it; empty where nothing says it.
         solve: Its steps.
         lines: What they printed, in order.
         missing: The files that are not there, or cannot be read, each with the reason.
@@ -46,6 +48,8 @@ class Recording:
     context: ContextRecord | None
     solve: Solve
     lines: tuple[LogLine, ...]
+    dockerfiles: Mapping[str, str] = field(default_factory=dict)
+    network: str = ""
     missing: tuple[str, ...] = ()
 
 
@@ -72,6 +76,7 @@ def read(source: Record) -> Recording:
     plan = part("plan.json", lambda: PlanDocument.model_validate(_json(source)))
     taken = part("context.json", lambda: context.parse(source.context.read_bytes()))
     part("events.jsonl", events)
+    texts = part("Dockerfile", lambda: _dockerfiles(source, plan)) if plan else None
     return Recording(
         id=source.id,
         begun=begun(source.id),
@@ -80,8 +85,35 @@ def read(source: Record) -> Recording:
         context=taken,
         solve=solve,
         lines=tuple(lines),
+        dockerfiles=texts or {},
+        network=_network(source),
         missing=tuple(missing),
     )
+
+
+def _dockerfiles(source: Record, plan: PlanDocument) -> dict[str, str]:
+    only = len(plan.images) == 1
+    return {
+        image.name: source.dockerfile(image.name, only=only).read_text(
+            encoding="utf-8", errors="surrogateescape"
+        )
+        for image in plan.images
+    }
+
+
+def _network(source: Record) -> str:
+    """The network of build steps as the definition has it; empty where that says nothing."""
+    with suppress(OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        targets = json.loads(source.bake.read_bytes())["target"].values()
+        return next((str(one["network"]) for one in targets if "network" in one), "bridge")
+    return ""
+
+
+def images_of(source: Record) -> tuple[str, ...]:
+    """The names of the images of a build; none where its plan cannot be read."""
+    with suppress(OSError, ValueError, RecursionError, KeyError, TypeError):
+        return tuple(one["name"] for one in json.loads(source.plan.read_bytes())["images"])
+    return ()
 
 
 def _json(source: Record) -> object:

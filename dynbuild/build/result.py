@@ -70,6 +70,9 @@ class BuilderResult(_Model):
     name: str
     driver: str = Field(description="docker: inside of the engine; else a builder of its own")
     buildkit: str = Field(default="", description="version; empty where it is not known")
+    engine: str = Field(
+        default="", description="system or private, and its address where that is known"
+    )
 
 
 class LanguageFigures(_Model):

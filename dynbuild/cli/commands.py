@@ -65,6 +65,7 @@ COMMANDS = {
         "history",
         "app",
     ),
+    "why": Entry("Show why steps of a build ran and did not come from the cache.", "why", "why"),
     "df": Entry(
         "Show what dynbuild takes on the disk: images, build cache, records.", "disk", "df"
     ),

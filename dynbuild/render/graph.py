@@ -23,7 +23,12 @@ FILES = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
 Files = Mapping[tuple[str, str], str]
 """Digests of the files that steps take from build contexts, by stage and instruction."""
 
+Pins = Mapping[tuple[str, str], str]
+"""What images and addresses were resolved to, by their name and the platform (or nothing)."""
+
 _NO_FILES: Files = {}
+_NO_PINS: Pins = {}
+_NAMED = ("docker-image://", "oci-layout://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +65,13 @@ class Graph:
         image: Its id.
         steps: By their keys, each after those that it needs.
         key: Of the whole image: its last steps on every platform, and its configuration.
+        places: Keys by platform, stage and number in the stage, from 1.
     """
 
     image: str
     steps: Mapping[str, Step]
     key: str
+    places: Mapping[tuple[str, str, int], str] = field(default_factory=dict)
 
     def below(self, key: str) -> frozenset[str]:
         """The keys of a step and of all that it needs."""
@@ -82,6 +89,8 @@ def of(
     *,
     linked: Mapping[str, Graph] | None = None,
     files: Files = _NO_FILES,
+    pins: Pins = _NO_PINS,
+    network: str = "",
 ) -> Graph:
     """The graph of *image*.
 
@@ -91,16 +100,21 @@ def of(
         linked: Graphs of the images of the same plan that it is built on, by their ids.
         files: What steps take from build contexts; without it, the same instruction on the
             same context takes the same files.
+        pins: What images and addresses were resolved to; without it, the same name is the same.
+        network: Of RUN steps that name none; nothing where it is the same for all graphs.
     """
     steps: dict[str, Step] = {}
+    places: dict[tuple[str, str, int], str] = {}
     ends = []
     for platform in image.platforms:
-        reader = _Reader(image, text, platform, linked or {}, files)
+        reader = _Reader(image, text, platform, linked or {}, _Outside(files, pins, network))
         ends.append(reader.stage(image.stage).digest())
         steps |= reader.steps
+        places |= reader.places
     # Labels that tell how a build came about are no content.
     labels = sorted(item for item in image.labels.items() if not item[0].startswith("dynbuild."))
-    return Graph(image.name, steps, _key({"ends": " ".join(ends), "labels": repr(labels)}))
+    key = _key({"ends": " ".join(ends), "labels": repr(labels)})
+    return Graph(image.name, steps, key, places)
 
 
 def shared(graphs: Iterable[Graph]) -> Mapping[str, tuple[str, ...]]:
@@ -144,6 +158,23 @@ class _State:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What is not in the text: files of contexts, what names stand for, the network."""
+
+    files: Files
+    pins: Pins
+    network: str
+
+    def pinned(self, name: str, platform: str) -> str:
+        """*name* of an image, or an address, with what it was resolved to."""
+        plain = name
+        for prefix in _NAMED:
+            plain = plain.removeprefix(prefix)
+        digest = self.pins.get((plain, platform)) or self.pins.get((plain, ""))
+        return f"{name} {digest}" if digest else name
+
+
 class _Reader:
     """Reads the stages that an image needs, once each."""
 
@@ -153,7 +184,7 @@ class _Reader:
         text: str,
         platform: str,
         linked: Mapping[str, Graph],
-        files: Files,
+        outside: _Outside,
     ) -> None:
         defaults, stages = instructions.read(text)
         architecture = platform.split("/")[1] if "/" in platform else platform
@@ -161,9 +192,11 @@ class _Reader:
         self._given = {**defaults, **image.build_args}
         self._stages = {stage.name.lower(): stage for stage in stages}
         self._contexts = {name.lower(): where for name, where in image.contexts.items()}
-        self._platform, self._linked, self._files = platform, linked, files
+        self._platform, self._linked, self._outside = platform, linked, outside
+        self._epoch = image.build_args.get("SOURCE_DATE_EPOCH", "")
         self._states: dict[str, _State] = {}
         self.steps: dict[str, Step] = {}
+        self.places: dict[tuple[str, str, int], str] = {}
 
     def stage(self, name: str) -> _State:
         """What the stage *name*, or the image or context of that name, comes to."""
@@ -176,17 +209,24 @@ class _Reader:
         where = self._contexts.get(name.lower())
         if where is not None:
             link = self._linked.get(where.removeprefix(LINK)) if where.startswith(LINK) else None
-            return _State("", f"image {link.key}" if link else f"context {where}")
+            if link:
+                return _State("", f"image {link.key}")
+            return _State("", f"context {self._outside.pinned(where, self._platform)}")
         stage = self._stages.get(name.lower())
         if stage is None:
-            return _State("", name)
-        base = self.stage(instructions.expand(stage.base, {**self._given, **self._automatic}))
+            return _State("", self._outside.pinned(name, self._platform))
+        start = instructions.expand(stage.base, {**self._given, **self._automatic})
+        base = self.stage(start)
+        if taken := self._outside.files.get((stage.name, f"FROM {start}")):
+            base = replace(base, source=f"{base.source} {taken}")
         state = replace(base, variables=dict(base.inherited))
+        number = 0
         for instruction in stage.instructions:
-            state = self._next(state, stage, instruction)
+            number += instruction.keyword in FILES
+            state = self._next(state, stage, instruction, number)
         return state
 
-    def _next(self, state: _State, stage: Stage, instruction: Instruction) -> _State:
+    def _next(self, state: _State, stage: Stage, instruction: Instruction, at: int) -> _State:
         keyword = instruction.keyword
         if keyword in ("ARG", "ENV"):
             return self._with_variables(state, instruction)
@@ -195,6 +235,7 @@ class _Reader:
             return replace(state, other={**state.other, keyword: text})
         step = self._step(state, stage, instruction)
         self.steps.setdefault(step.key, step)
+        self.places[self._platform, stage.name, at] = step.key
         after = replace(state, last=step.key)
         if keyword == "WORKDIR":
             where = instructions.expand(instruction.text, state.variables)
@@ -225,17 +266,19 @@ class _Reader:
             "flags": repr(instruction.flags),
             "body": instruction.body,
             "from": state.last or state.source,
-            "takes": " ".join(one.last or one.source for one in takes),
+            "takes": "\n".join(one.last or one.source for one in takes),
             "platform": self._platform,
-            "files": self._files.get((stage.name, str(instruction)), ""),
+            "files": self._outside.files.get((stage.name, str(instruction)), ""),
         }
         if instruction.keyword == "RUN":
             used = {
                 key: state.other[key] for key in ("USER", "SHELL", "WORKDIR") if key in state.other
             }
             parts |= {f"variable {key}": value for key, value in self._seen(state).items()} | used
+            if self._outside.network and not instruction.flag("network"):
+                parts["network"] = self._outside.network
         else:
-            parts["expanded"] = instructions.expand(instruction.text, state.variables)
+            parts |= self._written(instruction, state)
         inputs = dict.fromkeys(one.last for one in (state, *takes) if one.last)
         return Step(
             key=_key(parts),
@@ -245,6 +288,18 @@ class _Reader:
             platform=self._platform,
             parts=parts,
         )
+
+    def _written(self, instruction: Instruction, state: _State) -> Mapping[str, str]:
+        """What a step that runs nothing has its variables for."""
+        text = instructions.expand(str(instruction), {**self._automatic, **state.variables})
+        parts = {"expanded": text}
+        if instruction.keyword == "ADD":
+            resolved = (self._outside.pinned(word, "") for word in text.split())
+            parts["resolved"] = " ".join(one for one in resolved if " " in one)
+        # Folders and files that are made, not copied, have the time that is set.
+        if self._epoch and (instruction.keyword == "WORKDIR" or instruction.body):
+            parts["SOURCE_DATE_EPOCH"] = self._epoch
+        return parts
 
     @staticmethod
     def _seen(state: _State) -> Mapping[str, str]:

@@ -281,6 +281,7 @@ def test_a_builder_of_its_own_is_named_and_noted(docker, tree):
     assert "on the builder farm (docker-container)" in done.err
     assert json.loads(done.out)["builder"] == {
         "name": "farm", "driver": "docker-container", "buildkit": "0.25",
+        "engine": "system",
     }  # fmt: skip
 
 

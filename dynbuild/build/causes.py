@@ -1,0 +1,249 @@
+"""Why the steps of a build ran: first causes apart from what only follows from them.  Pure.
+
+Two builds are compared step by step as graphs of dynbuild's own, in which a step has the same
+key in both where it is the same work.  BuildKit's digests would not do: below a local context
+they change with every session.  What no difference explains is called unexplained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from dynbuild.build import differences, recording, snapshot
+from dynbuild.build.differences import Cause, Pair
+from dynbuild.build.result import BuildResult
+from dynbuild.build.snapshot import Place, Snapshot, State
+from dynbuild.render.graph import Graph, Step
+
+_FORGETS_BEFORE = (0, 32)
+"""BuildKit before it does not find what was run on top of a step of a build that still goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why one step ran, or will.
+
+    Attributes:
+        place: Where it is.
+        step: What it is.
+        state: What became of it; ``None`` of one that has not run.
+        causes: First causes, of this very step.
+        after: Keys of steps that it follows from: they ran, or are other ones than before.
+    """
+
+    place: Place
+    step: Step
+    state: State | None
+    causes: tuple[Cause, ...]
+    after: tuple[str, ...]
+
+    @property
+    def kind(self) -> Literal["first", "follows", "unexplained"]:
+        """Whether it is a first cause's own, follows from others, or is not explained."""
+        return "first" if self.causes else "follows" if self.after else "unexplained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why the steps of a build ran, or will, as far as an earlier one explains it.
+
+    Attributes:
+        before: The earlier build.
+        after: The later one; empty for one that has not begun.
+        reasons: Of each step that ran, each after those that it needs.
+        cached: How many steps were, or will be, found in the cache.
+        passed: Of steps that are other ones than before, but were found in the cache.
+    """
+
+    before: str
+    after: str
+    reasons: tuple[Reason, ...]
+    cached: int
+    passed: tuple[Reason, ...] = ()
+
+    @property
+    def causes(self) -> Mapping[Cause, tuple[Reason, ...]]:
+        """The first causes, each with the steps whose own it is."""
+        found: dict[Cause, dict[str, Reason]] = {}
+        for reason in self.reasons:
+            for first in self.first_of(reason):
+                for cause in first.causes:
+                    found.setdefault(cause, {})[first.step.key] = first
+        return {cause: tuple(steps.values()) for cause, steps in found.items()}
+
+    def of_kind(self, kind: str) -> tuple[Reason, ...]:
+        """The reasons of one kind."""
+        return tuple(one for one in self.reasons if one.kind == kind)
+
+    def first_of(self, reason: Reason) -> tuple[Reason, ...]:
+        """The reasons at the beginning of what *reason* follows from; itself if it is one."""
+        by_key = {one.step.key: one for one in (*self.passed, *self.reasons)}
+        seen, ahead, first = {reason.step.key}, [reason], []
+        while ahead:
+            one = ahead.pop()
+            if one.kind != "follows":
+                first.append(one)
+                continue
+            new = [key for key in one.after if key in by_key and key not in seen]
+            seen.update(new)
+            ahead += [by_key[key] for key in new]
+        return tuple(first)
+
+
+def explain(before: Snapshot, after: Snapshot, beside: Sequence[str] = ()) -> Explanation:
+    """Why steps of *after* ran, beside *before*; of one without a solve, what will run.
+
+    Args:
+        before: The earlier build.
+        after: The later one.
+        beside: What is told of the builds that overlapped with the later one.
+    """
+    return _Comparison(before, after, tuple(beside)).explanation()
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """Two builds side by side."""
+
+    before: Snapshot
+    after: Snapshot
+    beside: tuple[str, ...] = ()
+    _old: Mapping[str, Graph] = field(init=False)
+    _new: Mapping[str, Graph] = field(init=False)
+    _known: Mapping[str, Step] = field(init=False)
+    _done: frozenset[str] = field(init=False)
+    _general: tuple[Cause, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        before, after = self.before, self.after
+        both = {
+            # What only one of them says is no difference.
+            "files": before.files is not None and after.files is not None,
+            "network": bool(before.network and after.network),
+        }
+        self._old = snapshot.graphs(before, {**after.pins, **before.pins}, **both)
+        self._new = snapshot.graphs(after, {**before.pins, **after.pins}, **both)
+        self._known = {key: step for one in self._old.values() for key, step in one.steps.items()}
+        went = snapshot.states(before, self._old)
+        self._done = frozenset(
+            self._old[place[0]].places[place[1:]]
+            for place, state in went.items()
+            if state != "failed"
+        )
+        self._general = tuple(self._elsewhere())
+
+    def explanation(self) -> Explanation:
+        states = snapshot.states(self.after, self._new)
+        happened = self.after.solve is not None
+        reasons: dict[str, Reason] = {}
+        passed: dict[str, Reason] = {}
+        for image in self.after.plan.images:
+            old, new = self._old.get(image.name), self._new[image.name]
+            pair = Pair(old, new, self.before, self.after, image.name)
+            for place, key in new.places.items():
+                where = (image.name, *place)
+                state = states.get(where)
+                reason = self._reason(where, new.steps[key], state, pair, reasons)
+                runs = state in ("run", "failed") if happened else self._will_run(reason)
+                if runs and (key not in reasons or reasons[key].kind == "unexplained"):
+                    reasons[key] = reason
+                elif not runs and (state == "cached" or not happened):
+                    passed.setdefault(key, reason)
+        found = [one for key, one in passed.items() if key not in reasons]
+        return Explanation(
+            before=self.before.id,
+            after=self.after.id,
+            reasons=tuple(reasons.values()),
+            cached=len(found),
+            passed=tuple(one for one in found if one.step.key not in self._known),
+        )
+
+    def _will_run(self, reason: Reason) -> bool:
+        return bool(reason.causes or reason.after) or reason.step.key not in self._known
+
+    def _reason(
+        self,
+        place: Place,
+        step: Step,
+        state: State | None,
+        pair: Pair,
+        reasons: Mapping[str, Reason],
+    ) -> Reason:
+        image = self.after.image(place[0])
+        ran = tuple(key for key in step.inputs if key in reasons)
+        forced = image is not None and image.no_cache
+        causes: tuple[Cause, ...] = ()
+        after = ran
+        if step.key not in self._known:
+            causes = pair.causes(place, step)
+            after = tuple(
+                dict.fromkeys((*ran, *(key for key in step.inputs if key not in self._known)))
+            )
+        elif not ran:
+            causes = self._same(step)
+        if forced:
+            causes = (Cause("no-cache", "--no-cache: nothing is taken from the cache"),)
+        return Reason(place=place, step=step, state=state, causes=causes, after=after)
+
+    def _elsewhere(self) -> Iterator[Cause]:
+        """Why a step of the same inputs is not in the cache that was asked."""
+        one, other = self.before.builder, self.after.builder
+        if not one or not other:
+            return
+        names = [("builder", one.name, other.name), ("driver", one.driver, other.driver)]
+        if one.engine and other.engine:
+            names.append(("engine", one.engine, other.engine))
+        for what, old, new in names:
+            if old != new:
+                yield Cause("builder", f"{what}: {old} -> {new}")
+                return
+        if one.buildkit and other.buildkit and one.buildkit != other.buildkit:
+            yield Cause("builder", f"BuildKit of {other.name}: {one.buildkit} -> {other.buildkit}")
+
+    def _same(self, step: Step) -> tuple[Cause, ...]:
+        """Why a step ran whose inputs are what they were."""
+        if self._general or self.after.solve is None:
+            return self._general
+        if step.key not in self._done:
+            return (Cause("unfinished", f"{self.before.id} did not come to its end"),)
+        if errors := self.after.import_errors():
+            return tuple(Cause("import", f"a cache was not imported: {one}") for one in errors)
+        if self.beside and self._forgets():
+            return tuple(Cause("overlap", text) for text in self.beside)
+        if self.before.builder and self.after.builder and self._is_resolved(step):
+            text = f"the builder has lost it since {self.before.id}: pruned, or over its limit"
+            return (Cause("pruned", text),)
+        return ()
+
+    def _forgets(self) -> bool:
+        builder = self.after.builder
+        parts = builder.buildkit.split(".")[:2] if builder else []
+        if not all(part.isdecimal() for part in parts) or len(parts) < 2:
+            return True
+        return tuple(map(int, parts)) < _FORGETS_BEFORE
+
+    def _is_resolved(self, step: Step) -> bool:
+        """Whether all is known that a step was made of, so that it is the same work indeed."""
+        known = self.before.files is not None and self.after.files is not None
+        takes = differences.takes_files(step)
+        return known or not takes
+
+
+def beside(after: Snapshot, others: Iterable[BuildResult]) -> list[str]:
+    """What is told of the builds that ran while *after* did, of how *others* ended."""
+    if not after.begun or not after.ended:
+        return []
+    found = []
+    for one in others:
+        begun = recording.begun(one.id)
+        if one.id == after.id or begun is None:
+            continue
+        if begun < after.ended and after.begun < begun + timedelta(seconds=one.seconds):
+            found.append(
+                f"{one.id} ran beside it: BuildKit before 0.32 does not find what was run on top"
+                " of a step of a build that still goes on"
+            )
+    return found

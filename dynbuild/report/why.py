@@ -1,0 +1,120 @@
+"""Why the steps of a build ran, in lines and as data: first causes, then what follows.  Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from dynbuild import masking
+from dynbuild.build.causes import Explanation, Reason
+from dynbuild.build.steps import StepName
+from dynbuild.errors import shorten
+from dynbuild.report.look import Look
+
+_SHOWN = 10
+
+
+def title(reason: Reason) -> str:
+    """A step in one line: its stage and what it really does."""
+    name = StepName(
+        stage=reason.place[2], index=1, total=1, instruction=str(reason.step.instruction)
+    )
+    return f"{reason.place[2]}: {masking.scrub_message(name.telling)}".replace("\n", " ")
+
+
+def fits(reason: Reason, pattern: str) -> bool:
+    """Whether *pattern* means a step: its stage, a glob, or a part of its title."""
+    text = title(reason)
+    names = (reason.place[2], f"{reason.place[2]} {reason.place[3]}", text)
+    return any(fnmatchcase(name, pattern) for name in names) or pattern in text
+
+
+def lines(explained: Explanation, look: Look, *, predicted: bool = False) -> Iterator[str]:
+    """The causes, in lines for people."""
+    runs = "will run" if predicted else "ran"
+    count = len(explained.reasons)
+    told = f"{count} {_steps(count)} {runs}, {explained.cached} from the cache"
+    yield from _wrapped(f"{told}; beside {explained.before}", look)
+    for cause, reasons in explained.causes.items():
+        yield from _wrapped(f"  {cause}", look)
+        more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        yield _cut(f"    {title(reasons[0])}", look, len(more)) + more
+    if follows := len(explained.of_kind("follows")):
+        verb = "will run" if predicted else "ran"
+        yield f"  {follows} {_steps(follows)} more {verb} because of these"
+    if left := explained.of_kind("unexplained"):
+        yield f"  unexplained: {len(left)} {_steps(len(left))}, whose inputs are what they were"
+        for reason in left[:_SHOWN]:
+            yield _cut(f"    {title(reason)}", look)
+        if len(left) > _SHOWN:
+            yield f"    and {len(left) - _SHOWN} more"
+
+
+def step_lines(explained: Explanation, reasons: tuple[Reason, ...], look: Look) -> Iterator[str]:
+    """Why each of some steps ran."""
+    for reason in reasons:
+        yield _cut(title(reason), look)
+        for first in explained.first_of(reason):
+            where = "" if first is reason else f" (of {title(first)})"
+            for cause in first.causes:
+                yield from _wrapped(f"  {cause}{where}", look)
+            if first.kind == "unexplained":
+                yield from _wrapped(f"  unexplained{where}", look)
+
+
+def why(explained: Explanation, reason: Reason) -> str:
+    """Why one step ran, in a few words."""
+    first = explained.first_of(reason)
+    causes = dict.fromkeys(cause for one in first for cause in one.causes)
+    return "; ".join(map(str, causes)) or "unexplained: its inputs are what they were"
+
+
+def as_json(explained: Explanation, reasons: tuple[Reason, ...]) -> dict[str, object]:
+    """The explanation as data."""
+    return {
+        "schema": 1,
+        "before": explained.before,
+        "after": explained.after or None,
+        "run": len(explained.reasons),
+        "cached": explained.cached,
+        "causes": [
+            {"kind": cause.kind, "evidence": cause.evidence, "steps": len(steps)}
+            for cause, steps in explained.causes.items()
+        ],
+        "follows": len(explained.of_kind("follows")),
+        "unexplained": len(explained.of_kind("unexplained")),
+        "steps": [_step(explained, reason) for reason in reasons],
+    }
+
+
+def _step(explained: Explanation, reason: Reason) -> dict[str, object]:
+    image, platform, stage, number = reason.place
+    causes = dict.fromkeys(cause for one in explained.first_of(reason) for cause in one.causes)
+    return {
+        "image": image,
+        "platform": platform,
+        "stage": stage,
+        "number": number,
+        "title": title(reason),
+        "kind": reason.kind,
+        "causes": [{"kind": cause.kind, "evidence": cause.evidence} for cause in causes],
+    }
+
+
+def _steps(count: int) -> str:
+    return "step" if count == 1 else "steps"
+
+
+def _wrapped(text: str, look: Look) -> list[str]:
+    """*text* in as many lines as it needs: evidence is never cut."""
+    if look.width is None:
+        return [text]
+    left = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(
+        text.strip(), look.width, initial_indent=left, subsequent_indent=f"{left}    "
+    )
+
+
+def _cut(text: str, look: Look, keep: int = 0) -> str:
+    return text if look.width is None else shorten(text, look.width - keep)

@@ -1,0 +1,293 @@
+"""Twenty changes on a real engine: the first cause that is told of each, and nothing else.
+
+The image is a small one whose steps do nothing but note what they see.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import os
+import subprocess
+import threading
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from dynbuild import proc
+from dynbuild.build import causes, drive, record, recording, snapshot
+from dynbuild.engine import builder
+from dynbuild.plan.job import Secret
+from dynbuild.render import bake
+from dynbuild.report import why
+from dynbuild.report.look import Look
+from dynbuild.settings.layers import Origin
+from tests import session
+from tests.support import NONE_CPU, make_job
+
+TEXT = """\
+ARG BASE
+FROM ${{BASE}} AS base
+RUN env > /base-{mark}
+FROM scratch AS source
+ARG SOURCE_REF
+ADD {address}/source.git#${{SOURCE_REF}} /source-{mark}
+FROM scratch AS download
+ADD --checksum=sha256:{checksum} {address}/archive /download-{mark}
+FROM base AS tool
+ARG TOOL_REF
+ENV TOOL=/opt/${{TOOL_REF}}
+COPY --from=source / /from-{mark}
+COPY --from=download / /from-{mark}
+RUN --mount=type=secret,id=token env > /tool-{mark}
+FROM base AS runtime
+ARG CATALOG
+COPY app /app-{mark}
+RUN --mount=type=bind,source=bound,target=/bound env > /runtime-{mark}
+COPY --from=tool /tool-{mark} /tool-{mark}
+ARG USER_UID
+RUN env > /last-{mark}
+"""
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+class Site:
+    """A tree, what it fetches, and builds of it."""
+
+    def __init__(self, engine, folder, address, docker, base_image):
+        self.engine, self.folder, self.address, self.docker = engine, folder, address, docker
+        self.builder = builder.find(engine, os.environ)
+        self.mark = uuid.uuid4().hex[:12]
+        self.base, self._from = f"{session.NAME}/why:{self.mark}", base_image
+        self.tree = folder / "tree"
+        for name in ("app/main", "app/lib/code", "bound/file", ".dockerignore"):
+            path = self.tree / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{name}\n")
+        (self.tree / ".dockerignore").write_text("**/*.out\n")
+        (folder / "archive").write_text("1")
+        self.git("init", "-q", "--bare", "-b", "main", str(folder / "source.git"), cwd=folder)
+        self.push("1")
+        self.make_base("1")
+        self.args = {"TOOL_REF": "v1", "CATALOG": "1", "SOURCE_REF": "main", "USER_UID": "1000"}
+        self.origins = {
+            "TOOL_REF": Origin("flag", "--arg TOOL_REF"),
+            "CATALOG": Origin("catalog", "catalog.toml", 7),
+            "SOURCE_REF": Origin("catalog", "catalog.toml", 8),
+            "USER_UID": Origin("machine", "id of the caller"),
+        }
+        self.more, self.job_more, self.text = {}, {}, TEXT
+        self.last = None
+
+    def git(self, *words, cwd):
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+        subprocess.run(["git", *identity, *words], cwd=cwd, check=True, capture_output=True)
+
+    def push(self, text):
+        work = self.folder / f"work-{uuid.uuid4().hex}"
+        self.git("clone", "-q", str(self.folder / "source.git"), str(work), cwd=self.folder)
+        (work / "file").write_text(text)
+        self.git("add", "-A", cwd=work)
+        self.git("commit", "-qm", text, cwd=work)
+        self.git("push", "-q", "origin", "HEAD:main", cwd=work)
+        self.git("update-server-info", cwd=self.folder / "source.git")
+
+    def make_base(self, text):
+        file = self.folder / f"base-{text}"
+        file.mkdir(exist_ok=True)
+        (file / "Dockerfile").write_text(f"FROM {self._from}\nCOPY version /v-{self.mark}\n")
+        (file / "version").write_text(text)
+        self.docker("build", "--quiet", "--tag", self.base, str(file))
+
+    def forget(self):
+        """Take what the steps made out of the builder's cache, and nothing else."""
+        self.docker("buildx", "prune", "--force", "--filter", f"description~={self.mark}")
+
+    def build(self):
+        job = make_job(**NONE_CPU, context=self.tree)
+        (image,) = job.images
+        args = {"BASE": self.base, **self.args}
+        origins = {"BASE": Origin("flag", "--arg BASE"), **self.origins}
+        plan = image.plan.model_copy(
+            update={
+                "build_args": args,
+                "set_by": {name: origins[name] for name in args},
+                "origins": {name: str(origins[name]) for name in args},
+                "contexts": {}, "secrets": ("token",), "output": "none", "stage": "runtime",
+                "labels": {}, "passed_args": tuple(self.job_more.get("passed", ())), **self.more,
+            }
+        )  # fmt: skip
+        secret = Secret(id="token", env="WHY_TOKEN", src="")
+        given = {"passed": {}, **self.job_more}
+        token = given.pop("token", "one")
+        image = replace(image, plan=plan, secrets=(secret,), **given)
+        document = {"images": (plan,), "network": self.more.get("network", "default")}
+        job = replace(job, images=(image,), plan=job.plan.model_copy(update=document))
+        checksum = hashlib.sha256((self.folder / "archive").read_bytes()).hexdigest()
+        text = self.text.format(mark=self.mark, address=self.address, checksum=checksum)
+        result = drive.build(
+            job,
+            {image.name: text},
+            builder=self.builder,
+            env=os.environ,
+            secrets={"WHY_TOKEN": token, **bake.environment(job)},
+            listen=lambda _: None,
+            cancellation=proc.Cancellation(),
+            name=f"{len(list((self.tree / '.dynbuild' / 'builds').glob('*'))):03}",
+        )
+        assert result.status == "done", result.failure
+        self.last = record.Record(record.builds(self.tree) / result.id)
+        return self.last
+
+    def explain(self, before, after):
+        one, other = (snapshot.of_recording(recording.read(each)) for each in (before, after))
+        return causes.explain(one, other)
+
+
+@pytest.fixture(scope="module")
+def site(engine, docker, base_image, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("why")
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        made = Site(engine, folder, address, docker, base_image)
+        try:
+            yield made
+        finally:
+            server.shutdown()
+            made.forget()
+            docker("image", "rm", "--force", made.base)
+
+
+def argument(site):
+    site.args["TOOL_REF"] = "v2"
+
+
+def catalog(site):
+    site.args["CATALOG"] = "2"
+
+
+def template(site):
+    site.text = TEXT.replace("RUN env > /last", "RUN env | sort > /last")
+
+
+def content(site):
+    (site.tree / "app/main").write_text("changed\n")
+
+
+def mode(site):
+    (site.tree / "app/lib/code").chmod(0o755)
+
+
+def added(site):
+    (site.tree / "bound/more").write_text("")
+    (site.tree / "bound/more.out").write_text("")
+
+
+def base(site):
+    site.make_base("2")
+
+
+def git(site):
+    site.push("2")
+
+
+def checksum(site):
+    (site.folder / "archive").write_text("2")
+
+
+def platform(site):
+    site.more["platforms"] = ("linux/amd64/v2",)
+
+
+def uid(site):
+    site.args["USER_UID"] = "1001"
+
+
+def other_builder(site):
+    site.forget()
+    site.builder = replace(site.builder, name="other")
+
+
+def network(site):
+    site.more["network"] = "host"
+
+
+def pruned(site):
+    site.forget()
+
+
+def import_404(site):
+    site.forget()
+    place = site.address.removeprefix("http://")
+    site.more["cache_from"] = (f"type=registry,ref={place}/none:none",)
+
+
+def order(site):
+    site.args = dict(reversed(site.args.items()))
+
+
+def proxy(site):
+    site.job_more["passed"] = {"NO_PROXY": "example.com"}
+
+
+def secret(site):
+    site.job_more["token"] = "two"
+
+
+def mtime(site):
+    for path in site.tree.rglob("app/**/*"):
+        os.utime(path, (1, 1))
+
+
+def commit(site):
+    site.more["labels"] = {"dynbuild.commit": "0" * 40, "org.opencontainers.image.revision": "0"}
+
+
+CHANGES = [
+    (argument, "argument", "TOOL_REF: v1 (flag --arg TOOL_REF) -> v2 (flag --arg TOOL_REF)"),
+    (catalog, "argument", "CATALOG: 1 (catalog catalog.toml:7) -> 2 (catalog catalog.toml:7)"),
+    (template, "template", "stage runtime, line 21 of the Dockerfile: env > "),
+    (content, "files", "app/main: content"),
+    (mode, "files", "app/lib/code: mode 644 -> 755"),
+    (added, "files", "bound/more: added"),
+    (base, "base", "why:"),
+    (git, "git", "source.git#main: sha1:"),
+    (checksum, "checksum", "stage download, line 8 of the Dockerfile: sha256:6b86"),
+    (platform, "platform", "linux/amd64/v2: not in"),
+    (uid, "argument", "USER_UID: 1000 (machine id of the caller) -> 1001"),
+    (other_builder, "builder", "builder: default -> other"),
+    (network, "network", "of RUN steps: bridge -> host"),
+    (pruned, "pruned", "pruned, or over its limit"),
+    (import_404, "import", "/none:none"),
+    (order, "", ""),
+    (proxy, "", ""),
+    (secret, "", ""),
+    (mtime, "", ""),
+    (commit, "", ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "evidence"), CHANGES, ids=[one.__name__ for one, _, _ in CHANGES]
+)
+def test_first_causes(site, change, kind, evidence):
+    if change is network and site.builder.network == "host":
+        kind = ""  # The engine's steps have no other network.
+    before = site.last or site.build()
+    change(site)
+    explained = site.explain(before, site.build())
+    told = "\n".join(why.lines(explained, Look()))
+    assert {cause.kind for cause in explained.causes} == ({kind} if kind else set()), told
+    assert not explained.of_kind("unexplained")
+    if not kind:
+        assert not explained.reasons
+    for cause in explained.causes:
+        assert evidence in cause.evidence

@@ -347,7 +347,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
 
 # ==== ai_dynamo_runtime_wheel =========================================================
-# The runtime wheel: Rust, by maturin. The media switches are cargo features.
+# The runtime wheel: Rust, by maturin. The media switches are cargo features. Nothing is bundled:
+# a second NIXL or UCX in a process does not know the memory of the first.
 FROM rust_tools AS ai_dynamo_runtime_wheel
 
 COPY --from=ucx /usr/local/ucx /usr/local/ucx

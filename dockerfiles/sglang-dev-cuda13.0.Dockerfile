@@ -397,7 +397,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
 
 # ==== ai_dynamo_runtime_wheel =========================================================
-# The runtime wheel: Rust, by maturin. The media switches are cargo features.
+# The runtime wheel: Rust, by maturin. The media switches are cargo features. Nothing is bundled:
+# a second NIXL or UCX in a process does not know the memory of the first.
 FROM rust_tools AS ai_dynamo_runtime_wheel
 COPY --link --from=base /usr/local/cuda /usr/local/cuda
 COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
@@ -434,7 +435,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
-    maturin build --release --locked \
+    maturin build --release --locked --auditwheel skip \
         --interpreter "python${PYTHON_VERSION}" ${features:+--features "$features"} \
         --out /opt/dynamo/dist
 

@@ -41,11 +41,13 @@ ARG NIXL_REF=0.9.0
 ARG MATURIN_FEATURES=
 ARG ENABLE_MEDIA_NIXL=true
 ARG ENABLE_MEDIA_FFMPEG=true
+ARG KVBM_FEATURES=
 ARG NATS_VERSION=v2.10.28
 ARG ETCD_VERSION=v3.5.21
 ARG VLLM_REF=v0.14.1
 ARG VLLM_EXTRAS=flashinfer,runai
 ARG VLLM_OMNI_REF=
+ARG VLLM_OMNI_REPO=https://github.com/vllm-project/vllm-omni.git
 ARG PYTORCH_INDEX_URL=https://download.pytorch.org/whl
 ARG CUDA_VERSION=12.9
 ARG MAX_JOBS=16
@@ -439,7 +441,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
 
 # ==== ai_dynamo_runtime_wheel =========================================================
-# The runtime wheel: Rust, by maturin. The media switches are cargo features.
+# The runtime wheel: Rust, by maturin. The media switches are cargo features. Nothing is bundled:
+# a second NIXL or UCX in a process does not know the memory of the first.
 FROM rust_tools AS ai_dynamo_runtime_wheel
 COPY --link --from=base /usr/local/cuda /usr/local/cuda
 COPY --from=base /etc/ld.so.conf.d/hpcx.con[f] /etc/ld.so.conf.d/
@@ -476,7 +479,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
-    maturin build --release --locked \
+    maturin build --release --locked --auditwheel skip \
         --interpreter "python${PYTHON_VERSION}" ${features:+--features "$features"} \
         --out /opt/dynamo/dist
 
@@ -504,6 +507,7 @@ COPY lib/ lib/
 WORKDIR /opt/dynamo/lib/bindings/kvbm
 ARG TARGETARCH
 ARG PYTHON_VERSION
+ARG KVBM_FEATURES
 
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
@@ -513,7 +517,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,id=kvbm-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
     --mount=type=cache,id=kvbm-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
     maturin build --release --locked --auditwheel skip \
-        --interpreter "python${PYTHON_VERSION}" --out /opt/dynamo/wheels \
+        --interpreter "python${PYTHON_VERSION}" ${KVBM_FEATURES:+--features "${KVBM_FEATURES}"} --out /opt/dynamo/wheels \
     && auditwheel repair --plat "manylinux_2_28_$(case "$TARGETARCH" in arm64) echo aarch64;; *) echo x86_64;; esac)" \
         --exclude libnixl.so --exclude libnixl_build.so --exclude libnixl_common.so \
         --exclude 'lib*.so*' --wheel-dir /opt/dynamo/dist /opt/dynamo/wheels/kvbm*.whl
@@ -690,6 +694,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && uv pip install --no-deps --default-index "${FLASHINFER_INDEX_URL}/${backend}" "flashinfer-jit-cache==${version}"
 
 ARG VLLM_OMNI_REF
+ARG VLLM_OMNI_REPO
+# A version is published; a branch or a commit is built.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
@@ -698,7 +704,10 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,target=/root/.cache/uv \
     if [ -n "${VLLM_OMNI_REF}" ] && [ "$(uname -m)" = x86_64 ]; then \
         cp /opt/dynamo/venv/bin/vllm /tmp/vllm \
-        && uv pip install "vllm-omni==${VLLM_OMNI_REF#v}" \
+        && case "${VLLM_OMNI_REF}" in \
+            v[0-9]*|[0-9]*.[0-9]*) omni="vllm-omni==${VLLM_OMNI_REF#v}";; \
+            *) omni="vllm-omni @ git+${VLLM_OMNI_REPO}@${VLLM_OMNI_REF}";; esac \
+        && uv pip install "${omni}" \
         && mv /tmp/vllm /opt/dynamo/venv/bin/vllm; \
     fi
 

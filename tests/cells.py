@@ -49,11 +49,13 @@ class Cell:
 
     @property
     def asked(self):
-        """What ``make_plan`` takes for it."""
+        """What ``make_plan`` takes for it; published wheels have no GPU memory service."""
         own = VARIANTS[self.variant]
         args = dict(own.get("args", {}))
         if self.framework == "trtllm" and self.variant == "everything":
             args["HAS_TRTLLM_CONTEXT"] = "1"
+        if load(release_line=self.line).catalog.request.dynamo_wheels == "index":
+            args["ENABLE_GPU_MEMORY_SERVICE"] = "false"
         return {
             **own,
             "args": args,

@@ -107,17 +107,17 @@ FRAMEWORKS = [
     Row(line="--framework", refused="requires an argument"),
     # The next line has other CUDA versions of none, and vllm without a GPU.
     Row(
-        line=f"{RUNTIME} --release-line next",
-        images=["none-runtime-cuda12.9+next"],
+        line=f"{RUNTIME} --release-line 1.0",
+        images=["none-runtime-cuda12.9+1.0"],
         args={"RUST_VERSION": "1.93.1", "NIXL_REF": "0.10.1"},
     ),
     Row(
-        line="--framework vllm --target runtime --release-line next --device cpu",
-        images=["vllm-runtime-cpu+next"],
+        line="--framework vllm --target runtime --release-line 1.0 --device cpu",
+        images=["vllm-runtime-cpu+1.0"],
         args={"VLLM_REF": "v0.16.0", "BASE_IMAGE": "ubuntu"},
         absent=("MAX_JOBS", "FLASHINF_REF", "GCC_TOOLSET", "LMCACHE_REF"),
     ),
-    Row(line="--release-line 0.8", refused="there is no release line '0.8'", hint="next"),
+    Row(line="--release-line 0.8", refused="there is no release line '0.8'", hint="1.0"),
 ]
 
 TARGETS = [

@@ -29,7 +29,7 @@ IDS = st.builds(
         (("none", "wheel_builder", "cpu", ""), "none-wheel_builder-cpu"),
         (("none", "runtime", "cpu", "", "index"), "none-runtime-cpu+index"),
         (("none", "runtime", "cpu", "", "1.5+index"), "none-runtime-cpu+1.5+index"),
-        (("vllm", "dev", "cuda", "13.0", "next"), "vllm-dev-cuda13.0+next"),
+        (("vllm", "dev", "cuda", "13.0", "1.0"), "vllm-dev-cuda13.0+1.0"),
     ],
 )
 def test_an_id_and_its_text(parts, text):
@@ -80,14 +80,14 @@ def test_a_part_that_no_id_can_have():
 def test_a_variant_has_the_marks_there_are():
     assert variant_of("", "") == ""
     assert variant_of("", "index") == "index"
-    assert variant_of("next", "index") == "next+index"
+    assert variant_of("1.0", "index") == "1.0+index"
 
 
 KNOWN = [
     ImageId.parse(text)
     for text in (
         *("vllm-runtime-cuda12.9", "vllm-runtime-cuda13.0", "vllm-dev-cuda12.9"),
-        *("none-runtime-cpu", "none-runtime-cpu+index", "none-runtime-cpu+next"),
+        *("none-runtime-cpu", "none-runtime-cpu+index", "none-runtime-cpu+1.0"),
     )
 ]
 
@@ -98,7 +98,7 @@ KNOWN = [
         ("none-runtime-cpu", ["none-runtime-cpu"]),
         ("none-runtime-cpu*", [str(one) for one in KNOWN[3:]]),
         ("*-cuda13.0", ["vllm-runtime-cuda13.0"]),
-        ("*+next", ["none-runtime-cpu+next"]),
+        ("*+1.0", ["none-runtime-cpu+1.0"]),
         ("vllm-*-cuda12.?", ["vllm-runtime-cuda12.9", "vllm-dev-cuda12.9"]),
         ("*", [str(one) for one in KNOWN]),
     ],

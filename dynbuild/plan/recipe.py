@@ -7,6 +7,7 @@ so does the cache of every stage that does not use it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 
 from dynbuild.errors import RequestError
 from dynbuild.plan import matrix, mirrors
@@ -34,9 +35,10 @@ class Recipe:
         media_nixl: The runtime wheel decodes media into NIXL memory.
         sources: Where each component's source comes from.
         tools: Where each tool comes from.
-        engine: ``stage``, ``wheel``, ``vendor`` or ``none``: where the inference engine comes from.
+        engine: Where the inference engine comes from (``dynbuild.settings.models.Framework``).
         requirements: Files of Python requirements of the runtime, below ``container/deps``.
         dev_requirements: Those that developers add.
+        target_requirements: Those of a target that takes other ones than the rest.
         dev_workspace: ``copied`` or ``mounted``: how the tree gets into dev images.
         compile_cache: ``s3`` or ``local``: where sccache keeps compiled objects; else empty.
         local_wheel: The engine's wheel comes from a folder (trtllm).
@@ -61,6 +63,7 @@ class Recipe:
     engine: str = "none"
     requirements: tuple[str, ...] = ()
     dev_requirements: tuple[str, ...] = ()
+    target_requirements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dev_workspace: str = "copied"
     compile_cache: str = ""
     local_wheel: bool = False
@@ -99,6 +102,10 @@ class Recipe:
             name for name, wants in wanted.items() if wants and self.sources[name].has_tree
         )
 
+    def requirements_of(self, target: str) -> tuple[str, ...]:
+        """The files of requirements that *target* installs, where it takes any from the tree."""
+        return self.target_requirements.get(target, self.requirements)
+
     def has(self, component: str) -> bool:
         """Whether *component* is part of this image."""
         return component in self.components
@@ -118,14 +125,20 @@ class Recipe:
         return self.dynamo_wheels == "source"
 
     @property
+    def dynamo_wheel_stages(self) -> tuple[str, ...]:
+        """The stages of the wheels without which there is no Dynamo."""
+        if not self.from_source:
+            return ("dynamo_wheels",)
+        return ("ai_dynamo_wheel", "ai_dynamo_runtime_wheel")
+
+    @property
     def wheels(self) -> tuple[str, ...]:
         """The wheel stages of this image, without those of NIXL."""
         if not self.from_source:
-            return ("dynamo_wheels",)
+            return self.dynamo_wheel_stages
         optional = (("kvbm_wheel", self.kvbm), ("gms_wheel", self.gms))
         return (
-            "ai_dynamo_wheel",
-            "ai_dynamo_runtime_wheel",
+            *self.dynamo_wheel_stages,
             *(name for name, wanted in optional if wanted),
         )
 
@@ -232,6 +245,9 @@ def of(config: Settings, cell: Cell, values: Values) -> Recipe:
         engine=framework.engine,
         requirements=tuple(framework.requirements),
         dev_requirements=tuple(framework.dev_requirements),
+        target_requirements={
+            target: tuple(files) for target, files in framework.target_requirements.items()
+        },
         dev_workspace=framework.dev_workspace,
         compile_cache=catalog.request.use_sccache,
         local_wheel=values["HAS_TRTLLM_CONTEXT"].value == "1",

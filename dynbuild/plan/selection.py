@@ -16,6 +16,7 @@ from dynbuild.plan import matrix
 from dynbuild.plan.matrix import Cell
 from dynbuild.plan.named_matrix import NamedMatrix
 from dynbuild.quick import dataclass
+from dynbuild.settings import lines as release_lines
 from dynbuild.settings import load
 from dynbuild.settings.cell import same_cuda
 from dynbuild.settings.layers import Origin
@@ -192,7 +193,7 @@ def _chosen(lines: Mapping[str, Settings], named: NamedMatrix, problems: Collect
         return []
     for line in said.value:
         if line not in known:
-            hint = names.did_you_mean(line, known)
+            hint = release_lines.nearest(line, known)
             problems.add(f"there is no release line '{line}'", origin=said.origin, hint=hint)
     return [line for line in said.value if line in known]
 

@@ -189,7 +189,7 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
     python = ("PYTHON_VERSION",)
     if not recipe.from_source:
         needs = ("base", *_copied(recipe, "uv"))
-        extra = ("ENABLE_KVBM",)
+        extra = ("ENABLE_KVBM", "LEFT_OUT_REQUIREMENTS")
         yield Stage("dynamo_wheels", "dynamo_wheels", (*python, "DYNAMO_VERSION", *extra), needs)
         return
     yield Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, ("python_tools",))
@@ -197,7 +197,7 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
     needs = ("rust_tools", *native, *cached, *_cuda(recipe))
     used = (*python, *features, *cache)
     yield Stage("ai_dynamo_runtime_wheel", "ai_dynamo_runtime_wheel", used, needs)
-    yield Stage("kvbm_wheel", "kvbm_wheel", (*python, *cache), needs)
+    yield Stage("kvbm_wheel", "kvbm_wheel", (*python, "KVBM_FEATURES", *cache), needs)
     yield Stage("gms_wheel", "gms_wheel", (*python, *cache), ("python_tools", *cached))
 
 
@@ -219,6 +219,8 @@ def _images(recipe: Recipe) -> Iterable[Stage]:
         needs = ("epp", "wheel_builder", *_copied(recipe, "uv"))
         used = (*base, *_WHEEL_SWITCHES, *_COMMIT)
         yield Stage("frontend", "frontend", used, needs)
+        yield from _planner(recipe)
+    yield Stage("test", "test", _COMMIT, ("runtime",))
     nsight = ("DEVTOOLS_REPO_URL", "NSIGHT_SYSTEMS_VERSION") if recipe.device == "cuda" else ()
     yield Stage("dynamo_tools", "dynamo_tools", nsight, ("runtime",))
     dev = ("PYTHON_VERSION", "MATURIN_VERSION", "WORKSPACE_DIR", *_rustup(recipe), *_COMMIT)
@@ -229,6 +231,16 @@ def _images(recipe: Recipe) -> Iterable[Stage]:
     for suffix in ("", AWS):
         user = ("USER_UID", "USER_GID", *_COMMIT)
         yield Stage(f"local-dev{suffix}", "local-dev", user, (f"dev{suffix}",), f"dev{suffix}")
+
+
+def _planner(recipe: Recipe) -> Iterable[Stage]:
+    """The planner's image, and where it is made."""
+    tools = _copied(recipe, "nats", "etcd", "uv")
+    used = ("PLANNER_BUILD_IMAGE", "PLANNER_BUILD_IMAGE_TAG", "PYTHON_VERSION")
+    needs = (*recipe.dynamo_wheel_stages, *tools)
+    yield Stage("planner_builder", "planner_builder", used, needs)
+    used = ("PLANNER_IMAGE", "PLANNER_IMAGE_TAG", *_COMMIT)
+    yield Stage("planner", "planner", used, ("planner_builder", *tools))
 
 
 _VLLM_WHEEL = ("PYTORCH_INDEX_URL", "VLLM_WHEEL_URL")
@@ -244,7 +256,8 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
     if recipe.engine != "stage":
         return
     if recipe.framework == "vllm":
-        used: tuple[str, ...] = ("PYTHON_VERSION", "VLLM_REF", "VLLM_EXTRAS", "VLLM_OMNI_REF")
+        used: tuple[str, ...] = ("PYTHON_VERSION", "VLLM_REF", "VLLM_EXTRAS")
+        used += ("VLLM_OMNI_REF", "VLLM_OMNI_REPO")
         # For CUDA 12 the package index has it, for what else there is the project itself.
         used += ("PYTORCH_INDEX_URL",) if recipe.cuda_major == "12" else _VLLM_WHEEL
         if recipe.device == "cuda":
@@ -295,6 +308,8 @@ def _runtime(recipe: Recipe) -> Stage:
         return Stage("runtime", "runtime.vendor", used, base)
     if recipe.engine == "wheel":
         return Stage("runtime", "runtime.wheel", (*RUNTIME, *common), (*base, "framework"))
+    if recipe.engine == "complete":
+        return Stage("runtime", "runtime.complete", (*RUNTIME, *_WHEEL_SWITCHES, *_COMMIT), base)
     if recipe.framework == "vllm":
         version = ("CUDA_VERSION",) if recipe.device == "cuda" else ()
         return Stage("runtime", "runtime.vllm", (*RUNTIME, *version, *common), (*base, "framework"))

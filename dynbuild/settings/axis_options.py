@@ -44,11 +44,11 @@ RELEASE_LINE = Option(
     several=True,
     flags=("--release-line",),
     path=("request", "release_line"),
-    help="Versions of Dynamo's line: 0.9.0, next.",
+    help="Versions of Dynamo's line: 0.9.0, 1.0, 1.5, 1.6.",
     panel=IMAGE,
     metavar="NAME",
     source="line",
-    doc="0.9.0 (default) or next: the versions of a line",
+    doc="0.9.0 (default), 1.0, 1.5, 1.6: the versions of a line",
 )
 CUDA_VERSION = Option(
     name="cuda_version",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from dynbuild import names
@@ -12,11 +12,18 @@ from dynbuild.settings.layers import Layer, Origin, Setting
 
 KEY = ("request", "release_line")
 _VARIABLE = "DYNBUILD_RELEASE_LINE"
+_RENAMED = {"next": "1.0 is the tree of April 2026, 1.5 that of August 2026"}
+"""Lines that are no more, and what there is for them."""
 
 
 def known(templates: Path) -> tuple[str, ...]:
     """The release lines that *templates* has besides that of its catalog."""
     return tuple(sorted(path.stem for path in (templates / "lines").glob("*.toml")))
+
+
+def nearest(line: str, known: Collection[str]) -> str:
+    """What to take in the place of *line*, which is not among those *known*."""
+    return _RENAMED.get(line) or names.did_you_mean(line, known)
 
 
 def chosen(base: Layer, above: Sequence[Layer], env: Mapping[str, str], flags: Layer) -> Setting:
@@ -40,8 +47,8 @@ def said(layer: Layer, line: str) -> Layer:
 def with_line(base: Layer, line: Setting, templates: Path, cache: Path | None = None) -> Layer:
     """The catalog as it is for a release line.
 
-    The line is laid over the catalog, except that its table of a framework replaces the
-    catalog's: what a line does not name there, it does not have.
+    The line is laid over the catalog, except that its frameworks replace the catalog's: what a
+    line does not name there, it does not have.
 
     Raises:
         RequestError: There is no such line.
@@ -54,9 +61,9 @@ def with_line(base: Layer, line: Setting, templates: Path, cache: Path | None = 
         raise RequestError(
             f"there is no release line '{line.value}'",
             origin=str(line.origin),
-            hint=names.did_you_mean(str(line.value), there),
+            hint=nearest(str(line.value), there),
         )
     own_values = files.read(templates / "lines" / f"{line.value}.toml", "catalog", cache)
-    replaced = {path[:2] for path in own_values if path[0] == "frameworks"}
-    kept = {path: setting for path, setting in base.items() if path[:2] not in replaced}
+    replaced = {path[0] for path in own_values if path[0] == "frameworks"}
+    kept = {path: setting for path, setting in base.items() if path[0] not in replaced}
     return {**kept, **own_values}

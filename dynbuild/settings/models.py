@@ -222,16 +222,20 @@ class Framework(Model):
 
     *engine* says where the inference engine comes from: ``stage``, it is installed in a
     stage ``framework``; ``wheel``, likewise, but from its published wheels alone;
-    ``vendor``, the runtime image is the vendor's own and has it; ``none``, there is none.
+    ``vendor``, the runtime image is the vendor's own and has it;
+    ``complete``, likewise, and it has all that Dynamo's wheels ask for; ``none``, there is none.
     The requirements are file names below ``container/deps`` of the source tree: what the
     runtime needs, and what developers add.
     """
 
     targets: list[str]
     cuda_default: str
-    engine: Literal["stage", "wheel", "vendor", "none"]
+    engine: Literal["stage", "wheel", "vendor", "complete", "none"]
     requirements: list[Word]
     dev_requirements: list[Word]
+    target_requirements: dict[str, list[Word]] = Field(
+        default_factory=dict, description="of a target that takes other files than the rest"
+    )
     dev_workspace: Literal["copied", "mounted"] = Field(
         description="whether dev images hold the source tree or wait for it to be mounted"
     )

@@ -65,8 +65,8 @@ LINES = [
     ("plan --framework trtllm --cuda-version ", list(TRTLLM["devices"]["cuda"]["cuda"])),
     ("plan --framework vllm --target ", CATALOG["frameworks"]["vllm"]["targets"]),
     ("plan --framework none --device ", list(CATALOG["frameworks"]["none"]["devices"])),
-    ("plan --release-line ", ["0.9.0", "next"]),
-    ("plan --release-line next --framework vllm --device ", ["cuda", "cpu"]),
+    ("plan --release-line ", ["0.9.0", "1.0", "1.5", "1.6"]),
+    ("plan --release-line 1.0 --framework vllm --device ", ["cuda", "cpu"]),
     ("plan --platform ", ["linux/amd64", "linux/arm64"]),
     ("plan --platform linux/amd64,", ["linux/amd64,linux/amd64", "linux/amd64,linux/arm64"]),
     ("plan --framework vllm,n", ["vllm,none"]),
@@ -113,7 +113,9 @@ def test_words_of_other_templates(tmp_path):
     assert offered(f"plan --templates {tmp_path} --target ") == ["x"]
     assert offered("plan --release-line ", env={"DYNBUILD_TEMPLATES": str(TEMPLATES)}) == [
         "0.9.0",
-        "next",
+        "1.0",
+        "1.5",
+        "1.6",
     ]
 
 

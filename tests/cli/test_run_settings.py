@@ -186,7 +186,7 @@ def test_which_of_several_images_is_taken_is_said(tree):
         argv, err = _run(tree, *flags)
         assert argv[-1] == "team/dynamo:none-runtime-cuda12.8"
         assert "fit as well" not in err
-    assert _run(tree, "--release-line", "next")[0][-1] == "team/dynamo:latest-none-runtime-next"
+    assert _run(tree, "--release-line", "1.0")[0][-1] == "team/dynamo:latest-none-runtime-1.0"
 
 
 def test_a_device_with_a_slash_is_one_of_the_machine(tree):

@@ -16,6 +16,7 @@ ARG BUILD_JOBS=
 ARG PYTHON_VERSION=3.13
 ARG DYNAMO_VERSION=0.9.0
 ARG ENABLE_KVBM=false
+ARG LEFT_OUT_REQUIREMENTS=
 ARG ENABLE_GPU_MEMORY_SERVICE=false
 ARG DYNAMO_COMMIT_SHA=
 
@@ -171,7 +172,8 @@ RUN --mount=type=bind,from=ucx_src,target=/source,rw \
     && make install-strip
 
 # ==== dynamo_wheels ===================================================================
-# The published wheels of Dynamo itself; what they depend on is installed with them later.
+# The published wheels of Dynamo itself; what they depend on is installed with them later, but
+# for what uv is told to leave out: a requirement of no Python.
 FROM base AS dynamo_wheels
 ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
@@ -185,6 +187,7 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
 ARG PYTHON_VERSION
 ARG DYNAMO_VERSION
 ARG ENABLE_KVBM
+ARG LEFT_OUT_REQUIREMENTS
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
@@ -193,7 +196,9 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     if [ "${ENABLE_KVBM}" = true ]; then set -- "kvbm==${DYNAMO_VERSION}"; fi \
     && python3 -m pip download --no-cache-dir --no-deps --only-binary :all: \
         --python-version "${PYTHON_VERSION}" --dest /opt/dynamo/dist \
-        "ai-dynamo==${DYNAMO_VERSION}" "ai-dynamo-runtime==${DYNAMO_VERSION}" "$@"
+        "ai-dynamo==${DYNAMO_VERSION}" "ai-dynamo-runtime==${DYNAMO_VERSION}" "$@" \
+    && for name in $(echo "${LEFT_OUT_REQUIREMENTS}" | tr , ' '); do \
+        echo "${name} ; python_version < '3'"; done > /opt/dynamo/dist/left-out.txt
 
 # ==== wheel_builder ===================================================================
 # Everything that was built, in one place. The parts are built side by side; this stage only
@@ -276,6 +281,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && runtime="$(one 'ai_dynamo_runtime*.whl')" \
     && dynamo="$(one 'ai_dynamo-*any.whl')" \
     && set -- "$runtime" "$dynamo" \
+    && export UV_OVERRIDE=/opt/dynamo/wheelhouse/left-out.txt \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
     && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \

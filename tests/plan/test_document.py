@@ -25,7 +25,7 @@ def test_every_plan_is_read_back_as_it_was(line):
         assert read.document() == printed, str(cell)
         assert [str(image.id) for image in read.images] == [image.name for image in read.images]
         seen += 1
-    assert seen > 100
+    assert seen > (60 if line == "1.6" else 100)
 
 
 def test_a_plan_with_commands_and_remote_places_is_read_back():

@@ -162,7 +162,7 @@ TAKEN = [
     *(("VLLM_REF", text) for text in ("v0.14.0", "0.14.0", "0.14.0rc1", "v1")),
     *(("RUST_VERSION", text) for text in ("1.90.0", "stable", "nightly-2026-01-01")),
     *(("EFA_VERSION", text) for text in ("1.45.1", "latest")),
-    *(("VLLM_OMNI_REF", text) for text in ("", "v0.16.0")),
+    *(("VLLM_OMNI_REF", text) for text in ("", "v0.16.0", "release/v0.19.0rc1")),
     *(("DEEPGEMM_REF", text) for text in ("", "477618c")),
     *(("BUILD_JOBS", text) for text in ("", "1", "64")),
     *(("BASE_IMAGE", text) for text in ("debian", "nvcr.io/nvidia/cuda", "localhost:5000/x/y")),

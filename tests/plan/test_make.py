@@ -91,15 +91,15 @@ def test_two_images_that_differ_in_more_than_the_cell_are_told_apart():
     requests = [
         {"dynamo_wheels": wheels, "release_line": line}
         for wheels in ("source", "index", "index==0.9.1")
-        for line in ("0.9.0", "next")
+        for line in ("0.9.0", "1.0")
     ]
     images = [make_image(**NONE_CPU, **more, cache="gha") for more in requests]
     found = [image.name.removeprefix("none-runtime-cpu") for image in images]
-    assert found == ["", "+next", *2 * ["+index", "+next+index"]]
+    assert found == ["", "+1.0", *2 * ["+index", "+1.0+index"]]
     for of in (lambda image: image.id.bake_target, lambda image: image.cache_to):
         assert len({of(image) for image in images}) == len(set(found)) == 4
     assert [image.labels["dynbuild.image"] for image in images] == [i.name for i in images]
-    assert [image.release_line for image in images] == ["0.9.0", "next"] * 3
+    assert [image.release_line for image in images] == ["0.9.0", "1.0"] * 3
 
 
 TARGETS = sorted({target for entry in FRAMEWORKS.values() for target in entry["targets"]})

@@ -92,8 +92,8 @@ def test_a_combination_that_there_is_not_is_left_out_where_its_values_are_used()
 
 
 def test_lines_are_an_axis():
-    assert requested(framework="vllm", device="cuda,cpu", release_line="0.9.0,next") == [
-        "vllm-dev-cuda12.9", "vllm-dev-cuda12.9+next", "vllm-dev-cpu+next",
+    assert requested(framework="vllm", device="cuda,cpu", release_line="0.9.0,1.0") == [
+        "vllm-dev-cuda12.9", "vllm-dev-cuda12.9+1.0", "vllm-dev-cpu+1.0",
     ]  # fmt: skip
 
 
@@ -178,19 +178,19 @@ def test_how_wheels_come_need_not_be_in_a_glob(overlay):
 
 def test_every_line():
     found = ids(of_matrix(None, None))
-    assert {"vllm-runtime-cuda12.9", "vllm-runtime-cpu+next"} <= set(found)
+    assert {"vllm-runtime-cuda12.9", "vllm-runtime-cpu+1.0"} <= set(found)
     assert len(found) == len(set(found))
-    assert ids(of_matrix(None, None, release_line="next", only=["vllm-*"])) == [
-        one for one in found if one.startswith("vllm-") and one.endswith("+next")
+    assert ids(of_matrix(None, None, release_line="1.0", only=["vllm-*"])) == [
+        one for one in found if one.startswith("vllm-") and one.endswith("+1.0")
     ]
 
 
 def test_a_cell_of_another_line_is_included_by_its_sign(overlay):
     path = overlay("[matrix.m]\nframeworks = ['none']\ntargets = ['runtime']\n"
-                   "include = ['vllm-dev-cpu+next']\n")  # fmt: skip
+                   "include = ['vllm-dev-cpu+1.0']\n")  # fmt: skip
     selected = of_matrix(path, "m")
-    assert ids(selected)[-1] == "vllm-dev-cpu+next"
-    assert selected[-1].config.catalog.request.release_line == "next"
+    assert ids(selected)[-1] == "vllm-dev-cpu+1.0"
+    assert selected[-1].config.catalog.request.release_line == "1.0"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,8 @@ def test_a_cell_of_another_line_is_included_by_its_sign(overlay):
         ("[matrix.m]\nextends = ['relaese']\n[matrix.release]\n", "did you mean 'release'?"),
         ("[matrix.m]\nframeworks = ['vlm']\n", "no cell has the framework 'vlm'"),
         ("[matrix.m]\nframeworks = ['none']\ncuda = ['13.0']\n", "no cell has the CUDA '13.0'"),
-        ("[matrix.m]\nlines = ['nxt']\n", "did you mean 'next'?"),
+        ("[matrix.m]\nlines = ['next']\n", "1.5 that of August 2026"),
+        ("[matrix.m]\nlines = ['1.00']\n", "did you mean '1.0'?"),
         ("[matrix.m]\ninclude = ['none-runtime-gpu']\n", "there is no cell 'none-runtime-gpu'"),
         ("[matrix.m]\nexclude = ['x']\n", "there is no cell 'x'"),
         ("[matrix.m.cells.x]\nargs.BUILD_JOBS = '1'\n", "there is no cell 'x'"),
@@ -233,5 +234,5 @@ def test_a_matrix_that_there_is_not(overlay):
 
 def test_settings_need_no_line_that_is_not_asked_for(overlay):
     lines = lines_of(Path(overlay("[frameworks.vllm]\ntargets = ['mine']\n")), framework="vllm")
-    assert tuple(lines) == ("0.9.0", "next")
+    assert tuple(lines) == ("0.9.0", "1.0", "1.5", "1.6")
     assert lines.chosen == ("0.9.0",)

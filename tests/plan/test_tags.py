@@ -52,10 +52,10 @@ def test_no_two_cells_share_a_tag():
         ({"framework": "vllm", "cuda_version": "12.9"}, "vllm-runtime"),
         ({"framework": "vllm", "cuda_version": "13.0"}, "vllm-runtime-cuda13.0"),
         ({"framework": "none", "device": "cpu"}, "none-runtime-cpu"),
-        ({"framework": "vllm", "release_line": "next"}, "vllm-runtime-next"),
+        ({"framework": "vllm", "release_line": "1.0"}, "vllm-runtime-1.0"),
         (
-            {"framework": "vllm", "release_line": "next", "cuda_version": "13.0"},
-            "vllm-runtime-cuda13.0-next",
+            {"framework": "vllm", "release_line": "1.0", "cuda_version": "13.0"},
+            "vllm-runtime-cuda13.0-1.0",
         ),
         (
             {"framework": "none", "device": "cpu", "dynamo_wheels": "index==0.9.0"},
@@ -147,8 +147,8 @@ def test_a_template_that_does_not_tell_cells_apart_is_warned_of():
     assert "vllm-runtime-cuda12.9 and vllm-runtime-cuda13.0 the same tag" in warning
     enough = "{version}-{framework}-{target}-{device}{cuda}"
     assert not shared(**asked, tag_template=enough)
-    (warning,) = shared(**asked, release_line="next", tag_template=enough)
-    assert "vllm-runtime-cuda12.9+next and vllm-runtime-cuda12.9 the same tag" in warning
+    (warning,) = shared(**asked, release_line="1.0", tag_template=enough)
+    assert "vllm-runtime-cuda12.9+1.0 and vllm-runtime-cuda12.9 the same tag" in warning
 
 
 PARTS = st.lists(
@@ -204,7 +204,7 @@ IDS = st.builds(
     target=st.sampled_from(["runtime", "dev", "local-dev", "dev-aws"]),
     device=st.sampled_from(["cuda", "cpu", "xpu"]),
     cuda=st.sampled_from(["", "12.9", "13.0"]),
-    variant=st.sampled_from(["", "next", "index", "next+index"]),
+    variant=st.sampled_from(["", "1.0", "index", "1.0+index"]),
 ).filter(lambda one: bool(one.cuda) == (one.device == "cuda"))
 
 

@@ -46,7 +46,7 @@ def test_a_definition_is_json():
         (NONE_CPU, "none-runtime-cpu"),
         ({"framework": "vllm", "target": "runtime"}, "vllm-runtime-cuda12_9"),
         ({**NONE_CPU, "dynamo_wheels": "index"}, "none-runtime-cpu--index"),
-        ({**NONE_RUNTIME, "release_line": "next"}, "none-runtime-cuda12_9--next"),
+        ({**NONE_RUNTIME, "release_line": "1.0"}, "none-runtime-cuda12_9--1_0"),
     ],
 )
 def test_a_target_is_named_after_the_id(asked, name):

@@ -207,6 +207,8 @@ def test_they_share_the_values_of_those_stages_too():
         theirs = {stage.name: stage for stage in stages.chain(twin.recipe)}
         # The media switches are the features of a framework.
         features = {"ENABLE_MEDIA_NIXL", "ENABLE_MEDIA_FFMPEG"}
+        if one.line != matrix.LINES[0]:
+            features.add("NIXL_REF")  # that of each engine
         for name in set(mine) & set(theirs) - OWN - ABOVE:
             for arg in set(mine[name].args) - features:
                 assert image.plan.build_args[arg] == twin.plan.build_args[arg], (

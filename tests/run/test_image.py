@@ -34,7 +34,7 @@ def test_run_finds_what_build_tags(framework):
         for cuda in row.get("cuda", {"": {}})
     ]
     for target in entry["targets"]:
-        for asked in ({}, *cells, {"release_line": "next"}):
+        for asked in ({}, *cells, {"release_line": "1.0"}):
             _, latest = support.make_image(framework=framework, target=target, **asked).tags
             assert conventional_name(framework, target, **asked) == latest
 
@@ -97,10 +97,10 @@ def test_the_numbers_of_dynamo_in_an_image(reference, label, ids, found):
         ("none-runtime-cuda12.8", {"cuda_version": "12.8.1"}, True),
         ("none-runtime-cpu", {"cuda_version": "12.8"}, False),
         ("none-runtime-cpu+index", {}, True),
-        ("none-runtime-cpu+next", {}, True),
-        ("none-runtime-cpu+next+index", {"release_line": "next"}, True),
-        ("none-runtime-cpu+index", {"release_line": "next"}, False),
-        ("none-runtime-cpu+next", {"release_line": "0.9.0"}, False),
+        ("none-runtime-cpu+1.0", {}, True),
+        ("none-runtime-cpu+1.0+index", {"release_line": "1.0"}, True),
+        ("none-runtime-cpu+index", {"release_line": "1.0"}, False),
+        ("none-runtime-cpu+1.0", {"release_line": "0.9.0"}, False),
         ("none-runtime-aws-cuda12.8", {}, False),
         ("none-dev-cpu", {}, False),
         ("what", {}, False),

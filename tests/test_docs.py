@@ -144,7 +144,7 @@ def tree(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     path = home / "dynamo"
     shutil.copytree(WORKSPACE, path, ignore=shutil.ignore_patterns(".dynbuild", "target"))
-    for example in ("demo", "airgap", "cuda"):
+    for example in ("demo", "demo-1.6", "airgap", "cuda"):
         shutil.copytree(
             ROOT / "examples" / example, path / "examples" / example, dirs_exist_ok=True
         )

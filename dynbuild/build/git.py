@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from dynbuild.build import git_faults
 from dynbuild.errors import NotReady
 from dynbuild.plan.version import NO_COMMIT, NO_REPOSITORY, GitFacts
 
+_MAINS = ("refs/remotes/origin/main", "refs/heads/main")
 _RELEASES = "refs/remotes/origin/release/"
 
 _CONFIGURED = (
@@ -48,6 +50,18 @@ def read(directory: Path, env: Mapping[str, str]) -> GitFacts:
         return git_faults.facts(directory, refused.said)
     except NotReady as error:
         return git_faults.not_started(error)
+
+
+def merge_base(directory: Path, env: Mapping[str, str]) -> str:
+    """The last commit that *directory*'s HEAD has in common with main; empty where there is none.
+
+    It is asked apart: only a build cache in a registry wants it.
+    """
+    for main in _MAINS:
+        with suppress(_Refused, NotReady):
+            repository = _Repository(directory, _environment(env))
+            return repository.ask("merge-base", "HEAD", main).strip()
+    return ""
 
 
 def _read(repository: _Repository, env: Mapping[str, str]) -> GitFacts:

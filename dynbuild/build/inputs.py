@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dynbuild import addresses, names
@@ -85,6 +85,7 @@ def check_logins(job: Job, env: Mapping[str, str]) -> None:
     for one in job.images:
         image = one.plan
         specs = (*image.cache_from, *image.cache_to)
+        _check_actions(specs, env)
         git = [secret.env for secret in one.secrets if secret.id.startswith("GIT_AUTH_")]
         for name in (*git, *addresses.variables_of(specs)):
             value = env.get(name, "")
@@ -99,6 +100,33 @@ def check_logins(job: Job, env: Mapping[str, str]) -> None:
             raise NotReady(
                 f"{image.name} fetches from git by ssh, and no ssh agent runs (SSH_AUTH_SOCK)",
                 hint='eval "$(ssh-agent)" && ssh-add; or a token: site.git_auth_token',
+            )
+
+
+_ADDRESSES = ("ACTIONS_RESULTS_URL", "ACTIONS_CACHE_URL")
+
+
+def _check_actions(specs: Iterable[str], env: Mapping[str, str]) -> None:
+    """BuildKit leaves the cache of GitHub Actions out in silence where these are not set.
+
+    Raises:
+        NotReady: A variable that leads to it is not there.
+    """
+    for spec in specs:
+        keys = {part.partition("=")[0] for part in spec.split(",")}
+        if not re.match(r"(?:.*,)?type=gha(?:,|$)", spec):
+            continue
+        lacking = []
+        if "token" not in keys and not env.get("ACTIONS_RUNTIME_TOKEN"):
+            lacking.append("ACTIONS_RUNTIME_TOKEN")
+        if not keys & {"url", "url_v2"} and not any(map(env.get, _ADDRESSES)):
+            lacking.append(" or ".join(_ADDRESSES))
+        if lacking:
+            raise NotReady(
+                f"the cache of GitHub Actions needs the variables {' and '.join(lacking)},"
+                " which are not set",
+                hint="in a job, the action crazy-max/ghaction-github-runtime exports them; "
+                "elsewhere there is no such cache: --cache registry or local=DIR",
             )
 
 

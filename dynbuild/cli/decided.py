@@ -92,6 +92,9 @@ def decide(asked: Asked) -> Decided:
             named_matrix.named(config, asked.cells.matrix),
             selection.Globs(only=asked.cells.only, skip=asked.cells.skip),
         )
+    if any(one.config.catalog.request.cache.startswith("registry") for one in selected):
+        base = git.merge_base(context, env)
+        shared = replace(shared, version=replace(shared.version, base=base))
     made = make.merge(make.decide_all(selected, shared), shared)
     inputs.check(made)
     script = site.script(config, templates)

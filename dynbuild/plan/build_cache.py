@@ -1,12 +1,15 @@
 """The build cache: what ``--cache KIND`` stands for in BuildKit's words.  Pure.
 
 Every image has a cache of its own on every branch; what the main branch wrote is read as
-well, so that the first build of a branch begins with it.  Layers of all stages are kept
-(``mode=max``) and a cache that cannot be written fails no build (``ignore-error``).
+well, so that the first build of a branch begins with it.  In a registry, where that is cheap, it
+has one of every commit too: read are those of the commit, the branch, the commit where the branch
+left main, and main, in this order.  Layers of all stages are kept (``mode=max``) and a cache that
+cannot be written fails no build (``ignore-error``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from dynbuild import names
@@ -25,6 +28,8 @@ class Subject:
     Attributes:
         image: What the cache is of.
         branch: Branch of the source tree; empty where git does not say.
+        commit: Of the source tree; empty where it is not as that commit is.
+        base: The last commit that it has in common with main; empty where git does not say.
         repository: Name of the image with its registry.
         bucket: Of S3.
         region: Of S3.
@@ -34,6 +39,8 @@ class Subject:
     image: ImageId
     branch: str
     repository: str
+    commit: str = ""
+    base: str = ""
     bucket: str = ""
     region: str = ""
     endpoint: str = ""
@@ -51,9 +58,16 @@ def expand(kind: str, subject: Subject, *, origin: str) -> tuple[tuple[str, ...]
         RequestError: *kind* is no such thing, or what it needs is missing.
     """
     word, equals, value = kind.partition("=")
-    scopes = tuple(dict.fromkeys((_scope(subject, subject.branch or MAIN), _scope(subject, MAIN))))
+    branch, main = (_scope(subject, _named(name)) for name in (subject.branch or MAIN, MAIN))
+    scopes = tuple(dict.fromkeys((branch, main)))
     if word == "registry" and (value or not equals):
-        return _registry(value, subject, scopes, origin)
+        commit, base = (
+            _scope(subject, f"commit--{sha}") if sha else ""
+            for sha in (subject.commit, subject.base)
+        )
+        chain = tuple(dict.fromkeys(filter(None, (commit, branch, base, main))))
+        written = tuple(filter(None, (branch, commit)))
+        return _registry(value, subject, chain, written, origin)
     if word == "local" and value:
         if value.startswith("~"):
             raise RequestError(
@@ -78,13 +92,59 @@ def expand(kind: str, subject: Subject, *, origin: str) -> tuple[tuple[str, ...]
 _WRITE = "mode=max,compression=zstd,ignore-error=true"
 
 
-def _scope(subject: Subject, branch: str) -> str:
-    # A branch may have any name; a tag and a folder may not.
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{branch}-{subject.image}").strip("-.")
+_LONGEST, _HEX = 50, 12
+
+
+def _scope(subject: Subject, which: str) -> str:
+    """The name of the cache of an image and of *which* state of the tree.
+
+    No two images have the same: an id has no ``--``.
+    """
+    return f"{which}-{str(subject.image).replace('+', '--')}"
+
+
+def _named(branch: str) -> str:
+    """*branch* as a part of a tag and of a folder, which may have fewer characters.
+
+    No two branches have the same: what is not as it was, or has ``--`` itself, ends in ``--`` and
+    a checksum.
+    """
+    clean = re.sub(r"[^A-Za-z0-9_.-]+", "-", branch).strip("-.")[:_LONGEST]
+    if clean == branch and "--" not in branch:
+        return branch
+    return f"{clean}--{hashlib.sha256(branch.encode()).hexdigest()[:_HEX]}".lstrip("-.")
+
+
+def place(entry: str) -> tuple[str, ...] | None:
+    """What tells the cache that a ``cache-to`` *entry* writes from others; ``None``: nothing.
+
+    The last is one that goes with its image.
+    """
+    pairs = dict(part.partition("=")[::2] for part in entry.split(","))
+    kind = pairs.get("type", "registry")
+    keys = _PLACES.get(kind)
+    if keys is None:
+        return None
+    found = tuple(pairs.get(key, "") for key in keys)
+    return (kind, *(found if any(found) else (entry,)))
+
+
+_PLACES = {
+    "registry": ("ref",),
+    "local": ("dest",),
+    "gha": ("scope",),
+    "s3": ("bucket", "prefix", "name"),
+    "azblob": ("account_url", "prefix", "name"),
+}
+"""Keys by which BuildKit tells caches of a kind apart."""
 
 
 def _registry(
-    reference: str, subject: Subject, scopes: tuple[str, ...], origin: str
+    reference: str,
+    subject: Subject,
+    read: tuple[str, ...],
+    written: tuple[str, ...],
+    origin: str,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     repository = names.check_repository(reference or subject.repository, origin=origin)
     if not names.is_qualified(f"{repository}:cache"):
@@ -93,9 +153,12 @@ def _registry(
             origin=origin,
             hint="--repository REGISTRY/dynamo, or --cache registry=REGISTRY/dynamo-cache",
         )
-    references = [f"{repository}:{names.as_tag('cache', f'-{scope}')}" for scope in scopes]
-    written = f"type=registry,ref={references[0]},image-manifest=true,oci-mediatypes=true,{_WRITE}"
-    return tuple(f"type=registry,ref={reference}" for reference in references), (written,)
+
+    def named(scope: str) -> str:
+        return f"type=registry,ref={repository}:{names.as_tag('cache', f'-{scope}')}"
+
+    how = f"image-manifest=true,oci-mediatypes=true,{_WRITE}"
+    return tuple(map(named, read)), tuple(f"{named(scope)},{how}" for scope in written)
 
 
 def _s3(

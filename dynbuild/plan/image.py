@@ -163,6 +163,9 @@ def _build_cache(cell: Cell, decided: Decided) -> tuple[tuple[str, ...], tuple[s
     subject = build_cache.Subject(
         image=cell.id,
         branch=decided.version.branch,
+        # A tree with changes is not its commit.
+        commit="" if decided.version.dirty else decided.version.commit,
+        base=decided.version.base,
         repository=request.repository,
         bucket=values["SCCACHE_BUCKET"],
         region=values["SCCACHE_REGION"],

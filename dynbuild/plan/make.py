@@ -14,6 +14,7 @@ from dynbuild import units
 from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
 from dynbuild.plan import (
+    build_cache,
     compile_cache,
     contexts,
     credentials,
@@ -256,6 +257,7 @@ def merge(cells: Iterable[CellJob], shared: Shared) -> Job:
         there = images.get(one.id)
         images[one.id] = _same(there, one) if there else one
     _check_tags(images.values())
+    _check_caches(images.values())
     version = shared.version
     plan = PlanDocument(
         version=PlannedVersion(
@@ -333,5 +335,24 @@ def _check_tags(images: Iterable[ImageJob]) -> None:
                 problems.add(
                     f"{owners[tag]} and {one.id} would both be tagged {tag}",
                     hint="--tag is for one cell; a tag_template with {suffix} tells cells apart",
+                )
+    problems.check()
+
+
+def _check_caches(images: Iterable[ImageJob]) -> None:
+    """No two images may write one build cache: the second would replace the first one's.
+
+    Raises:
+        RequestError: Two do; all such are told.
+    """
+    owners: dict[tuple[str, ...], str] = {}
+    problems = Collector()
+    for one in images:
+        for entry in one.plan.cache_to:
+            place = build_cache.place(entry)
+            if place and owners.setdefault(place, one.name) != one.name:
+                problems.add(
+                    f"{owners[place]} and {one.name} would both write the build cache {entry}",
+                    hint="--cache KIND gives each image one of its own",
                 )
     problems.check()

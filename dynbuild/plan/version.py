@@ -79,6 +79,7 @@ class Version:
         commit_origin: Where *commit* came from.
         described: What ``git describe`` says; empty where there is no commit.
         branch: The branch that is built; a CI system's variable where HEAD is detached.
+        base: The last commit in common with main, where somebody asked git for it.
         guess: Whether there is a word in place of the commit: what such a version names
             cannot be told from what another tree without git is named.
         warning: Why it is one, where git should have known, and what helps.
@@ -92,6 +93,7 @@ class Version:
     commit_origin: Origin = _HEAD
     described: str = ""
     branch: str = ""
+    base: str = ""
     guess: bool = False
     warning: str = ""
 

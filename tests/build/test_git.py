@@ -350,3 +350,17 @@ def test_a_repository_of_sha256(tmp_path):
     facts = git.read(tree, ENV)
     assert len(facts.commit) == 64
     assert facts.tags_here == ("v1.0.0",)
+
+
+def test_the_commit_where_a_branch_left_main(repo, tmp_path):
+    base = run_git(repo, "rev-parse", "HEAD")
+    assert git.merge_base(repo, ENV) == base
+    run_git(repo, "checkout", "--quiet", "-b", "a/b")
+    commit(repo)
+    assert git.merge_base(repo, ENV) == base
+    run_git(repo, "update-ref", "refs/remotes/origin/main", "HEAD")
+    assert git.merge_base(repo, ENV) == run_git(repo, "rev-parse", "HEAD"), "what is fetched counts"
+    run_git(repo, "checkout", "--quiet", "--orphan", "other")
+    commit(repo)
+    assert git.merge_base(repo, ENV) == ""
+    assert git.merge_base(tmp_path, ENV) == ""

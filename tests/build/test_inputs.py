@@ -128,3 +128,24 @@ def test_git_by_ssh_needs_an_agent(overlay, tmp_path):
         with pytest.raises(NotReady, match="no ssh agent runs") as caught:
             inputs.check_logins(job, env)
     assert "ssh-add" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("spec", "env", "lacking"),
+    [
+        ("type=gha,scope=x", {}, "ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL or"),
+        ("scope=x,type=gha", {"ACTIONS_RUNTIME_TOKEN": "t"}, "ACTIONS_RESULTS_URL or"),
+        ("type=gha,url=http://x", {}, "the variables ACTIONS_RUNTIME_TOKEN,"),
+        ("type=gha,url=http://x,token=${T}", {"T": "t"}, ""),
+        ("type=gha", {"ACTIONS_RUNTIME_TOKEN": "t", "ACTIONS_CACHE_URL": "u"}, ""),
+        ("type=registry,ref=x/type=gha", {}, ""),
+    ],
+)
+def test_the_cache_of_github_actions_needs_its_variables(spec, env, lacking):
+    job = make_job(**NONE_CPU, cache_from=[spec])
+    if not lacking:
+        inputs.check_logins(job, env)
+        return
+    with pytest.raises(NotReady, match=lacking) as caught:
+        inputs.check_logins(job, env)
+    assert "crazy-max/ghaction-github-runtime" in caught.value.hint

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,10 +9,11 @@ from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
 from dynbuild.plan import build_cache
 from dynbuild.plan.build_cache import Subject
-from tests.support import make_image, refusal
+from tests.support import make_image, make_plan, refusal
 
 REGISTRY = "reg.example.com/ai/dynamo"
 PLACE = Subject(image="vllm-runtime-cuda12.9", branch="feature/x", repository=REGISTRY)
+BRANCH = "feature-x--217d2bf51f16"
 
 
 def expand(kind, subject=PLACE):
@@ -25,12 +28,12 @@ def entry(text):
 def test_a_registry_cache_reads_its_own_branch_and_then_main():
     read, (written,) = expand("registry")
     assert [entry(text) for text in read] == [
-        {"type": "registry", "ref": f"{REGISTRY}:cache-feature-x-vllm-runtime-cuda12.9"},
+        {"type": "registry", "ref": f"{REGISTRY}:cache-{BRANCH}-vllm-runtime-cuda12.9"},
         {"type": "registry", "ref": f"{REGISTRY}:cache-main-vllm-runtime-cuda12.9"},
     ]
     assert entry(written) == {
         "type": "registry",
-        "ref": f"{REGISTRY}:cache-feature-x-vllm-runtime-cuda12.9",
+        "ref": f"{REGISTRY}:cache-{BRANCH}-vllm-runtime-cuda12.9",
         "image-manifest": "true",
         "oci-mediatypes": "true",
         "mode": "max",
@@ -39,9 +42,46 @@ def test_a_registry_cache_reads_its_own_branch_and_then_main():
     }
 
 
+def test_a_registry_cache_reads_commit_branch_merge_base_and_main():
+    subject = dataclasses.replace(PLACE, commit="c" * 40, base="b" * 40)
+    read, written = expand("registry", subject)
+    image = "vllm-runtime-cuda12.9"
+    assert [entry(text)["ref"].rpartition(":cache-")[2] for text in read] == [
+        f"commit--{'c' * 40}-{image}", f"{BRANCH}-{image}",
+        f"commit--{'b' * 40}-{image}", f"main-{image}",
+    ]  # fmt: skip
+    assert [entry(text)["ref"] for text in written] == [
+        entry(read[1])["ref"], entry(read[0])["ref"],
+    ]  # fmt: skip
+
+
+BRANCHES = st.text(alphabet="ab/-.+_A0 ", min_size=1, max_size=60)
+IMAGES = st.sampled_from(
+    ["none-runtime-cpu", "none-runtime-cpu+next", "none-runtime-cpu+next-index",
+     "none-runtime-cpu+next+index", "none-runtime-aws-cpu", "vllm-runtime-cuda12.9"]
+)  # fmt: skip
+
+
+@given(BRANCHES, IMAGES, BRANCHES, IMAGES)
+def test_no_two_branches_and_no_two_images_write_one_cache(one, image, other, theirs):
+    for kind in ("registry", "local=/c", "gha"):
+        first, second = (
+            expand(kind, Subject(image=of, branch=name, repository=REGISTRY))[1]
+            for name, of in ((one, image), (other, theirs))
+        )
+        same = build_cache.place(first[0]) == build_cache.place(second[0])
+        assert same == ((one, image) == (other, theirs))
+
+
+def test_branches_that_look_alike_have_caches_of_their_own():
+    names = ["a/b", "a-b", "a--b", "a/-b", "-a-b", "a-b-", "A-b"]
+    refs = {expand("registry", dataclasses.replace(PLACE, branch=name))[1] for name in names}
+    assert len(refs) == len(names)
+
+
 def test_a_registry_cache_may_have_a_repository_of_its_own():
     read, (written,) = expand("registry=reg.example.com/cache")
-    assert entry(written)["ref"].startswith("reg.example.com/cache:cache-feature-x-")
+    assert entry(written)["ref"].startswith(f"reg.example.com/cache:cache-{BRANCH}-")
     assert all(entry(text)["ref"].startswith("reg.example.com/cache:") for text in read)
 
 
@@ -57,10 +97,10 @@ def test_a_folder():
     read, (written,) = expand("local=/var/cache/build")
     assert entry(read[0]) == {
         "type": "local",
-        "src": "/var/cache/build/feature-x-vllm-runtime-cuda12.9",
+        "src": f"/var/cache/build/{BRANCH}-vllm-runtime-cuda12.9",
     }
     assert entry(read[1])["src"] == "/var/cache/build/main-vllm-runtime-cuda12.9"
-    assert entry(written)["dest"] == "/var/cache/build/feature-x-vllm-runtime-cuda12.9"
+    assert entry(written)["dest"] == f"/var/cache/build/{BRANCH}-vllm-runtime-cuda12.9"
     assert entry(written)["mode"] == "max"
     assert entry(written)["ignore-error"] == "true"
 
@@ -68,12 +108,12 @@ def test_a_folder():
 def test_the_cache_of_github_actions():
     read, (written,) = expand("gha")
     assert [entry(text)["scope"] for text in read] == [
-        "feature-x-vllm-runtime-cuda12.9",
+        f"{BRANCH}-vllm-runtime-cuda12.9",
         "main-vllm-runtime-cuda12.9",
     ]
     assert entry(written) == {
         "type": "gha",
-        "scope": "feature-x-vllm-runtime-cuda12.9",
+        "scope": f"{BRANCH}-vllm-runtime-cuda12.9",
         "mode": "max",
         "ignore-error": "true",
     }
@@ -145,7 +185,7 @@ def test_a_plan_adds_it_to_what_is_given_by_hand():
         cache_from=["type=local,src=/x"],
     )
     assert image.cache_from[0] == "type=local,src=/x"
-    assert entry(image.cache_from[1])["ref"] == f"{REGISTRY}:cache-main-none-runtime-cuda12.8"
+    assert entry(image.cache_from[-1])["ref"] == f"{REGISTRY}:cache-main-none-runtime-cuda12.8"
     assert entry(image.cache_to[0])["mode"] == "max"
 
 
@@ -153,3 +193,26 @@ def test_a_plan_refuses_a_cache_that_does_not_exist():
     error = refusal(framework="none", target="runtime", cache="redis")
     assert error.message == "'redis' is no build cache"
     assert error.origin == "flag --cache"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "type=registry,ref=r.example/c:x",
+        "r.example/c:x",
+        "type=local,dest=/c",
+        "type=gha",
+        "type=s3,name=x",
+    ],
+)
+def test_two_images_write_no_cache_in_common(entry):
+    asked = {"framework": "none", "target": "wheel_builder,runtime", "device": "cpu"}
+    error = refusal(**asked, cache_to=[entry])
+    assert f"would both write the build cache {entry}" in error.message
+    assert "none-wheel_builder-cpu" in error.message
+
+
+def test_a_cache_inside_of_the_image_is_each_ones_own():
+    asked = {"framework": "none", "target": "wheel_builder,runtime", "device": "cpu"}
+    assert len(make_plan(**asked, cache_to=["type=inline"]).images) == 2
+    assert len(make_plan(**asked, cache="gha").images) == 2

@@ -21,7 +21,7 @@ from dynbuild.cli.decided import (
     notes_of,
     with_compile_cache,
 )
-from dynbuild.cli.request import Asked, with_request
+from dynbuild.cli.request import Asked, with_builder, with_request
 from dynbuild.cli.trust import HELP
 from dynbuild.errors import RequestError
 
@@ -96,7 +96,7 @@ def _offline(decided: Decided, format: str) -> None:
         )
 
 
-@with_request
+@with_builder
 def build(
     asked: Asked,
     dry_run: Annotated[
@@ -125,7 +125,7 @@ def build(
     if dry_run:
         for note in notes_of(decided):
             console.warn(note)
-        dry_run_of(decided, texts, format)
+        dry_run_of(asked, decided, texts, format)
         return
     check_trust(decided, trust=trust)
     if _is_several(decided):
@@ -155,7 +155,7 @@ def _built(asked: Asked, decided: Decided, texts: dict[str, str]) -> BuildResult
 
     inputs.check_logins(decided.job, os.environ)
     engine = engine_here()
-    builder = builder_of(engine, decided.plan, texts)
+    builder = builder_of(asked, engine, decided.plan, texts)
     decided, texts, lost = with_compile_cache(asked, decided, texts, builder)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)

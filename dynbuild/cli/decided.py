@@ -167,8 +167,10 @@ def engine_here() -> Engine:
     return private.up(os.environ, console.say)
 
 
-def builder_of(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Builder:
+def builder_of(asked: Asked, engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Builder:
     """The builder of *engine*, which can solve this and hand over what comes of it.
+
+    One that the command line names is that of all processes from here on.
 
     Raises:
         NotReady: It cannot.
@@ -178,7 +180,15 @@ def builder_of(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Bui
     from dynbuild.engine import builder, private, requirements
     from dynbuild.render import bake
 
+    _name_builder(asked)
     if not engine.heeds_builder(os.environ):
+        if asked.builder:
+            raise NotReady(
+                f"the private engine's client has no builder '{asked.builder}'",
+                origin="flag --builder",
+                hint='eval "$(dynbuild engine env)" and docker buildx create make one, and'
+                " docker buildx ls lists them",
+            )
         console.warn("BUILDX_BUILDER names no builder of the private engine: it builds itself")
     found = builder.find(engine, os.environ)
     network = bake.network_of(plan, found.network)
@@ -190,6 +200,13 @@ def builder_of(engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Bui
         private.join(os.environ)
         _check_network(engine)
     return found
+
+
+def _name_builder(asked: Asked) -> None:
+    from dynbuild.engine.model import BUILDER
+
+    if asked.builder:
+        os.environ[BUILDER] = asked.builder
 
 
 def _check_network(engine: Engine) -> None:
@@ -273,15 +290,18 @@ def _expected(plan: PlanDocument) -> float:
     return _HOUR
 
 
-def dry_run_of(decided: Decided, texts: dict[str, str], format: str) -> None:
+def dry_run_of(asked: Asked, decided: Decided, texts: dict[str, str], format: str) -> None:
     """Print the command that would run, and its definition."""
     from dynbuild.build import record
+    from dynbuild.engine.model import BUILDER
     from dynbuild.render import bake
 
     plan = decided.plan
     now = record.Record(record.builds(Path(plan.context)) / record.new_id(plan.images[0].name))
     paths = {name: str(now.dockerfile(name, only=len(texts) == 1)) for name in texts}
+    _name_builder(asked)
     network, where = _where()
+    where |= {BUILDER: asked.builder} if asked.builder else {}
     network = bake.network_of(plan, network)
     definition = bake.definition(decided.job, paths, network=network)
     argv = bake.argv(

@@ -85,7 +85,7 @@ def matrix(
 
     before = resumption.read(asked.context, "" if resume == "last" else resume)
     _run(
-        before.asked, options, files, format,
+        replace(before.asked, builder=asked.builder), options, files, format,
         dry_run=dry_run, trust=trust, tests=tests, before=before,
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ def _run(
     if dry_run:
         for note in notes_of(decided):
             console.warn(note)
-        dry_run_of(decided, texts, format)
+        dry_run_of(asked, decided, texts, format)
         return
     check_trust(decided, trust=trust)
     if not tests:
@@ -175,7 +175,7 @@ def run(
     inputs.check_logins(decided.job, os.environ)
     options = replace(options, tests=decided.tests)
     engine = engine_here()
-    builder = builder_of(engine, decided.plan, texts)
+    builder = builder_of(asked, engine, decided.plan, texts)
     decided, texts, lost = with_compile_cache(asked, decided, texts, builder)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)

@@ -14,6 +14,8 @@ from dynbuild.cli.parameters import Invocation, command
 from dynbuild.errors import RequestError
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Layer
+from dynbuild.settings.matrix_options import BUILDER
+from dynbuild.settings.option import Option
 from dynbuild.settings.request_options import REQUEST
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Asked:
         overlays: Files given by ``--config``.
         templates: Folder given by ``--templates``.
         cells: The cells of a matrix; ``None`` where the axes of the request say them.
+        builder: Name of the buildx builder; empty where buildx chooses.
     """
 
     flags: Layer
@@ -52,17 +55,28 @@ class Asked:
     overlays: tuple[Path, ...]
     templates: str | None
     cells: Cells | None = None
+    builder: str = ""
 
 
-def with_request(function: Callable[..., None]) -> Callable[..., None]:
-    """Give *function* all request flags; it gets them as one ``Asked``, its first argument."""
+def with_request(function: Callable[..., None], *more: Option) -> Callable[..., None]:
+    """Give *function* all request flags; it gets them as one ``Asked``, its first argument.
+
+    Args:
+        function: The command.
+        more: Options that ``asked_of`` reads besides.
+    """
 
     def called(invocation: Invocation, **own: Any) -> None:
         function(asked_of(invocation), **own)
 
     called.__name__, called.__doc__ = function.__name__, function.__doc__
     called.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
-    return command(REQUEST, called)
+    return command((*REQUEST, *more), called)
+
+
+def with_builder(function: Callable[..., None]) -> Callable[..., None]:
+    """``with_request``, and the builder may be named."""
+    return with_request(function, BUILDER)
 
 
 def asked_of(invocation: Invocation) -> Asked:
@@ -82,6 +96,7 @@ def asked_of(invocation: Invocation) -> Asked:
         context=context_of(invocation),
         overlays=configs_of(invocation),
         templates=invocation.text("templates"),
+        builder=invocation.text("builder") or "",
     )
 
 

@@ -6,7 +6,17 @@ from dynbuild.settings.option import Option
 
 RUNNING = "How it runs"
 
+BUILDER = Option(
+    name="builder",
+    flags=("--builder",),
+    help="The buildx builder that solves it; BUILDX_BUILDER names one too.",
+    panel=RUNNING,
+    metavar="NAME",
+)
+"""An option of ``matrix`` and of ``build``."""
+
 MATRIX_RUN = (
+    BUILDER,
     Option(
         name="jobs",
         flags=("--jobs", "-j"),

@@ -276,13 +276,23 @@ def test_a_builder_of_its_own_is_named_and_noted(docker, tree):
     node = {"Name": "farm0", "Status": "running", "Version": "v0.25.1"}
     docker.says(builder=json.dumps({"Name": "farm", "Driver": "docker-container", "Nodes": [node]}))
     words = ("--format", "json", "--base-image", "debian")
-    done = build(docker, tree, *words, BUILDX_BUILDER="farm")
-    assert done.code == 0, done.err
-    assert "on the builder farm (docker-container)" in done.err
-    assert json.loads(done.out)["builder"] == {
-        "name": "farm", "driver": "docker-container", "buildkit": "0.25",
-        "engine": "system",
-    }  # fmt: skip
+    for flags, env in (((), {"BUILDX_BUILDER": "farm"}), (("--builder", "farm"), {})):
+        done = build(docker, tree, *words, *flags, **env)
+        assert done.code == 0, done.err
+        assert "on the builder farm (docker-container)" in done.err
+        assert json.loads(done.out)["builder"] == {
+            "name": "farm", "driver": "docker-container", "buildkit": "0.25",
+            "engine": "system",
+        }  # fmt: skip
+
+
+def test_the_builder_of_the_command_line_counts(docker, tree):
+    done = build(docker, tree, "--builder", "none", BUILDX_BUILDER="default")
+    assert (done.code, done.out) == (3, "")
+    assert "the builder 'none' does not answer" in done.err
+    assert build(docker, tree, "--builder", "default", BUILDX_BUILDER="none").code == 0
+    shown = build(docker, tree, "--builder", "farm", "--dry-run")
+    assert "BUILDX_BUILDER=farm " in shown.out
 
 
 def test_several_platforms_need_a_store_that_can_hold_them(docker, tree):

@@ -95,13 +95,14 @@ def _tag(cell: CellResult, result: MatrixResult, to: str) -> str:
 
 def _renamed(cell: CellResult, result: MatrixResult, to: str) -> str:
     first = cell.tags[0].rpartition(":")[2]
-    if not result.version or not first.startswith(result.version):
+    version = names.as_tag(result.version) if result.version else ""
+    if not version or not first.startswith(version):
         raise RequestError(
             f"the tag {first} of {cell.id} does not begin with the version {result.version}",
             origin="flag --to",
             hint=f"say it with a template: --to '{to}-{{framework}}-{{target}}{{suffix}}'",
         )
-    tag = f"{to}{first.removeprefix(result.version)}"
+    tag = f"{to}{first.removeprefix(version)}"
     names.check_reference(f"a:{tag}", origin="flag --to")
     return tag
 

@@ -21,6 +21,7 @@ from dynbuild.engine.model import Engine
 from dynbuild.matrix import record, run
 from dynbuild.matrix.events import CellEnded, TagsMoved
 from dynbuild.plan import make
+from dynbuild.plan.image_tests import ImageTest
 from dynbuild.plan.job import Job
 from dynbuild.render import graph
 from dynbuild.render.dockerfile import render
@@ -259,3 +260,31 @@ def test_the_record_is_whole_whenever_it_is_read(lab, tree):
     assert ended == result
     assert json.loads(one.result.read_text())["cells"][0]["id"] == many.job.images[0].name
     assert threading.active_count() < 20
+
+
+@pytest.mark.parametrize("output", ["push", "load"])
+def test_a_test_that_fails_keeps_the_tags_of_its_cell_alone(
+    lab, tree, registry, *, tags, docker, output
+):
+    chosen = [cell for cell in SMALL if cell.framework == "none"][:2]
+    name = f"{registry}/tested-{output}"
+    many = Set(lab, tree, chosen, output=output, repository=name)
+    bad, good = status_names(many)
+    result = many.run(
+        tests={
+            bad: (ImageTest(name="fails", argv=("sh", "-c", "id -u; exit 3"), user="65534"),),
+            good: (ImageTest(name="fine", argv=("true",)),),
+        },
+        tag_when="each",
+    )
+    assert status(result) == {bad: "failed", good: "done"}
+    (failed,), (fine,) = ([cell for cell in result.cells if cell.id == one] for one in (bad, good))
+    assert (failed.failure.step, failed.failure.lines) == ("test fails", ("65534",))
+    assert [one.status for one in fine.tests] == ["passed"]
+    own = {tag.rpartition(":")[2] for tag in fine.tags}
+    if output == "push":
+        assert set(final(tags(f"tested-{output}"))) == own
+        return
+    there = docker("image", "ls", "--format", "{{.Tag}}", name).split()
+    assert set(there) == own | {f"pending-{bad}"}
+    docker("image", "rm", *(f"{name}:{tag}" for tag in there))

@@ -242,15 +242,18 @@ class _Going:
         if plan.output == "push":
             image = f"{pending.repository_of(image)}@{cell.digest}"
         found = testing.run(
-            tests, image, builder=self.site.builder, env=self.site.env, cancellation=work
+            tests,
+            image,
+            platforms=plan.platforms,
+            builder=self.site.builder,
+            env=self.site.env,
+            cancellation=work,
         )
         cell = cell.model_copy(update={"tests": found})
-        wrong = [one for one in found if one.status != "passed"]
-        if not wrong:
-            return cell
-        if all(one.status == "skipped" for one in wrong):
-            return cell.model_copy(update={"status": "cancelled"})
-        failed = [one for one in wrong if one.status == "failed"]
+        failed = [one for one in found if one.status == "failed"]
+        if not failed:
+            off = work.cancelled and any(one.status == "skipped" for one in found)
+            return cell.model_copy(update={"status": "cancelled"}) if off else cell
         why = Failure(
             kind="user",
             step=f"test {', '.join(one.name for one in failed)}",

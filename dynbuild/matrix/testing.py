@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 
 from dynbuild import proc
+from dynbuild.build import failure
 from dynbuild.engine import images
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import DynbuildError
@@ -17,6 +19,7 @@ from dynbuild.matrix.result import TestResult
 from dynbuild.plan.image_tests import ImageTest
 
 _LINES = 20
+_HERE = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 _ENGINE_FAILED = 125
 """The status of ``docker run`` where no container was made."""
 
@@ -25,6 +28,7 @@ def run(
     tests: Iterable[ImageTest],
     image: str,
     *,
+    platforms: Collection[str],
     builder: Builder,
     env: Mapping[str, str],
     cancellation: proc.Cancellation,
@@ -37,6 +41,7 @@ def run(
     Args:
         tests: What to run.
         image: Its reference.
+        platforms: What it is for: where this machine runs none of them, its tests are skipped.
         builder: Whose engine and logins are used.
         env: The caller's environment.
         cancellation: What calls it off.
@@ -47,12 +52,24 @@ def run(
         if cancellation.cancelled:
             results.append(_result(test, "skipped", message="it was called off"))
         else:
-            results.append(_run(test, image, builder, env, cancellation))
+            ended = _run(test, image, builder, env, cancellation)
+            results.append(_foreign(ended, platforms))
     if not there:
         with suppress(DynbuildError):
             argv = (builder.engine.docker, "image", "rm", image)
             proc.run(argv, env=builder.env(env), check=False)
     return tuple(results)
+
+
+def _foreign(ended: TestResult, platforms: Collection[str]) -> TestResult:
+    """*ended*, which is no failure of an image that this machine cannot run."""
+    if ended.status != "failed" or _HERE.get(platform.machine()) in platforms:
+        return ended
+    known = failure.recognise("\n".join(ended.lines))
+    if known is None or known.kind != "platform":
+        return ended
+    said = f"this machine does not run {', '.join(platforms)}"
+    return ended.model_copy(update={"status": "skipped", "message": said})
 
 
 def _run(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 from xml.etree import ElementTree
 
 import pytest
@@ -302,6 +303,23 @@ def test_what_is_pushed_is_tested_by_its_digest_and_no_tag_moves(matrix, docker,
     (docker.path / "run-serve").unlink()
     assert matrix(*words, chosen=()).code == 0
     assert any("imagetools create" in line for line in docker.asked)
+
+
+def test_an_image_that_this_machine_cannot_run_is_not_tested(matrix, docker):
+    docker.says(**dict.fromkeys(("run-here",), "exec /bin/true: exec format error\n"))
+    script = docker.path / "docker"
+    script.write_text(script.read_text().replace("run-$last", "run-here"))
+    words = ("--only", "none-frontend-cpu", "--format", "json")
+    other = ("linux/arm64", "linux/amd64")[platform.machine() == "aarch64"]
+    base = json.dumps([other, {}])
+    docker.says(base=base)
+    done = matrix(*words, "--platform", other, chosen=())
+    assert done.code == 0, done.err
+    (cell,) = json.loads(done.out)["cells"]
+    assert {one["status"] for one in cell["tests"]} == {"skipped"}
+    assert cell["tests"][0]["message"] == f"this machine does not run {other}"
+    docker.says(base=json.dumps([("linux/amd64", "linux/arm64")[other == "linux/amd64"], {}]))
+    assert matrix(*words, chosen=()).code == 1, "what this machine runs has to run"
 
 
 def test_without_tests_nothing_is_run(matrix, docker):

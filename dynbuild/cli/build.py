@@ -108,7 +108,9 @@ def build(
         Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "table",
 ) -> None:
-    """Build an image; several are built as `dynbuild matrix` builds them.
+    """Build an image.
+
+    Several are built as `dynbuild matrix` builds them: one that fails costs itself alone.
 
     [bold]Examples[/bold]
 

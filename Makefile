@@ -8,7 +8,7 @@ PYTHON ?= python3
 
 # A disk that is too full is told of before anything is downloaded.
 .NOTPARALLEL:
-.PHONY: help demo test cuda ready fast page check fix render generate bench clean
+.PHONY: help demo test cuda ready fast fuzz page check fix render generate bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,9 @@ ready:
 
 fast: $(STAMP) ## Only the tests that need no engine
 	@$(PY) -m pytest -n auto -m "not engine"
+
+fuzz: $(STAMP) ## Try ten thousand odd inputs: command lines, settings, records, git, exports
+	@$(PY) -m tests.fuzz
 
 page: $(STAMP) ## Try the report's page in Chromium; screenshots go to .page/
 	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium

@@ -34,9 +34,12 @@ _WEB = re.compile(r"(?:[a-z]+\+)?(?:https?|ftps?|s3|gs|socks\w*|docker|oci|docke
 _EMBEDDED = re.compile(r"(?<![\w+.-])(?:[a-z][\w+.-]*:|:)//", re.IGNORECASE)
 _DIGEST = re.compile(r"@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}$", re.ASCII)
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[\w.-]+)(?::\d*)?", re.ASCII)
+# Of an address inside of a text no more is looked at: a text may have thousands of them.
+_LONGEST = 2048
 _PARAMETER = re.compile(r"[?&;#](?P<name>[\w.%\[\]-]+)=(?P<value>[^&;#\s]+)", re.ASCII)
 # What may be a token by its form, in a path or a tag: words, versions and commits are none.
-_RUN = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9a-f]*[g-zA-Z])[A-Za-z0-9]{16,}")
+# Looked for at the beginning of a word only: at each sign of a long one it would take minutes.
+_RUN = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9a-f]*[g-zA-Z])[A-Za-z0-9]{16,}")
 _REFERENCE = re.compile(r"(?P<key>\w+)=\$\{(?P<name>[A-Za-z_]\w*)\}", re.ASCII)
 _SIGNED = re.compile(
     r"(?:x-(?:amz|goog|ms|oss)-)?(?:signature|credential|security-token|sig)", re.I
@@ -165,7 +168,8 @@ def _embedded(address: str) -> Secret | None:
     """A login of an address inside of the text, also of one in a parameter of another."""
     for start in _EMBEDDED.finditer(address):
         at = start.start() + (1 if start[0].startswith(":") else 0)
-        if inner := _login(re.split(r"\s", address[at:], maxsplit=1)[0]):
+        ahead = address[at : at + _LONGEST]
+        if inner := _login(re.split(r"\s", ahead, maxsplit=1)[0]):
             return Secret(inner.kind, at + inner.start, at + inner.end)
     return None
 

@@ -151,7 +151,8 @@ def is_secret(name: str, value: str) -> bool:
 # --- masking for what it holds
 
 # The password ends at the last @: one that is not encoded may hold any of / ? # @.
-_USERINFO = re.compile(r"://([^\s/?#@:]*:\S*|[^\s/?#]*)@")
+# It is bounded, as each address of a text would be looked at to the end of the text.
+_USERINFO = re.compile(r"://([^\s/?#@:]{0,2048}:\S{0,2048}|[^\s/?#]{0,2048})@")
 _PLAIN_USER = re.compile(r"[a-z][a-z._-]{0,15}")
 _BARE_LOGIN = re.compile(r"([^\s:@/]+:(?!//)[^\s@]+)@(?!sha\d)[\w.-]+(:\d+)?/?")
 _QUOTED_LOGIN = re.compile(r"(?<=['\"=])([^\s:@/'\"=,]+:(?!//)[^\s@'\"]+)@(?!sha\d)[\w.-]+")
@@ -160,7 +161,7 @@ _PREFIXED = re.compile(
     r"(?:gh[oprsu]_|github_pat_|gl(?:pat|oas|dt|rtr?|cbt|ptt|ft|imt|agent|soat|ffct|wt)-"
     r"|dckr_(?:pat|oat)_|hf_|npm_|pypi-|nvapi-|hv[bsr]\."
     r"|xox[a-z]-|xoxe\.|xapp-|ya29\.|GOCSPX-|AGE-SECRET-KEY-|dop_v1_|shp[a-z]{2}_|ATATT"
-    r"|(?<![A-Za-z0-9])(?:sk|rk|pk)[-_](?=[\w-]*\d)|SG\.|AIza|lin_api_|figd_|tskey-)"
+    r"|(?<![A-Za-z0-9])(?:sk|rk|pk)[-_](?=[\w-]{0,200}\d)|SG\.|AIza|lin_api_|figd_|tskey-)"
     r"[\w-]{10,}[\w.~+/=-]*"
     r"|A(?:KIA|SIA|BIA|CCA|GPA|IDA|NPA|ROA)[A-Z0-9]{12,}"
     r"|eyJ[\w-]{8,}(?:[.][\w=+/-]*)*"

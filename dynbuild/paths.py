@@ -8,15 +8,27 @@ from pathlib import Path
 from dynbuild import names
 from dynbuild.errors import RequestError, quote
 
+_NAME_MAX, _PATH_MAX = 255, 4095
+"""Bytes of a name and of a path (linux/limits.h; the kernel's 4096 have the NUL at the end)."""
+
 
 def expanded(text: str, *, origin: str | None = None) -> Path:
     """The path that *text* writes; it may start with ``~`` or ``~USER``.
 
     Raises:
-        RequestError: It has a NUL character, or a user that this machine does not know.
+        RequestError: It has a NUL character, is longer than a path can be, or has a user that
+            this machine does not know.
     """
     if "\0" in text:
         raise RequestError("a path has a NUL character in it, which no path can", origin=origin)
+    if len(os.fsencode(text)) > _PATH_MAX or any(
+        len(os.fsencode(part)) > _NAME_MAX for part in text.split("/")
+    ):
+        raise RequestError(
+            f"{quote(text)} is longer than a path can be",
+            origin=origin,
+            hint=f"a name has {_NAME_MAX} bytes at most, a path {_PATH_MAX}",
+        )
     try:
         return Path(text).expanduser()
     except RuntimeError as error:

@@ -1,8 +1,10 @@
+import time
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dynbuild import addresses
+from dynbuild import addresses, masking
 from tests import support  # noqa: F401 - the profile of the property tests
 
 TOKEN = "ghp_0123456789abcdefABCDEF0123456789abcd"
@@ -174,3 +176,12 @@ def test_an_address_without_a_login_stays_as_it_is(prefix, host, path):
 @given(st.text(max_size=60))
 def test_any_text_is_taken_and_the_public_form_holds_no_secret(text):
     assert addresses.secret_in(addresses.public(text)) is None
+
+
+@pytest.mark.parametrize("unit", ["a", "a1", "://", "a://", "://a:", "a:a@", "sk-", "?a=", "%25"])
+@pytest.mark.parametrize("look", [addresses.secret_field, addresses.public, masking.scrub_message])
+def test_a_long_text_is_looked_through_in_time(look, unit):
+    """In seconds of the processor; what looks at each place to the end takes minutes."""
+    begun = time.process_time()
+    look(unit * (50_000 // len(unit)))
+    assert time.process_time() - begun < 6

@@ -9,10 +9,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from dynbuild.cli import console
 from dynbuild.errors import DynbuildError, shorten
+
+if TYPE_CHECKING:
+    from typer.exceptions import TyperException
 
 BUG = 70
 """The exit status of what should not happen (EX_SOFTWARE of sysexits.h)."""
@@ -114,12 +117,20 @@ def _ended(error: BaseException) -> int:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         console.error("interrupted")
         return 130
-    if isinstance(error, TyperException):
-        context = getattr(error, "ctx", None)
-        seen = f"see '{context.command_path} --help'" if context is not None else None
-        _say(error.format_message(), hint=_switch_hint(error) or seen)
+    return _misused(error) if isinstance(error, TyperException) else _bug(error)
+
+
+def _misused(error: TyperException) -> int:
+    """What is wrong with the words; the help of a group of commands where none is named."""
+    from typer._click.exceptions import NoArgsIsHelpError
+
+    if isinstance(error, NoArgsIsHelpError):
+        console.error(error.format_message().rstrip("\n"))
         return 2
-    return _bug(error)
+    context = getattr(error, "ctx", None)
+    seen = f"see '{context.command_path} --help'" if context is not None else None
+    _say(error.format_message(), hint=_switch_hint(error) or seen)
+    return 2
 
 
 def _switch_hint(error: BaseException) -> str | None:

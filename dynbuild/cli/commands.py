@@ -230,7 +230,7 @@ def root(
     """Options that come before every command, or after it."""
     del version, verbose, quiet
     if context.invoked_subcommand is None:
-        console.say(context.get_help().rstrip("\n"))
+        console.error(context.get_help().rstrip("\n"))
         raise typer.Exit(2)
 
 

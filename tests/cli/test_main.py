@@ -54,10 +54,12 @@ def test_no_help_among_the_results(argv):
     assert call(*argv).out == ""
 
 
-def test_no_command_shows_the_help_and_is_wrong():
-    result = call()
-    assert result.code == 2
-    assert "Usage: dynbuild" in result.out + result.err
+@pytest.mark.parametrize("argv", [[], ["--quiet"], ["engine"], ["history"], ["sccache"]])
+def test_no_command_shows_the_help_and_is_wrong(argv):
+    result = call(*argv)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("Usage: dynbuild")
+    assert "\nCommands:\n" in result.err
     assert "error:" not in result.err
 
 

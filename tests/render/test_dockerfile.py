@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dynbuild.errors import RequestError, TemplateError
 from dynbuild.plan import stages
 from dynbuild.plan.secrets import AWS_SECRETS
+from dynbuild.render import instructions as reader
 from dynbuild.render.dockerfile import _tidy, quote, render
 from tests.support import (
     DEMO,
@@ -195,6 +196,38 @@ def test_files_are_copied_from_earlier_stages(image, text):
             sources += [name for mount in mounts for name in re.findall(r"from=([^,]+)", mount)]
             assert set(sources) <= seen
         seen.add(stage.name)
+
+
+def test_a_stage_takes_from_what_the_table_says_that_it_needs(image, text):
+    """By whatever instruction it takes; and no stage is there for nothing."""
+    defaults, found = reader.read(text)
+    taken = {}
+    for stage in found:
+        names = set()
+        for arch in ("amd64", "arm64"):
+            values = {**defaults, "TARGETARCH": arch}
+            names.add(reader.expand(stage.base, values))
+            for one in stage.instructions:
+                names.update(reader.origins(one, values))
+        taken[stage.name] = names
+    table = {stage.name: set(stage.needs) for stage in stages.chain(image.recipe)}
+    # A stage with downloads of its own has them in stages that the table does not know.
+    for name in table:
+        known = closure(table, name) | closure(taken, name) - set(table)
+        assert taken[name] & (set(taken) | set(table)) <= known, name
+    reached = closure(taken, image.plan.stage) | {image.plan.stage}
+    # An argument's usual value may be a stage, which is there for when it is given.
+    assert set(taken) <= reached | set(load().catalog.args.values())
+
+
+def closure(needs, name):
+    """All that *name* needs, and what that needs."""
+    done, ahead = set(), [name]
+    while ahead:
+        new = needs.get(ahead.pop(), set()) - done
+        done |= new
+        ahead += new
+    return done
 
 
 def test_every_variable_is_declared_where_it_is_used(text):

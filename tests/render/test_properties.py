@@ -51,6 +51,7 @@ RULES = (
     test_render.test_every_instruction_is_one,
     test_render.test_stages_start_from_earlier_ones,
     test_render.test_files_are_copied_from_earlier_stages,
+    test_render.test_a_stage_takes_from_what_the_table_says_that_it_needs,
     test_render.test_every_variable_is_declared_where_it_is_used,
     test_render.test_no_path_has_an_empty_part,
     test_render.test_an_argument_is_declared_only_where_it_is_used,

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+import runpy
 
 import pytest
 
 from tests.support import ROOT
 
 FILES = sorted((ROOT / "dockerfiles").glob("*.Dockerfile"))
+
+
+def test_all_that_is_committed_is_what_would_be_generated():
+    wanted = dict(runpy.run_path(str(ROOT / "dockerfiles" / "generate.py"))["files"]())
+    stale = [path.name for path, text in wanted.items() if path.read_text("utf-8") != text]
+    assert not stale, "run: make generate"
+    assert set(FILES) <= set(wanted)
 
 
 def _recursive(text):

@@ -139,6 +139,8 @@ def test_an_empty_variable_of_run_says_nothing():
 
 # ---- values that no program can be given -----------------------------------------------------
 
+LONG = "é" * 128
+"""A name of a byte more than a name can have."""
 HUGE = "9" * 5000
 
 
@@ -152,6 +154,7 @@ HUGE = "9" * 5000
         ('[args]\nNIXL_REF = "\\u0000"\n', 2),
         ('[site]\nca_bundle = "~nosuchuser/pem"\n', 2),
         ('[run]\nvolume = ["~nosuchuser/x:/y"]\n', 2),
+        (f'[contexts]\nx = "{LONG}"\n', 2),
     ],
 )
 def test_a_file_with_what_no_program_can_be_given(tmp_path, text, origin):
@@ -171,6 +174,11 @@ def test_a_file_with_what_no_program_can_be_given(tmp_path, text, origin):
         ("--templates", "~nosuchuser/x"),
         ("--source", "ucx=~nosuchuser/x"),
         ("--build-context", "x=~nosuchuser"),
+        ("--context", LONG),
+        ("--config", f"x/{LONG}"),
+        ("--templates", LONG),
+        ("--source", f"ucx={LONG}"),
+        ("--ca-bundle", "x/" * 2100),
         ("--context", "a\0b"),
         ("--tag", "a\0b"),
     ],
@@ -200,6 +208,8 @@ def test_a_flag_of_build_with_what_no_program_can_be_given(words):
         ("-e", "A=\0"),
         ("-e", "=1"),
         ("--context", "~nosuchuser/x"),
+        ("--context", LONG),
+        ("--hf-home", LONG),
     ],
     ids=lambda words: words[0],
 )

@@ -22,8 +22,10 @@ from typing import Any
 
 from dynbuild.build.solve import Solve, replay
 from dynbuild.cli import console
-from dynbuild.engine import base, client
+from dynbuild.engine import base, builder, client
+from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
+from dynbuild.plan.job import Job
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the S3 server is the one of the tests
@@ -161,6 +163,50 @@ def compile_cache(tree: Path) -> list[tuple[str, ...]]:
     ]
 
 
+def cells(folder: Path, engine: Engine, image: str) -> list[tuple[str, ...]]:
+    """Twenty-four cells with steps of a fifth of a second: one bake, one by one, as a matrix.
+
+    The steps are those of the catalog with nothing to do; each way has steps of its own, so
+    that none finds another's in the cache.
+    """
+    from dynbuild import proc
+    from dynbuild.build import drive
+    from dynbuild.matrix import groups
+    from tests.images.lab import WIDE, Lab, Set
+
+    rows: list[tuple[str, ...]] = []
+
+    def measure(name: str, way: Callable[[Set], object]) -> None:
+        tree = folder / name.replace(" ", "-")
+        tree.mkdir()
+        lab = Lab(engine, os.environ, image, seconds=0.2)
+        many = Set(lab, tree, WIDE[:24])
+        begun = time.perf_counter()
+        way(many)
+        taken = time.perf_counter() - begun
+        first = float(rows[0][1].split()[0]) if rows else taken
+        ran = f"{len(lab.ran(tree))} of {len(many.distinct())}"
+        rows.append((name, f"{taken:7.1f} s", f"{taken / first:5.2f} x", ran))
+
+    def solve(many: Set, job: Job) -> None:
+        texts = {one.name: many.texts[one.name] for one in job.images}
+        result = drive.build(
+            job,
+            texts,
+            builder=builder.find(engine, os.environ),
+            env=os.environ,
+            secrets={},
+            listen=lambda _: None,
+            cancellation=proc.Cancellation(),
+        )
+        assert result.status == "done"
+
+    measure("one bake", lambda many: solve(many, many.job))
+    measure("a matrix", lambda many: many.run())
+    measure("one by one", lambda many: [solve(many, one) for one in groups.split(many.job)])
+    return rows
+
+
 def _steps(report: dict[str, Any]) -> dict[str, float]:
     """Seconds of the longest step of each stage: the one that compiles."""
     solve = Solve()
@@ -212,13 +258,16 @@ def main() -> None:
     except NotReady as error:
         console.say(f"no builds measured: {error.message}")
         return
-    base.make_base(engine, os.environ, suite="trixie", say=console.say)
+    image = base.make_base(engine, os.environ, suite="trixie", say=console.say)
     os.environ.update(engine.env(os.environ), BUILDX_BAKE_ENTITLEMENTS_FS="0")
     os.environ["DYNBUILD_SECRET_CA_BUNDLE_PATH"] = "/run/secrets/ca_bundle"
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "workspace")
         ignore = shutil.ignore_patterns(".dynbuild", "target")
         shutil.copytree(ROOT / "examples" / "workspace", tree, ignore=ignore)
+        head = ("24 cells", "wall", "of one bake", "steps run, of distinct")
+        console.out_table(head, cells(Path(folder), engine, image))
+        console.out("")
         show("build of examples/workspace", builds(tree))
         head = ("compile cache", "without", "cold", "warm", "warm/cold", "hits")
         console.out_table(head, compile_cache(tree))

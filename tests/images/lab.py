@@ -8,9 +8,25 @@ BuildKit tells of steps that another solve ran.
 import hashlib
 import re
 import uuid
+from dataclasses import replace
 
 from dynbuild import proc
-from dynbuild.render import instructions
+from dynbuild.engine import builder
+from dynbuild.matrix import record, run
+from dynbuild.plan import make
+from dynbuild.plan.job import Job
+from dynbuild.render import graph, instructions
+from dynbuild.render.dockerfile import render
+from tests.cells import cells
+from tests.session import NAME
+from tests.support import MACHINE, TEMPLATES, VERSION, load, make_job
+
+WIDE = [
+    cell
+    for cell in cells()
+    if (cell.variant, cell.line) == ("default", "0.9.0") and not cell.target.endswith("-aws")
+]
+"""Cells of the catalog's own line, without AWS's layers."""
 
 
 class Lab:
@@ -89,3 +105,61 @@ class Lab:
         argv = (self.engine.docker, "buildx", "build", "--quiet", "--output", str(file), str(file))
         proc.run(argv, env=self.engine.env(self.env))
         return (file / "log").read_text().split()
+
+
+class Set:
+    """Cells of the catalog as lab images, with the same steps in every run of it."""
+
+    def __init__(self, lab, tree, chosen, output="none", repository=f"{NAME}/lab"):
+        self.lab, self.tree = lab, tree
+        jobs = []
+        for cell in chosen:
+            name = {"tag": f"{repository}:{str(cell).replace(' ', '-')}-1", "tag_latest": False}
+            job = make_job(**cell.asked | name, context=tree)
+            images = tuple(self._bare(image, output) for image in job.images)
+            jobs.append(make.CellJob(id=images[0].id, images=images))
+        shared = make.Shared(
+            config=load(framework="none", target="runtime"),
+            version=VERSION,
+            context=tree,
+            machine=MACHINE,
+        )
+        self.job: Job = make.merge(jobs, shared)
+        self.fails: dict[str, tuple[str, ...]] = {}
+
+    @staticmethod
+    def _bare(image, output):
+        plan = image.plan.model_copy(
+            update={"contexts": {}, "secrets": (), "output": output, "dockerfile": "Dockerfile"}
+        )
+        return replace(image, plan=plan, secrets=())
+
+    @property
+    def texts(self):
+        return {
+            image.name: self.lab.text(render(image, TEMPLATES), self.fails.get(image.name, ()))
+            for image in self.job.images
+        }
+
+    def distinct(self):
+        """Keys of the RUN steps of all images."""
+        graphs = [graph.of(image.plan, self.texts[image.name]) for image in self.job.images]
+        return {key for one in graphs for key, step in one.steps.items() if step.is_run}
+
+    def run(self, *, done=(), listen=None, cancellation=None, **options):
+        heard = []
+        site = run.Site(
+            builder=builder.find(self.lab.engine, self.lab.env),
+            env=self.lab.env,
+            secrets={},
+            cancellation=cancellation or proc.Cancellation(),
+            listen=listen or heard.append,
+        )
+        return run.run(
+            self.job,
+            self.texts,
+            site=site,
+            options=run.Options(**{"jobs": 24, **options}),
+            record=record.create(self.job.plan, "lab"),
+            done=done,
+        )

@@ -185,7 +185,7 @@ def cells(folder: Path, engine: Engine, image: str) -> list[tuple[str, ...]]:
         way(many)
         taken = time.perf_counter() - begun
         first = float(rows[0][1].split()[0]) if rows else taken
-        ran = f"{len(lab.ran(tree))} of {len(many.distinct())}"
+        ran = f"{len(lab.ran)} of {len(many.distinct())}"
         rows.append((name, f"{taken:7.1f} s", f"{taken / first:5.2f} x", ran))
 
     def solve(many: Set, job: Job) -> None:

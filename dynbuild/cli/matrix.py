@@ -26,6 +26,7 @@ from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import Asked, Cells, asked_of
 from dynbuild.cli.trust import HELP
 from dynbuild.errors import BuildFailed, Interrupted, RequestError
+from dynbuild.image_id import AWS
 from dynbuild.settings.axis_options import ONLY, SKIP
 from dynbuild.settings.matrix_options import MATRIX_RUN
 from dynbuild.settings.request_options import REQUEST
@@ -69,14 +70,19 @@ def matrix(
       dynbuild matrix --resume last
     """
     options = _options(invocation)
-    cells = Cells(matrix=name, only=invocation.items("only"), skip=invocation.items("skip"))
+    cells = Cells(
+        matrix=name,
+        only=invocation.items("only"),
+        skip=invocation.items("skip"),
+        shard=invocation.text("shard") or "",
+    )
     asked = replace(asked_of(invocation), cells=cells)
     resume, files = invocation.text("resume"), ci.Files() if dry_run else ci.files(invocation)
     tests = not invocation.switch("no_tests")
     if resume is None:
         _run(asked, options, files, format, dry_run=dry_run, trust=trust, tests=tests)
         return
-    if asked.flags or asked.overlays or name or cells.only or cells.skip:
+    if asked.flags or asked.overlays or cells != Cells():
         raise RequestError(
             "--resume goes on with what the run was asked for, and takes no other options of it",
             hint="leave them out, or run the matrix anew: what is done comes from the cache",
@@ -126,8 +132,14 @@ def _run(
     tests: bool,
     before: Resumption | None = None,
 ) -> None:
+
     decided = decide(asked)
     texts = dockerfiles(decided)
+    if asked.cells and asked.cells.shard:
+        decided = _shard(decided, texts, asked.cells.shard)
+        # Other records would make other shards: a resumption has these very cells.
+        ids = tuple(str(one.id) for one in decided.job.images if not one.id.target.endswith(AWS))
+        asked = replace(asked, cells=replace(asked.cells, only=ids, shard=""))
     if dry_run:
         for note in notes_of(decided):
             console.warn(note)
@@ -142,6 +154,22 @@ def _run(
     finally:
         # What was built is told in any case.
         show(result, format)
+
+
+def _shard(decided: Decided, texts: dict[str, str], shard: str) -> Decided:
+    """The part of what is *decided* that *shard* means.
+
+    Raises:
+        RequestError: It means none.
+    """
+    from dynbuild.build import step_times
+    from dynbuild.matrix import shards
+
+    number, count = shards.parse(shard, origin="flag --shard")
+    seconds = step_times.of(Path(decided.plan.context))
+    job = shards.of_job(decided.job, texts, seconds, number, count)
+    console.say(f"shard {shard}: {', '.join(image.name for image in job.images) or 'no image'}")
+    return replace(decided, job=job)
 
 
 def run(

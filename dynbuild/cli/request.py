@@ -30,11 +30,13 @@ class Cells:
         matrix: Its name; ``None`` is the default one.
         only: Globs of ids that are in it.
         skip: Globs of ids that are left out.
+        shard: Which part of them, as it is written; empty is all.
     """
 
     matrix: str | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    shard: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,22 @@ is the weight of the *distinct* steps of a shard, not the number of its cells.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from dynbuild.errors import RequestError
+from dynbuild.matrix import groups
+from dynbuild.plan.job import Job
+from dynbuild.render import graph
 
 Shard = tuple[str, ...]
 
 _BALANCE = 1.24
 """Times the mean that a shard may weigh before balance counts for more than sharing."""
 _PENALTY = 4.0
+_LEAST = 0.2
+"""Seconds that any step costs, were it only to begin and to end it."""
 
 
 def parse(text: str, *, origin: str) -> tuple[int, int]:
@@ -53,6 +60,47 @@ def split(
     while plan.improve():
         pass
     return tuple(tuple(name for name in cells if plan.place[name] == i) for i in range(count))
+
+
+def of_job(
+    job: Job,
+    texts: Mapping[str, str],
+    seconds: Mapping[tuple[str, int], float],
+    number: int,
+    count: int,
+) -> Job:
+    """The shard *number*, from 1, of *count* of a job; linked images stay together.
+
+    Args:
+        job: All of the images.
+        texts: Their Dockerfiles, by name.
+        seconds: What steps took before, by stage and number; the others are taken to be like them.
+        number: Which.
+        count: Of how many.
+
+    Raises:
+        RequestError: There are fewer groups of images than shards, and none is left for this one.
+    """
+    parts = {str(n): part for n, part in enumerate(groups.split(job))}
+    cells: dict[str, frozenset[str]] = {}
+    weights: dict[str, float] = {}
+    usual = statistics.median(seconds.values()) if seconds else _LEAST
+    for name, part in parts.items():
+        made = [graph.of(image.plan, texts[image.name]) for image in part.images]
+        runs = {key: step for one in made for key, step in one.steps.items() if step.is_run}
+        for key, one in runs.items():
+            weights[key] = max(seconds.get((one.stage, one.index), usual), _LEAST)
+        cells[name] = frozenset(runs)
+    chosen = split(cells, weights, count)[number - 1]
+    if not chosen:
+        raise RequestError(
+            f"the shard {number}/{count} has no image: there are {len(parts)} to share",
+            origin="flag --shard",
+            hint="ask for fewer shards",
+        )
+    left = groups.of_images(job, [image for name in chosen for image in parts[name].images])
+    plan = left.plan.model_copy(update={"before": job.plan.before, "warnings": job.plan.warnings})
+    return replace(left, plan=plan, wheels=job.wheels)
 
 
 class _Plan:

@@ -38,6 +38,7 @@ class Step:
     Attributes:
         key: Equal for the same work; hexadecimal.
         stage: Its stage.
+        index: Its number in the stage as BuildKit counts: FROM is 1.
         instruction: What is done.
         inputs: Keys of the steps whose result it starts from or takes files of.
         platform: Such as ``linux/amd64``.
@@ -46,6 +47,7 @@ class Step:
 
     key: str
     stage: str
+    index: int
     instruction: Instruction
     inputs: tuple[str, ...]
     platform: str
@@ -280,9 +282,11 @@ class _Reader:
         else:
             parts |= self._written(instruction, state)
         inputs = dict.fromkeys(one.last for one in (state, *takes) if one.last)
+        made = [one for one in stage.instructions if one.keyword in FILES]
         return Step(
             key=_key(parts),
             stage=stage.name,
+            index=2 + next(number for number, one in enumerate(made) if one is instruction),
             instruction=instruction,
             inputs=tuple(inputs),
             platform=self._platform,

@@ -18,6 +18,14 @@ BUILDER = Option(
 MATRIX_RUN = (
     BUILDER,
     Option(
+        name="shard",
+        flags=("--shard",),
+        help="The second of three parts is 2/3: cells that share their work stay together.",
+        panel=RUNNING,
+        metavar="PART",
+        default="all",
+    ),
+    Option(
         name="jobs",
         flags=("--jobs", "-j"),
         help="Solves at once (default 24).",

@@ -326,3 +326,25 @@ def test_without_tests_nothing_is_run(matrix, docker):
     assert matrix("--no-tests").code == 0
     assert not any(line.startswith("run ") for line in docker.asked)
     assert tagged(docker) == []
+
+
+def test_shards_are_all_of_it_and_are_resumed_as_they_were(matrix, tree):
+    made = []
+    for number in (1, 2):
+        done = matrix("--shard", f"{number}/2", "--format", "json")
+        assert done.code == 0, done.err
+        made += [cell["id"] for cell in json.loads(done.out)["cells"]]
+        assert f"shard {number}/2: " in done.err
+    assert sorted(made) == sorted(CELLS)
+    again = call("matrix", "--context", tree, "--resume", "last", "--dry-run", env=ENV)
+    assert "shard" not in again.err
+    assert again.code == 0, again.err
+
+
+def test_a_shard_that_is_none(matrix):
+    assert "hint: the second of three is written 2/3" in matrix("--shard", "4/3").err
+    done = matrix("--shard", "9/9")
+    assert (done.code, "ask for fewer shards" in done.err) == (2, True)
+
+
+ENV = {"PATH": os.environ["PATH"]}

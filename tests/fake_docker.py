@@ -6,6 +6,7 @@ It is a shell script, so that a hundred builds take no longer than a hundred she
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ case "$1 $2" in
     # What is said of one target alone comes before what is said of all.
     [ ! -e "$here/progress-$last" ] || progress="-$last"
     [ ! -e "$here/status-$last" ] || status="-$last"
-    cat "$here/progress$progress"
+    if [ -e "$here/play" ]; then . "$here/play"; else cat "$here/progress$progress"; fi
     if [ -e "$here/metadata" ]; then
         # As buildx does it: a draft beside it, then the name.
         draft="$(dirname "$metadata")/.tmp-metadata.json4085952815"
@@ -75,6 +76,7 @@ class FakeDocker:
         """Write down answers: each is a file that the client reads.
 
         ``progress-TARGET`` and ``status-TARGET`` are those of builds whose last target that is.
+        ``play`` is shell that is run in the place of ``progress``.
         """
         for name, text in texts.items():
             data = text if isinstance(text, bytes) else text.encode()
@@ -113,3 +115,15 @@ def progress(error: str = "", printed: str = "") -> str:
         {"vertexes": [step | times | ({"error": error} if error else {})]},
     ]
     return "".join(f"{json.dumps(line)}\n" for line in lines)
+
+
+def played(lines: Iterable[str], seconds: float, end: str = "") -> str:
+    """A play that tells of *lines* one after the other, each so long after the one before.
+
+    Args:
+        lines: Progress.
+        seconds: Between two of them.
+        end: Shell that comes last.
+    """
+    told = (f"sleep {seconds}\ncat <<'END'\n{line.rstrip()}\nEND\n" for line in lines)
+    return "".join((*told, end, "\n"))

@@ -319,7 +319,7 @@ def test_what_one_looks_for_is_there(row):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 class TestPage:
     def test_variables_exist(self, page):
-        known = {"HOME", "LOG", "TEMPLATES"}
+        known = {"HOME", "LOG", "PROGRESS", "TEMPLATES"}
         known |= {f.upper() for f in (*models.Request.model_fields, *models.Site.model_fields)}
         known |= {f"ARG_{name}" for name in CATALOG["args"]} | {"NAME", "ARG_NAME", ""}
         known |= {f"RUN_{f.upper()}" for f in (*models.RunProfile.model_fields, "profile", "name")}

@@ -68,6 +68,7 @@ PURE = (
     *("report.look", "report.plan_table"),
     *("report.critical", "report.document", "report.markdown", "report.timeline"),
     *("report.junit", "report.matrix_markdown", "report.ci_log"),
+    *("report.live", "report.frame", "report.forecast", "report.event_json"),
     *("report.trace", "report.whatif", "report.history", "report.comparison"),
 )
 """Patterns of the modules that do no input or output."""

@@ -17,7 +17,7 @@ from dynbuild.addresses import public
 from dynbuild.build import compile_figures, context, failure, images, record, retry
 from dynbuild.build.compile_figures import Figures
 from dynbuild.build.context import Reading, Source, Taken
-from dynbuild.build.events import Event, Retried, Warned
+from dynbuild.build.events import Event, RecordBegun, Retried, Warned
 from dynbuild.build.hashes import Memory
 from dynbuild.build.log import Log
 from dynbuild.build.metadata import Metadata, redact
@@ -92,6 +92,7 @@ def build(
 
     with cancellation.observe(), Journal(now.log) as log:
         try:
+            listen(RecordBegun(now.id, str(now.path)))
             going.taken = taken
             attempt = partial(
                 going.attempt,

@@ -14,6 +14,19 @@ from dynbuild.build.steps import StepName
 _LONG_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class RecordBegun:
+    """The record of the build is there, and grows from now on.
+
+    Attributes:
+        id: The name of the build.
+        path: Its folder.
+    """
+
+    id: str
+    path: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted:
     """A step began.
@@ -141,4 +154,4 @@ class Retried:
     tried: int
 
 
-Event = StepStarted | StepEnded | LogLine | Transfer | Warned | Message | Retried
+Event = RecordBegun | StepStarted | StepEnded | LogLine | Transfer | Warned | Message | Retried

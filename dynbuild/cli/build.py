@@ -136,7 +136,7 @@ def build(
 
         matrix.show(matrix.run(asked, decided, texts, Options()), format)
         return
-    _show(_built(asked, decided, texts), format)
+    show(_built(asked, decided, texts), format)
 
 
 def _is_several(decided: Decided) -> bool:
@@ -152,8 +152,8 @@ def _built(asked: Asked, decided: Decided, texts: dict[str, str]) -> BuildResult
     """Build the images of one solve; what is to be known of it is told."""
     from dynbuild import proc
     from dynbuild.build import drive, inputs, prepare
-    from dynbuild.cli import signals
-    from dynbuild.report import progress
+    from dynbuild.cli import signals, watching
+    from dynbuild.report.progress import Progress
 
     inputs.check_logins(decided.job, os.environ)
     engine = engine_here()
@@ -173,7 +173,11 @@ def _built(asked: Asked, decided: Decided, texts: dict[str, str]) -> BuildResult
         )
         for image in (image for image in decided.plan.images if image.tags):
             console.say(f"building {image.name} as {image.tags[0]} on {builder}")
-        with progress.Progress(console.say, console.err_look(), console.verbosity()) as shown:
+
+        def plain() -> Progress:
+            return Progress(console.say, console.err_look(), console.verbosity())
+
+        with watching.shown(asked.progress, plain, decided.job, texts) as shown:
             result = drive.build(
                 decided.job,
                 texts,
@@ -188,7 +192,7 @@ def _built(asked: Asked, decided: Decided, texts: dict[str, str]) -> BuildResult
     return result
 
 
-def _show(result: BuildResult, format: str) -> None:
+def show(result: BuildResult, format: str) -> None:
     """The result of a build, for people or for programs.
 
     Raises:

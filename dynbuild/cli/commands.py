@@ -60,6 +60,9 @@ COMMANDS = {
     "report": Entry(
         "Show a build that was: its timeline, what its time went to, its log.", "report", "report"
     ),
+    "attach": Entry(
+        "Show a build or a matrix that runs in another terminal.", "attach", "attach", lasts=True
+    ),
     "history": Entry(
         "The builds that were: what each took, where it is worse, and removing their records.",
         "history",
@@ -266,6 +269,7 @@ def run(words: list[str]) -> int:
     _no_plugins()
     level = os.environ.get("DYNBUILD_LOG", "").strip().lower()
     console.set_verbosity({"quiet": -1, "info": 1, "debug": 2, "1": 1, "2": 2}.get(level, 0))
+    console.set_json(on=False)
     if complete.VARIABLE in os.environ:
         # Help for a shell has no markup; to remove it, the library would import rich.
         _completion_classes._sanitize_help_text = str  # type: ignore[assignment]

@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
+from dynbuild.errors import RequestError
 from dynbuild.report.look import COLUMNS, Look
 
-_state = {"verbosity": 0}
+_state = {"verbosity": 0, "json": False}
 
 
 def set_verbosity(level: int) -> None:
@@ -47,6 +48,29 @@ def err_look() -> Look:
     return look(sys.stderr)
 
 
+def progress(asked: str) -> str:
+    """What *asked* of ``--progress`` means here: live, plain, json or quiet.
+
+    With json, all that is said on stderr from now on is of that form.
+
+    Raises:
+        RequestError: There is no terminal to draw on.
+    """
+    terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if asked == "live" and not terminal:
+        raise RequestError(
+            "--progress live draws on a terminal, and standard error is none",
+            hint="plain has lines, json events; auto takes what is there",
+        )
+    set_json(on=asked == "json")
+    if asked != "auto":
+        return asked
+    if verbosity() < 0:
+        return "quiet"
+    # What steps print goes by in lines.
+    return "live" if terminal and not verbosity() else "plain"
+
+
 def say(text: str = "") -> None:
     """One line of progress or explanation, on stderr."""
     if verbosity() >= 0:
@@ -66,8 +90,24 @@ def detail(text: str) -> None:
         say(f"        {text}")
 
 
+def set_json(*, on: bool) -> None:
+    """Whether all that is said on stderr are events, one JSON object a line."""
+    _state["json"] = on
+
+
+def event(line: str) -> None:
+    """One event on stderr, which is JSON already."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
 def error(text: str) -> None:
     """One line on stderr, however little is to be said; that nobody can read it is no error."""
+    if _state["json"]:
+        from dynbuild.report import event_json
+
+        event(event_json.message(text))
+        return
     with contextlib.suppress(OSError):
         print(err_look().visible(text), file=sys.stderr, flush=True)
 

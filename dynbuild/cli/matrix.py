@@ -29,6 +29,7 @@ from dynbuild.errors import BuildFailed, Interrupted, RequestError
 from dynbuild.image_id import AWS
 from dynbuild.settings.axis_options import ONLY, SKIP
 from dynbuild.settings.matrix_options import MATRIX_RUN
+from dynbuild.settings.progress_option import PROGRESS
 from dynbuild.settings.request_options import REQUEST
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _MOST = 10_000
 """Of jobs and of retries: more is a slip."""
 
 
-@with_options((*REQUEST, ONLY, SKIP, *MATRIX_RUN))
+@with_options((*REQUEST, ONLY, SKIP, *MATRIX_RUN, PROGRESS))
 def matrix(
     invocation: Invocation,
     name: Annotated[
@@ -90,8 +91,9 @@ def matrix(
     from dynbuild.cli import resumption
 
     before = resumption.read(asked.context, "" if resume == "last" else resume)
+    again = replace(before.asked, builder=asked.builder, progress=asked.progress)
     _run(
-        replace(before.asked, builder=asked.builder), options, files, format,
+        again, options, files, format,
         dry_run=dry_run, trust=trust, tests=tests, before=before,
     )  # fmt: skip
 
@@ -195,10 +197,10 @@ def run(
     """
     from dynbuild import proc
     from dynbuild.build import inputs, prepare
-    from dynbuild.cli import resumption, signals
+    from dynbuild.cli import resumption, signals, watching
     from dynbuild.matrix import record
     from dynbuild.matrix import run as matrix_run
-    from dynbuild.report import matrix as report
+    from dynbuild.report.matrix import Progress
 
     inputs.check_logins(decided.job, os.environ)
     options = replace(options, tests=decided.tests)
@@ -224,9 +226,13 @@ def run(
         )
         console.say(f"building {cells - len(kept)} of {cells} images on {builder}: {now.path}")
         more = ci.marks(now.path.parent.parent / "builds")
-        with report.Progress(
-            console.say, console.err_look(), console.verbosity(), cells - len(kept), more
-        ) as shown:
+
+        def plain() -> Progress:
+            left = cells - len(kept)
+            return Progress(console.say, console.err_look(), console.verbosity(), left, more)
+
+        there = frozenset(cell.id for cell in kept)
+        with watching.shown(asked.progress, plain, decided.job, texts, done=there) as shown:
             site = matrix_run.Site(
                 builder=builder,
                 env=os.environ,

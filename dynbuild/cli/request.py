@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynbuild import paths
-from dynbuild.cli import tree
+from dynbuild.cli import console, tree
 from dynbuild.cli.parameters import Invocation, command
 from dynbuild.errors import RequestError
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Layer
 from dynbuild.settings.matrix_options import BUILDER
 from dynbuild.settings.option import Option
+from dynbuild.settings.progress_option import PROGRESS
 from dynbuild.settings.request_options import REQUEST
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Asked:
         templates: Folder given by ``--templates``.
         cells: The cells of a matrix; ``None`` where the axes of the request say them.
         builder: Name of the buildx builder; empty where buildx chooses.
+        progress: How it is shown while it runs.
     """
 
     flags: Layer
@@ -58,6 +60,7 @@ class Asked:
     templates: str | None
     cells: Cells | None = None
     builder: str = ""
+    progress: str = "auto"
 
 
 def with_request(function: Callable[..., None], *more: Option) -> Callable[..., None]:
@@ -77,15 +80,15 @@ def with_request(function: Callable[..., None], *more: Option) -> Callable[..., 
 
 
 def with_builder(function: Callable[..., None]) -> Callable[..., None]:
-    """``with_request``, and the builder may be named."""
-    return with_request(function, BUILDER)
+    """``with_request``, and the builder may be named, and how its work is shown."""
+    return with_request(function, BUILDER, PROGRESS)
 
 
 def asked_of(invocation: Invocation) -> Asked:
     """What the request flags of *invocation* ask for.
 
     Raises:
-        RequestError: Two of them exclude each other.
+        RequestError: Two of them exclude each other, or there is no terminal for one.
     """
     load, push = invocation.text("load"), invocation.text("push")
     if load == "load" and push is not None:
@@ -99,6 +102,7 @@ def asked_of(invocation: Invocation) -> Asked:
         overlays=configs_of(invocation),
         templates=invocation.text("templates"),
         builder=invocation.text("builder") or "",
+        progress=console.progress(invocation.text("progress") or "auto"),
     )
 
 

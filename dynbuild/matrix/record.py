@@ -71,13 +71,17 @@ def create(plan: PlanDocument, name: str) -> MatrixRecord:
     return MatrixRecord(made.path)
 
 
-def every(context: Path) -> Iterator[MatrixRecord]:
-    """The records of the tree *context* that have a result, newest first."""
+def begun(context: Path) -> Iterator[MatrixRecord]:
+    """The records of the tree *context*, newest first."""
     with suppress(OSError):
         for path in sorted(folder(context).iterdir(), reverse=True):
-            one = MatrixRecord(path)
-            if not path.is_symlink() and one.result.is_file():
-                yield one
+            if path.is_dir() and not path.is_symlink():
+                yield MatrixRecord(path)
+
+
+def every(context: Path) -> Iterator[MatrixRecord]:
+    """Those that have a result."""
+    return (one for one in begun(context) if one.result.is_file())
 
 
 def find(context: Path, id: str) -> MatrixRecord:

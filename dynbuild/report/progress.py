@@ -7,7 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 
 from dynbuild import units
-from dynbuild.build.events import Event, LogLine, Message, Retried, StepEnded, StepStarted, Warned
+from dynbuild.build.events import (
+    Event,
+    LogLine,
+    Message,
+    RecordBegun,
+    Retried,
+    StepEnded,
+    StepStarted,
+    Warned,
+)
 from dynbuild.build.result import BuildResult, CacheFigures, StageFigures
 from dynbuild.build.solve import is_cancelled
 from dynbuild.build.steps import StepName
@@ -15,6 +24,7 @@ from dynbuild.report.look import COLUMNS, Look
 
 _HEARTBEAT_SECONDS = 30.0
 _BEAT_SECONDS = 5.0
+_LONG_SECONDS = 1.0
 
 
 class Progress:
@@ -33,6 +43,7 @@ class Progress:
         self._verbosity = verbosity
         self._names: dict[str, StepName] = {}
         self._running: dict[str, float] = {}
+        self._cached = 0
         self._begun = time.monotonic()
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -45,6 +56,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._beat.join()
+        self._say_cached()
 
     def __call__(self, event: Event) -> None:
         """Show *event*."""
@@ -53,12 +65,20 @@ class Progress:
 
     def _show(self, event: Event) -> None:
         match event:
+            case RecordBegun(path=path):
+                self._say(f"recorded in {path}")
             case StepStarted(digest=digest, name=name):
                 self._names[digest] = name
                 self._running[digest] = time.monotonic()
             case StepEnded(digest=digest, seconds=seconds):
                 self._running.pop(digest, None)
-                if event.is_news and self._worth_showing(self._name(digest), seconds):
+                if not event.is_news or not self._worth_showing(self._name(digest), seconds):
+                    pass
+                elif event.cached and not event.error and self._verbosity < 1:
+                    self._cached += 1
+                else:
+                    if event.error or seconds > _LONG_SECONDS:
+                        self._say_cached()
                     self._line(digest, *_end(event))
             case LogLine(digest=digest, text=text) if self._verbosity >= 1:
                 self._say(f"        {self._name(digest).label} | {text}")
@@ -87,7 +107,7 @@ class Progress:
         return self._names.get(digest) or StepName(instruction=digest)
 
     def _line(self, digest: str, end: str, style: str = "") -> None:
-        clock = f"{time.monotonic() - self._begun:6.1f}s"
+        clock = self._clock()
         text = self._name(digest).title
         # In a file or a pipe nothing is cut, and the ends stand below each other where they can.
         room = (self._look.width or COLUMNS) - len(clock) - len(end) - 4
@@ -96,8 +116,18 @@ class Progress:
         end = self._look.style(end, style) if style else end
         self._say(f"{clock}  {text.ljust(room)}  {end}")
 
+    def _say_cached(self) -> None:
+        """What came from the cache is one line, not one for each."""
+        if self._cached:
+            count = f"{self._cached} step{'s' if self._cached > 1 else ''}"
+            self._say(f"{self._clock()}  {count} from the cache")
+            self._cached = 0
+
+    def _clock(self) -> str:
+        return f"{time.monotonic() - self._begun:6.1f}s"
+
     def _worth_showing(self, name: StepName, seconds: float) -> bool:
-        return not name.is_internal or seconds > 1 or self._verbosity >= 2
+        return not name.is_internal or seconds > _LONG_SECONDS or self._verbosity >= 2
 
 
 def _end(ended: StepEnded) -> tuple[str, str]:

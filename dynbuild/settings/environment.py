@@ -15,7 +15,10 @@ from dynbuild.settings import request_options, run_options
 from dynbuild.settings.layers import KeyPath, Layer, Origin, Setting
 from dynbuild.settings.option import ARG_PREFIX, ENV_PREFIX, Option
 
-OTHER_VARIABLES = ("DYNBUILD_HOME", "DYNBUILD_LOG", "DYNBUILD_TEMPLATES", "DYNBUILD_SECRET_")
+OTHER_VARIABLES = (
+    *("DYNBUILD_HOME", "DYNBUILD_LOG", "DYNBUILD_PROGRESS", "DYNBUILD_TEMPLATES"),
+    "DYNBUILD_SECRET_",
+)
 """Variables that are no settings: where the engine lives, how much is said, which templates,
 and what BuildKit reads its secrets from."""
 

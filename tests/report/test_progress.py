@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from dynbuild.build.events import LogLine, Message, StepEnded, StepStarted, Warned
+from dynbuild.build.events import LogLine, Message, RecordBegun, StepEnded, StepStarted, Warned
 from dynbuild.build.solve import replay
 from dynbuild.build.steps import StepName
 from dynbuild.report.look import COLUMNS, Look
@@ -39,7 +39,6 @@ def columns(lines):
     ("end", "text"),
     [
         (StepEnded(digest="a", seconds=2.54), "2.5s"),
-        (StepEnded(digest="a", cached=True), "cached"),
         (StepEnded(digest="a", error="exit code: 1"), "FAILED"),
         (StepEnded(digest="a", error="context canceled"), "cancelled"),
     ],
@@ -115,3 +114,18 @@ def test_colour_takes_no_room():
         progress(event)
     assert "\x1b[31mFAILED\x1b[0m" in lines[0]
     assert len(re.sub(r"\x1b\[\d+m", "", lines[0])) == 60
+
+
+def test_what_comes_from_the_cache_is_one_line():
+    events = [RecordBegun("b1", "/builds/b1")]
+    for number in range(27):
+        name = f"[ucx {number + 1:2}/28] RUN {number}"
+        events += [started(name, str(number)), StepEnded(digest=str(number), cached=True)]
+    events += [started("[ucx 28/28] RUN make", "x"), StepEnded(digest="x", seconds=9)]
+    lines = columns(shown(*events))
+    assert lines == [
+        "recorded in /builds/b1",
+        "27 steps from the cache",
+        "[ucx 28/28] RUN make  9.0s",
+    ]
+    assert len(shown(*events, verbosity=1)) == 29

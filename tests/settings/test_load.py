@@ -162,6 +162,7 @@ def test_an_unknown_argument_variable_gets_the_nearest_name():
 def test_other_variables_are_left_alone():
     env = {"FRAMEWORK": "none", "TARGET": "dev", "CUDA_VERSION": "13.0", "MAX_JOBS": "1"}
     env |= {"DYNBUILD_LOG": "debug", "DYNBUILD_HOME": "/x", "DYNBUILD_TEMPLATES": "/x"}
+    env |= {"DYNBUILD_PROGRESS": "plain"}
     assert load(env=env).catalog == load().catalog
 
 

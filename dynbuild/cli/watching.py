@@ -1,0 +1,119 @@
+"""How a build or a matrix is shown while it runs: what ``--progress`` chooses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from dynbuild.cli import console
+from dynbuild.errors import DynbuildError
+
+if TYPE_CHECKING:
+    from dynbuild.plan.job import Job
+    from dynbuild.report.forecast import Forecast
+    from dynbuild.report.live import Live
+
+Shown: TypeAlias = AbstractContextManager[Callable[..., None]]
+"""Listens to events, those of a build or those of a matrix."""
+
+_BUILDS = 3
+"""Of how many earlier builds it is learned what steps take."""
+_LOOKED_AT = 60
+
+
+def shown(
+    mode: str,
+    plain: Callable[[], Shown],
+    job: Job,
+    texts: Mapping[str, str],
+    *,
+    done: frozenset[str] = frozenset(),
+) -> Shown:
+    """What shows a build of *job*.
+
+    Args:
+        mode: What ``console.progress`` makes of ``--progress``.
+        plain: Makes what shows it in lines.
+        job: What is built.
+        texts: Text of the Dockerfile of each image, by its name.
+        done: Images that are there already.
+    """
+    if mode != "live":
+        return simple(mode, plain)
+    from dynbuild.cli.screen import Screen
+    from dynbuild.report.live import Live
+
+    names = [image.name for image in job.plan.images if image.tags and image.name not in done]
+    live = Live(dict.fromkeys(names, "waiting"), time.monotonic())
+
+    def learn() -> None:
+        learn_of(live, Path(job.plan.context))
+        with suppress(DynbuildError, OSError, ValueError):
+            live.total = _total(job, texts, done)
+
+    return Screen(live, console.err_look(), learn)
+
+
+def simple(mode: str, plain: Callable[[], Shown]) -> Shown:
+    """What shows a build in the *mode* plain, json or quiet."""
+    if mode == "plain":
+        return plain()
+    if mode == "json":
+        from dynbuild.report import event_json
+
+        return nullcontext(lambda event: console.event(event_json.line(event)))
+    return nullcontext(lambda _: None)
+
+
+def learn_of(live: Live, context: Path) -> None:
+    """Look up how long the steps of *live* took in earlier builds of the tree *context*."""
+    from dynbuild.report.live import COMMON
+
+    found: dict[str, Forecast] = {}
+    for name in (*live.cells, COMMON):
+        with suppress(OSError, ValueError, RecursionError):
+            if known := _forecast(context, name):
+                found[name] = known
+    live.forecasts = found
+
+
+def _forecast(context: Path, name: str) -> Forecast | None:
+    from itertools import islice
+
+    from dynbuild.build import record
+    from dynbuild.build.record import Record
+    from dynbuild.build.solve import Solve, replay
+    from dynbuild.matrix.common import VARIANT
+    from dynbuild.report import forecast, timeline
+
+    timelines = []
+    for result in islice(record.finished(context), _LOOKED_AT):
+        own = result.made(name) if name else result.id.split("-", 2)[2:] == [VARIANT]
+        if not own or result.status != "done" or not result.steps.run_instructions:
+            continue
+        solve = Solve()
+        with Record(Path(result.record)).events.open(encoding="utf-8", errors="replace") as file:
+            for _ in replay(file, solve):
+                pass
+        timelines.append(timeline.of(solve, seconds=result.seconds))
+        if len(timelines) == _BUILDS:
+            break
+    return forecast.of(timelines)
+
+
+def _total(job: Job, texts: Mapping[str, str], done: frozenset[str]) -> int:
+    """How many instructions the solves of *job* have together."""
+    from dynbuild.matrix import groups
+    from dynbuild.render import graph
+
+    count = 0
+    for group in groups.split(job):
+        names = {image.name for image in group.images if image.plan.tags}
+        if names and names <= done:
+            continue
+        graphs = (graph.of(image.plan, texts[image.name]) for image in group.images)
+        count += len({key for one in graphs for key in one.steps})
+    return count

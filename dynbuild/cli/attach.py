@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from dynbuild.cli import console, tree
+import typer
+
+from dynbuild.cli import complete, console, tree
 from dynbuild.cli.parameters import Invocation, with_options
-from dynbuild.cli.report import Build, Context
+from dynbuild.cli.report import Context
 from dynbuild.errors import BuildFailed, RequestError
 from dynbuild.settings.progress_option import PROGRESS
 
@@ -24,13 +26,24 @@ if TYPE_CHECKING:
 
 _Followed: TypeAlias = "Follower | MatrixFollower"
 
+_Build = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ID]",
+        help="Which one: the id of a build or a matrix, or an image's id for its last build;"
+        " what runs if it is left out.",
+        autocompletion=complete.build_ids,
+        show_default=False,
+    ),
+]
+
 _SECONDS = 0.25
 _SILENCE_SECONDS = 60.0
 """After which a build whose process cannot be seen is taken for killed."""
 
 
 @with_options((PROGRESS,))
-def attach(invocation: Invocation, build: Build = None, context: Context = None) -> None:
+def attach(invocation: Invocation, build: _Build = None, context: Context = None) -> None:
     """Show a build or a matrix that runs in another terminal.
 
     It is read from its record, and asks no engine.  Ctrl-C ends the view alone; the build

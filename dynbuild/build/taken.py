@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from dynbuild.build import failure
@@ -33,21 +33,34 @@ def check_tags(builder: Builder, env: Mapping[str, str], plan: PlanDocument) -> 
         RequestError: One does; all such are told.
         NotReady: The registry does not answer.
     """
-    pushed = [
-        (image, tag)
-        for image in plan.images
-        if image.output == "push" and not image.retag
-        for tag in image.tags
-    ]
+    check(
+        builder,
+        env,
+        [
+            (image.name, tag)
+            for image in plan.images
+            if image.output == "push" and not image.retag
+            for tag in image.tags
+        ],
+    )
+
+
+def check(builder: Builder, env: Mapping[str, str], pushed: Sequence[tuple[str, str]]) -> None:
+    """``check_tags`` for the ids of images, each with a tag that it is to get.
+
+    Raises:
+        RequestError: A tag is another image's; all such are told.
+        NotReady: The registry does not answer.
+    """
     if not pushed:
         return
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         owners_of = pool.map(lambda one: _owners(builder, env, one[1]), pushed)
         found = list(zip(pushed, owners_of, strict=True))
     taken = [
-        f"{tag} is {owner}, and would become {image.name}"
-        for (image, tag), owners in found
-        for owner in sorted(owners - {image.name})
+        f"{tag} is {owner}, and would become {name}"
+        for (name, tag), owners in found
+        for owner in sorted(owners - {name})
     ]
     if taken:
         first, *more = taken

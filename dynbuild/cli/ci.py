@@ -72,7 +72,11 @@ def files(invocation: Invocation) -> Files:
     for path in filter(None, (one.junit, one.summary)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            there = path.exists()
             path.open("a").close()
+            if not there:
+                # Where nothing comes of the run, an empty file would be no result of it.
+                path.unlink()
         except OSError as error:
             raise _unwritable(path, error) from error
     return one

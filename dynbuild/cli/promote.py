@@ -40,6 +40,9 @@ def promote(
             "--context", metavar="PATH", help="The tree of a run's id.", show_default=False
         ),
     ] = None,
+    retag: Annotated[
+        bool, typer.Option("--retag", help="Move a tag that another cell's image has.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done; touch nothing.")
     ] = False,
@@ -59,7 +62,7 @@ def promote(
 
     found = promotion.of(_result(manifest, context), to, only or ())
     if not dry_run:
-        _move(found)
+        _move(found, retag=retag)
     if format == "json":
         console.out_json(
             [{"id": one.cell, "reference": one.reference, "tag": one.tag} for one in found]
@@ -93,16 +96,20 @@ def _result(manifest: str, context: str | None) -> MatrixResult:
         ) from error
 
 
-def _move(found: tuple[Promotion, ...]) -> None:
+def _move(found: tuple[Promotion, ...], *, retag: bool) -> None:
     """Move the tags, when every image is there.
 
     Raises:
+        RequestError: A tag is another image's already.
         NotReady: The registry does not have one, or takes no tag.
     """
+    from dynbuild.build import taken
     from dynbuild.engine import builder, client
     from dynbuild.matrix import pending
 
     driver = builder.find(client.find(os.environ), os.environ)
+    if not retag:
+        taken.check(driver, os.environ, [(one.cell, one.tag) for one in found])
     moved: list[str] = []
     try:
         for one in found:

@@ -181,6 +181,13 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_built(matrix, 
     assert not docker.asked
 
 
+def test_a_run_that_cannot_begin_leaves_no_empty_file(matrix, docker, tmp_path):
+    docker.says(base="")
+    done = matrix("--junit", tmp_path / "junit.xml", "--summary", tmp_path / "summary.md")
+    assert done.code == 3
+    assert not list(tmp_path.glob("*.xml")) + list(tmp_path.glob("*.md"))
+
+
 def test_a_dry_run_writes_nothing(matrix, docker, tmp_path, tree):
     done = matrix("--dry-run", "--junit", tmp_path / "junit.xml")
     assert done.code == 0, done.err
@@ -230,6 +237,16 @@ def test_nothing_is_promoted_where_one_is_missing(docker, manifest):
     assert (done.code, done.out) == (3, "")
     assert "no tag is moved" in done.err
     assert not any("imagetools create" in line for line in docker.asked[before:])
+
+
+def test_no_tag_of_another_image_is_promoted_over(docker, manifest):
+    docker.says(tag=json.dumps({"config": {"Labels": {"dynbuild.image": "none-dev-cpu"}}}))
+    before = len(docker.asked)
+    done = promote(docker, manifest, "--to", "stable")
+    assert (done.code, done.out) == (2, "")
+    assert "is none-dev-cpu, and would become none-frontend-cpu+index" in done.err
+    assert not any("imagetools create" in line for line in docker.asked[before:])
+    assert promote(docker, manifest, "--to", "stable", "--retag").code == 0
 
 
 def test_a_dry_run_promotes_nothing(docker, manifest):

@@ -106,8 +106,11 @@ def derive(git: GitFacts, env: Mapping[str, str]) -> Version:
     full commit.
     """
     # CI systems check out a commit and not a branch, and tell the branch in a variable.
-    branch = git.branch or env.get("GITHUB_HEAD_REF") or env.get("CI_COMMIT_REF_NAME") or ""
-    branch = branch or env.get("GITHUB_REF_NAME", "")
+    proposed, merged = env.get("GITHUB_HEAD_REF"), env.get("GITHUB_REF_NAME", "")
+    if proposed == "main":
+        # Of a fork, whose main is not this one's: nobody's proposal writes main's build cache.
+        proposed = merged
+    branch = git.branch or proposed or env.get("CI_COMMIT_REF_NAME") or merged
     given = env.get("DYNAMO_COMMIT_SHA")
     commit = given or git.commit
     commit_origin = Origin("environment", "DYNAMO_COMMIT_SHA") if given else _HEAD

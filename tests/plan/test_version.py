@@ -357,3 +357,18 @@ def test_the_rules_need_no_repository():
     facts = GitFacts(short="abc", commit="abcdef", tags=("v2.0.0-test-rc1", "v1.0.0"))
     found = version.derive(facts, {})
     assert (found.tag, found.python) == ("v1.0.0.dev.abc", "1.0.0.dev+abc")
+
+
+@pytest.mark.parametrize(
+    ("env", "branch"),
+    [
+        ({"GITHUB_HEAD_REF": "a/b", "GITHUB_REF_NAME": "12/merge"}, "a/b"),
+        ({"GITHUB_HEAD_REF": "main", "GITHUB_REF_NAME": "12/merge"}, "12/merge"),
+        ({"GITHUB_HEAD_REF": "", "GITHUB_REF_NAME": "main"}, "main"),
+        ({"CI_COMMIT_REF_NAME": "c"}, "c"),
+        ({}, ""),
+    ],
+)
+def test_the_branch_of_a_ci_system_is_never_another_repositorys_main(env, branch):
+    assert version.derive(GitFacts(), env).branch == branch
+    assert version.derive(GitFacts(branch="x"), env).branch == "x"

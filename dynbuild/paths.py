@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,6 +11,23 @@ from dynbuild.errors import RequestError, quote
 
 _NAME_MAX, _PATH_MAX = 255, 4095
 """Bytes of a name and of a path (linux/limits.h; the kernel's 4096 have the NUL at the end)."""
+
+
+_LARGEST = 16 * 1024 * 1024
+"""Bytes of a file that a person wrote; /dev/zero has no end."""
+
+
+def content(path: Path) -> bytes:
+    """What is in a file that a person names, which may be a pipe.
+
+    Raises:
+        OSError: It cannot be read, or is larger than anything that people write.
+    """
+    with path.open("rb") as file:
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return data
 
 
 def expanded(text: str, *, origin: str | None = None) -> Path:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dynbuild import paths
 from dynbuild.errors import RequestError, TemplateError
 from dynbuild.plan import mirrors
 from dynbuild.settings.load import Settings
@@ -92,7 +93,7 @@ def _netrc(config: Settings) -> str:
     if not path:
         return ""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = paths.content(Path(path)).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(
             f"site.netrc cannot be read: {path}",

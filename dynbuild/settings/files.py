@@ -101,7 +101,7 @@ def _declared(catalog: Layer) -> Layer:
 def _text(path: Path) -> str:
     try:
         # Editors of other systems put a mark before the first letter.
-        return path.read_bytes().decode("utf-8-sig")
+        return paths.content(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise RequestError(f"the settings file {path} does not exist") from error
     except IsADirectoryError as error:

@@ -227,6 +227,19 @@ def test_a_value_that_nobody_can_read_is_masked_whole():
     assert masking.mask("BLOB", "word " * 20_000) == "<masked, 100000 characters>"
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("aB3dE7gH" * 3, True),  # of 8 characters: 3 bits each
+        ("aB3dE7gH9k" * 2, False),  # of 10: 3.3 bits
+        ("0189ab" * 6, False),  # of 6 hexadecimal digits: 2.6 bits
+        ("0189a" * 7, True),  # of 5: 2.3 bits
+    ],
+)
+def test_how_many_different_characters_look_like_chance(text, kept):
+    assert (masking.scrub(text) == text) is kept
+
+
 def test_entropy():
     assert masking.entropy("aaaa") == 0
     assert masking.entropy("abcd") == 2

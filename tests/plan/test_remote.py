@@ -292,3 +292,11 @@ FROM one
     assert " ".join(one.steps[1].split()) == "RUN echo a && apt-get update"
     assert len(one.steps) == 2
     assert (two.name, two.base) == ("1", "one")
+
+
+def test_what_only_a_replaced_stage_needs_is_not_contacted(tmp_path):
+    asked = {"framework": "none", "target": "runtime"}
+    usual = {place.stage for place in places_of(**asked)}
+    left = {place.stage for place in places_of(**asked, contexts={"ucx": str(tmp_path)})}
+    assert "ucx_src" in usual
+    assert left <= usual - {"ucx", "ucx_src"}

@@ -188,3 +188,25 @@ def test_a_repository_that_a_context_replaces_needs_no_agent(overlay, tmp_path):
     text += f'[contexts]\nucx_src = "{tmp_path}"\n'
     (image,) = make_job(overlay(text), **NONE_RUNTIME).images
     assert not image.plan.ssh
+
+
+def test_steps_on_the_host_s_network():
+    made = make_job(**NONE_CPU)
+    files = {image.name: "/x" for image in made.images}
+    (host,) = bake.definition(made, files, network="host")["target"].values()
+    (own,) = bake.definition(made, files)["target"].values()
+    assert host == {**own, "network": "host"}
+    assert "network" not in own
+    allowed = [bake.targets(made.plan, network=name)[0] for name in ("host", "bridge")]
+    assert allowed == ["--allow=network.host", "none-runtime-cpu"]
+    words = bake.argv(made.plan, bake_file="b", metadata_file="m", network="host")
+    assert words[-2:] == ("--allow=network.host", "none-runtime-cpu")
+
+
+@pytest.mark.parametrize(
+    ("asked", "engine", "network"),
+    [("", "bridge", "bridge"), ("", "host", "host"), ("host", "bridge", "host")],
+)
+def test_the_network_is_the_one_that_is_asked_for_or_what_there_is(asked, engine, network):
+    plan = make_job(**NONE_CPU).plan.model_copy(update={"network": asked})
+    assert bake.network_of(plan, engine) == network

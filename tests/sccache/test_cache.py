@@ -119,3 +119,23 @@ def test_the_keys_of_sccache(key, prefix):
 def test_the_prefix_of_any_key_is_found_again(prefix, digest):
     key = f"{prefix}/{digest[0]}/{digest[1]}/{digest[2]}/{digest}"
     assert compile_cache.entry_prefix(key) == (prefix or None)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "use_ssl", "address"),
+    [
+        ("", None, ""),
+        ("", False, ""),
+        ("minio:9000", None, "https://minio:9000"),
+        ("https://minio:9000", None, "https://minio:9000"),
+        ("http://minio:9000", None, "http://minio:9000"),
+        ("minio:9000", False, "http://minio:9000"),
+        ("http://minio:9000", True, "https://minio:9000"),
+        ("https://minio:9000", False, "http://minio:9000"),
+    ],
+)
+def test_an_endpoint_is_asked_by_tls_unless_it_is_said_otherwise(endpoint, use_ssl, address):
+    made = compile_cache.s3_cache(
+        bucket="objects", region="eu-1", endpoint=endpoint, use_ssl=use_ssl
+    )
+    assert made.address == address

@@ -1,10 +1,12 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
-from dynbuild.errors import RequestError, TemplateError
+from dynbuild.errors import NotReady, RequestError, TemplateError
+from dynbuild.settings import lines
 from dynbuild.settings import load as settings
-from dynbuild.settings.layers import Origin
+from dynbuild.settings.layers import Origin, Setting
 from tests.support import NONE_CPU, NONE_RUNTIME, TEMPLATES, flags, load, make_image
 
 
@@ -399,3 +401,43 @@ def test_flags_make_a_layer_of_their_own():
     config = load(framework="none")
     assert config.layers[-1] == flags(framework="none")
     assert str(config.origin("request", "framework")) == "flag --framework"
+
+
+def test_a_relative_path_in_a_variable_is_one_of_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = load(env={"DYNBUILD_CA_BUNDLE": "x/../ca.pem", "DYNBUILD_NETRC": "netrc"})
+    assert made.catalog.site.ca_bundle == f"{tmp_path}/ca.pem"
+    assert made.catalog.site.netrc == f"{tmp_path}/netrc"
+
+
+def test_the_frameworks_of_a_line_take_the_place_of_the_catalog_s(tmp_path):
+    """What it does not name there, it does not have; of other tables it changes what it names."""
+
+    def layer(values):
+        return {path: Setting(value, Origin("catalog", "x")) for path, value in values.items()}
+
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "new.toml").write_text("[frameworks.a]\nx = 1\n[args]\nB = 'new'\n")
+    base = layer(
+        {
+            ("request", "release_line"): "old",
+            ("frameworks", "a", "x"): 0,
+            ("frameworks", "a", "y", "z"): 0,
+            ("frameworks", "b", "x"): 0,
+            ("args", "A"): "old",
+            ("args", "B"): "old",
+        }
+    )
+    chosen = Setting("new", Origin("flag", "--release-line"))
+    made = lines.with_line(base, chosen, tmp_path)
+    assert {path: setting.value for path, setting in made.items()} == {
+        ("request", "release_line"): "old",
+        ("frameworks", "a", "x"): 1,
+        ("args", "A"): "old",
+        ("args", "B"): "new",
+    }
+
+
+def test_a_file_without_an_end_is_given_up():
+    with pytest.raises(NotReady, match="cannot be read: File too large"):
+        load(Path("/dev/zero"))

@@ -55,7 +55,7 @@ def test_a_base_compiles_a_kernel_that_starts_without_a_driver(
 
 
 def test_the_dev_image_starts_and_compiles(engine, base_image, build, container):
-    """Nsight is out of reach here, which the step says; headers and compilers are there."""
+    """With libfabric, and headers and compilers; Nsight is out of reach, which the step says."""
     assert base_image
     base_of(engine, "13.0")
     config = str(ROOT / "examples" / "cuda" / "dynbuild.toml")
@@ -64,6 +64,9 @@ def test_the_dev_image_starts_and_compiles(engine, base_image, build, container)
     inside = container(f"{repository}:latest-none-dev-cuda13.0")
     assert "release 13.0" in inside("nvcc --version")
     assert inside("ls /usr/local/ucx/include/ucp/api/ucp.h /usr/local/libfabric/include/rdma")
+    assert "libfabric: 2" in inside("/usr/local/libfabric/bin/fi_info --version")
+    said = inside("ldd /usr/local/libfabric/bin/fi_info /usr/local/libfabric/lib/libfabric.so.1")
+    assert "not found" not in said
     inside("python -c 'import dynamo.runtime, dynamo.mocker'")
     path = inside("printenv LD_LIBRARY_PATH")
     assert "" not in path.split(":")

@@ -61,7 +61,7 @@ PURE = (
         "matrix.events",
         "matrix.result",
     ),
-    *("build.causes", "build.differences", "build.snapshot", "report.why"),
+    *("build.causes", "build.differences", "build.expectation", "build.snapshot", "report.why"),
     *("run.facts", "run.gpus", "run.image", "run.launch", "run.limits", "run.mounts", "run.numa"),
     *("run.ports", "run.request", "run.user", "run.preflight.*", "run.export.*"),
     "doctor.model",

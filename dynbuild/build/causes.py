@@ -147,7 +147,7 @@ class _Comparison:
                 where = (image.name, *place)
                 state = states.get(where)
                 reason = self._reason(where, new.steps[key], state, pair, reasons)
-                runs = state in ("run", "failed") if happened else self._will_run(reason)
+                runs = state in ("run", "failed") if happened else self._will_run(reason, reasons)
                 if runs and (key not in reasons or reasons[key].kind == "unexplained"):
                     reasons[key] = reason
                 elif not runs and (state == "cached" or not happened):
@@ -161,8 +161,14 @@ class _Comparison:
             passed=tuple(one for one in found if one.step.key not in self._known),
         )
 
-    def _will_run(self, reason: Reason) -> bool:
-        return bool(reason.causes or reason.after) or reason.step.key not in self._known
+    def _will_run(self, reason: Reason, reasons: Mapping[str, Reason]) -> bool:
+        step = reason.step
+        if reason.causes and {cause.kind for cause in reason.causes} == {"platform"}:
+            # Files that are only copied or added to nothing are the same for every platform.
+            origin = step.parts["from"]
+            bare = origin == "scratch" or origin in self._new[reason.place[0]].steps
+            return step.is_run or not bare or any(key in reasons for key in step.inputs)
+        return bool(reason.causes or reason.after) or step.key not in self._known
 
     def _reason(
         self,

@@ -153,6 +153,11 @@ class _Tree:
     _states: dict[str, tuple[bool, Matches | None]] = field(
         default_factory=lambda: {"": (False, None)}
     )
+    _stats: dict[str, os.stat_result | None] = field(default_factory=dict)
+    _top: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._top = str(self.root)
 
     def select(self, sources: tuple[str, ...]) -> dict[str, str]:
         """What *sources* select, with what is in it."""
@@ -189,26 +194,47 @@ class _Tree:
         outside = inside == ".." or inside.startswith("../")
         return path if outside else "" if inside == "." else inside
 
-    def _below(self, path: str) -> Iterator[str]:
+    def _below(self, path: str) -> list[str]:
         """*path* and all below it that is not ignored, folders of what is taken too."""
-        excluded, _ = self._state(path)
-        if not self._is_folder(path):
+        below: list[str] = []
+        self._collect(path, self._state(path), below)
+        return below
+
+    def _collect(self, path: str, state: tuple[bool, Matches | None], below: list[str]) -> None:
+        excluded, fits = state
+        if path and not self._is_folder(path):
             if not excluded:
-                yield path
+                below.append(path)
             return
         if excluded and not self.ignore.takes_back:
             return
-        inside = [one for name in self._names(path) for one in self._below(_join(path, name))]
-        if path and (inside or not excluded):
-            yield path
-        yield from inside
+        start = len(below)
+        below.append(path)
+        for name in self._names(path):
+            inner = _join(path, name)
+            known = self._states.get(inner)
+            if known is None:
+                known = self._states[inner] = self.ignore.enter(inner, fits)
+            self._collect(inner, known, below)
+        if not path or (excluded and len(below) == start + 1):
+            del below[start]
 
     def _is_folder(self, path: str) -> bool:
-        full = self.root / path
+        state = self._lstat(path)
+        return state is not None and stat.S_ISDIR(state.st_mode)
+
+    def _lstat(self, path: str) -> os.stat_result | None:
+        """What the disk says of a path; asked once, since a tree may have many."""
         try:
-            return stat.S_ISDIR(full.lstat().st_mode) or not path
+            return self._stats[path]
+        except KeyError:
+            pass
+        try:
+            state = os.lstat(f"{self._top}/{path}")
         except OSError:
-            return False
+            state = None
+        self._stats[path] = state
+        return state
 
     def _names(self, path: str) -> list[str]:
         try:
@@ -223,20 +249,24 @@ class _Tree:
         return self._states[path]
 
     def _entry(self, path: str) -> str:
-        if path not in self.entries:
+        entry = self.entries.get(path)
+        if entry is None:
             if self.stopped():
                 raise Stopped
             try:
-                self.entries[path] = self._read(self.root / path)
+                entry = self._read(path)
             except OSError:
-                self.entries[path] = "unreadable"
-        return self.entries[path]
+                entry = "unreadable"
+            self.entries[path] = entry
+        return entry
 
-    def _read(self, full: Path) -> str:
-        state = full.lstat()
+    def _read(self, path: str) -> str:
+        state, full = self._lstat(path), f"{self._top}/{path}"
+        if state is None:
+            return "unreadable"
         mode = f"{stat.S_IMODE(state.st_mode):o}"
         if stat.S_ISLNK(state.st_mode):
-            return f"link {full.readlink()}"
+            return f"link {os.readlink(full)}"  # noqa: PTH115 - paths of files cost time
         if stat.S_ISDIR(state.st_mode):
             return f"dir {mode}"
         if not stat.S_ISREG(state.st_mode):

@@ -16,8 +16,9 @@ from dynbuild import proc
 from dynbuild.addresses import public
 from dynbuild.build import compile_figures, context, failure, images, record, retry
 from dynbuild.build.compile_figures import Figures
-from dynbuild.build.context import Reading, Source, Taken
+from dynbuild.build.context import ContextRecord, Reading, Source, Taken
 from dynbuild.build.events import Event, RecordBegun, Retried, Warned
+from dynbuild.build.expectation import Expectation
 from dynbuild.build.hashes import Memory
 from dynbuild.build.log import Log
 from dynbuild.build.metadata import Metadata, redact
@@ -53,6 +54,7 @@ def build(
     name: str = "",
     taken: Taken | None = None,
     retries: int = RETRIES,
+    expectation: Expectation | None = None,
 ) -> BuildResult:
     """Build *job*; how it ended is the result, whatever happens in the solve.
 
@@ -68,6 +70,7 @@ def build(
         taken: What tells the files that are taken from build contexts; without it, they are
             read beside the solve.
         retries: How often it is tried again where a server or the network failed.
+        expectation: What has to come from the cache; without it, nothing.
 
     Raises:
         NotReady: The record cannot be begun, or there is no docker client.
@@ -84,7 +87,9 @@ def build(
     _, *words = bake.argv(
         plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
-    going = _Going(job, dockerfiles, now, Solve(datetime.now(UTC), _targets(job)))
+    going = _Going(
+        job, dockerfiles, now, Solve(datetime.now(UTC), _targets(job)), expectation=expectation
+    )
     begun = time.monotonic()
 
     def finish(why: Failure | None) -> BuildResult:
@@ -136,6 +141,7 @@ class _Going:
         taken: What tells the files of the build contexts.
         retries: Tries that failed.
         events: Where progress is written; ``None`` for its place in the record.
+        expectation: What has to come from the cache.
     """
 
     job: Job
@@ -148,6 +154,7 @@ class _Going:
     taken: Taken | None = None
     retries: list[Retry] = field(default_factory=list)
     events: Path | None = None
+    expectation: Expectation | None = None
 
     def attempt(
         self,
@@ -165,10 +172,17 @@ class _Going:
                 def both(event: Event) -> None:
                     patience(event)
                     listen(event)
+                    if self.expectation and self.expectation.feed(event):
+                        process.cancel()
 
                 self.follow(process, both, log)
                 ended = process.wait()
-        return patience.failure() or _failure(self.solve, self.record, ended, cancellation)
+        unexpected = self.expectation.failure() if self.expectation else None
+        return (
+            unexpected
+            or patience.failure()
+            or _failure(self.solve, self.record, ended, cancellation)
+        )
 
     def follow(self, process: proc.Process, listen: Callable[[Event], None], log: Journal) -> None:
         """Read the progress of *process* to its end, and write it down."""
@@ -262,7 +276,7 @@ class _Going:
             id=now.id,
             record=str(now.path),
             status="done" if why is None else "interrupted" if _by_signal(why) else "failed",
-            builder=_said(builder),
+            builder=described(builder),
             seconds=seconds,
             steps=Steps(**self.solve.counts()),
             warnings=tuple(dict.fromkeys((*self.warnings, *warnings))),
@@ -321,7 +335,8 @@ def _lost_metadata(solve: Solve, now: Record) -> bool:
     return solve.failed() is None and any(draft in line for line in said)
 
 
-def _said(builder: Builder) -> BuilderResult:
+def described(builder: Builder) -> BuilderResult:
+    """*builder* as a result names it."""
     version = ".".join(map(str, builder.version or ()))
     engine = f"{builder.engine.kind} {public(builder.engine.host or '')}".rstrip()
     return BuilderResult(name=builder.name, driver=builder.driver, buildkit=version, engine=engine)
@@ -342,7 +357,25 @@ def _figures_before(tree: Path, image: str) -> CacheFigures | None:
 
 def reading(job: Job, dockerfiles: Mapping[str, str]) -> Reading:
     """Begin to read what the steps take from build contexts."""
-    sources = [
+    tree = Path(job.plan.context)
+    return Reading(_sources(job, dockerfiles), tree, _ignore(tree), Memory(record.hashes(tree)))
+
+
+def taken_now(job: Job, dockerfiles: Mapping[str, str]) -> ContextRecord:
+    """What the steps of a build would take from build contexts, were it to begin now.
+
+    Raises:
+        ValueError: An ignore file is malformed.
+    """
+    tree = Path(job.plan.context)
+    memory = Memory(record.hashes(tree))
+    made = context.take(_sources(job, dockerfiles), tree, _ignore(tree), memory)
+    memory.keep()
+    return made
+
+
+def _sources(job: Job, dockerfiles: Mapping[str, str]) -> list[Source]:
+    return [
         Source(
             image=image.name,
             dockerfile=dockerfiles[image.name],
@@ -352,8 +385,6 @@ def reading(job: Job, dockerfiles: Mapping[str, str]) -> Reading:
         )
         for image in job.plan.images
     ]
-    tree = Path(job.plan.context)
-    return Reading(sources, tree, _ignore(tree), Memory(record.hashes(tree)))
 
 
 def _ignore(tree: Path) -> str:

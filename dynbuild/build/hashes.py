@@ -1,4 +1,4 @@
-"""Hashes of files; of large ones they are kept while size, times and inode stay as they were."""
+"""Hashes of files, kept from build to build while size, times and inode stay as they were."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-LARGE = 1 << 20
 _PIECE = 1 << 20
 # A file that changes within one tick of the clock looks the same as before.
 _TICK_NS = 2 * 10**9
@@ -21,34 +20,33 @@ class Stopped(Exception):
 
 
 class Memory:
-    """Hashes of large files, kept from build to build."""
+    """Hashes of files, kept from build to build."""
 
     def __init__(self, path: Path) -> None:
         """Read what is kept in the file *path*; damage is as good as nothing."""
         self._path = path
         self._before: Mapping[str, object] = {}
         self._now: dict[str, list[int | str]] = {}
+        self._settled = time.time_ns() - _TICK_NS
         with suppress(OSError, ValueError, RecursionError):
             kept = json.loads(path.read_bytes())
             self._before = kept if isinstance(kept, dict) else {}
 
-    def sha256(self, path: Path, state: os.stat_result, stopped: Callable[[], bool]) -> str:
+    def sha256(self, path: str, state: os.stat_result, stopped: Callable[[], bool]) -> str:
         """The hash of the file *path*, which is in *state*.
 
         Raises:
             OSError: It cannot be read.
             Stopped: *stopped* said so.
         """
-        if state.st_size < LARGE:
-            return hashlib.sha256(path.read_bytes()).hexdigest()
         mark = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
-        kept = self._before.get(str(path))
+        kept = self._before.get(path)
         if isinstance(kept, list) and len(kept) == 5 and kept[:4] == mark:
             digest = str(kept[4])
         else:
             digest = _hash(path, stopped)
-        if max(state.st_mtime_ns, state.st_ctime_ns) < time.time_ns() - _TICK_NS:
-            self._now[str(path)] = [*mark, digest]
+        if state.st_mtime_ns < self._settled > state.st_ctime_ns:
+            self._now[path] = [*mark, digest]
         return digest
 
     def keep(self) -> None:
@@ -64,9 +62,9 @@ class Memory:
                 part.unlink(missing_ok=True)
 
 
-def _hash(path: Path, stopped: Callable[[], bool]) -> str:
+def _hash(path: str, stopped: Callable[[], bool]) -> str:
     total = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - paths of files cost time
         while piece := file.read(_PIECE):
             if stopped():
                 raise Stopped

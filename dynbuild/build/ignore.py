@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _SIGNS = re.compile(r"[*?\[\]\\]")
+_NOTHING = re.compile(r"(?!)")
 _PLAIN = {"*": "[^/]*", "?": "[^/]"}
 # One or more of: a character, or two with a dash between them; \\ takes a sign as it is.
 _CLASS = re.compile(r"(\^?)((?:(?:\\.|[^\]\\-])(?:-(?:\\.|[^\]\\-]))?)+)\]")
@@ -31,6 +32,11 @@ class Pattern:
     takes_back: bool
     _expression: re.Pattern[str]
 
+    @property
+    def expression(self) -> str:
+        """The regular expression of it."""
+        return self._expression.pattern
+
     def matches(self, path: str) -> bool:
         """Whether it fits *path* itself; the folders above are not looked at."""
         return self._expression.match(path) is not None
@@ -45,6 +51,8 @@ class Ignore:
     """The patterns of an ignore file, in their order."""
 
     patterns: tuple[Pattern, ...] = ()
+    _leaving_out: re.Pattern[str] = _NOTHING
+    """Fits what any of the patterns fits that leave something out."""
 
     @classmethod
     def parse(cls, text: str) -> Ignore:
@@ -53,7 +61,9 @@ class Ignore:
         Raises:
             ValueError: One is malformed; BuildKit refuses the file as well.
         """
-        return cls(tuple(map(_pattern, _lines(text))))
+        patterns = tuple(map(_pattern, _lines(text)))
+        every = [one.expression for one in patterns if not one.takes_back]
+        return cls(patterns, re.compile("|".join(every)) if every else _NOTHING)
 
     @property
     def takes_back(self) -> bool:
@@ -67,6 +77,9 @@ class Ignore:
             path: Relative to the context, with ``/``.
             above: What this said of the folder that it is in; ``None`` for one of the root.
         """
+        # Most paths fit nothing, and are asked about at once.
+        if not (above and any(above)) and not self._leaving_out.match(path):
+            return False, above or (False,) * len(self.patterns)
         excluded, fits = False, []
         for index, pattern in enumerate(self.patterns):
             fit = above is not None and above[index]

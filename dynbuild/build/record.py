@@ -170,7 +170,7 @@ def _open(path: Path, *, buffering: int = -1) -> IO[bytes]:
 
 
 def hashes(context: Path) -> Path:
-    """The file that keeps hashes of large files of the tree *context*."""
+    """The file that keeps hashes of files of the tree *context*."""
     return context / STATE / "hashes.json"
 
 

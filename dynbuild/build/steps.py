@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 _BRACKETS = re.compile(r"\[([^\]]+)\] (.*)", re.DOTALL)
 _COUNTED = re.compile(r"(?:(\S+(?: \S+)*) )? *([0-9]{1,9})/([0-9]{1,9})")
@@ -152,6 +153,12 @@ class StepName:
         """
         words = _HEAD.sub("", self.title)
         return f"RUN {_telling(words[4:])}" if self.is_run and words.startswith("RUN ") else words
+
+    def fits(self, pattern: str) -> bool:
+        """Whether *pattern* means the step: its stage, a part of what it does, or a glob."""
+        text = _HEAD.sub("", self.telling)
+        names = (self.stage, text, f"{self.stage}: {text}")
+        return any(fnmatchcase(name, pattern) for name in names) or pattern in text
 
     @property
     def title(self) -> str:

@@ -26,6 +26,7 @@ from dynbuild.cli.trust import HELP
 from dynbuild.errors import RequestError
 
 if TYPE_CHECKING:
+    from dynbuild.build.expectation import Expectation
     from dynbuild.build.result import BuildResult
 
 
@@ -39,6 +40,16 @@ def plan(
         bool,
         typer.Option("--offline", help="List every remote place; fail if one is a public default."),
     ] = False,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff",
+            help="Show which steps will run, and why, beside an earlier build: the last one of"
+            " the image, or the one with that id.",
+            metavar="[ID]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Show what would be built, with every value and where it comes from.
 
@@ -49,8 +60,15 @@ def plan(
       dynbuild plan --framework vllm --target runtime --cuda-version 13.0 --format json
 
       dynbuild plan --framework none --target runtime --config site.toml --offline
+
+      dynbuild plan --framework none --target runtime --diff
     """
     decided = decide(asked)
+    if diff is not None:
+        from dynbuild.cli import why
+
+        why.show_prediction(decided.job, dockerfiles(decided), diff or None, format)
+        return
     warnings = (*notes_of(decided), *decided.plan.warnings)
     shown = decided.plan.model_copy(update={"warnings": warnings})
     decided = replace(decided, job=replace(decided.job, plan=shown))
@@ -104,6 +122,16 @@ def build(
         typer.Option("--dry-run", help="Print the command and its definition; touch nothing."),
     ] = False,
     trust: Annotated[bool, typer.Option("--trust", help=HELP)] = False,
+    expect_cached: Annotated[
+        str | None,
+        typer.Option(
+            "--expect-cached",
+            help="Fail at the first step that is not in the cache, and say why; with =GLOB, of"
+            " the steps whose stage, or what they do, fits it.",
+            metavar="[=GLOB]",
+            show_default=False,
+        ),
+    ] = None,
     format: Annotated[
         Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "table",
@@ -130,13 +158,17 @@ def build(
         dry_run_of(asked, decided, texts, format)
         return
     check_trust(decided, trust=trust)
+    from dynbuild.cli import why
+
+    expectation = why.expectation(decided.job, texts, expect_cached)
     if _is_several(decided):
         from dynbuild.cli import matrix
         from dynbuild.matrix.run import Options
 
-        matrix.show(matrix.run(asked, decided, texts, Options()), format)
+        options = Options(expectation=expectation)
+        matrix.show(matrix.run(asked, decided, texts, options), format)
         return
-    show(_built(asked, decided, texts), format)
+    show(_built(asked, decided, texts, expectation()), format)
 
 
 def _is_several(decided: Decided) -> bool:
@@ -148,7 +180,9 @@ def _is_several(decided: Decided) -> bool:
     return len(groups.split(decided.job)) > 1
 
 
-def _built(asked: Asked, decided: Decided, texts: dict[str, str]) -> BuildResult:
+def _built(
+    asked: Asked, decided: Decided, texts: dict[str, str], expectation: Expectation | None
+) -> BuildResult:
     """Build the images of one solve; what is to be known of it is told."""
     from dynbuild import proc
     from dynbuild.build import drive, inputs, prepare
@@ -186,6 +220,7 @@ def _built(asked: Asked, decided: Decided, texts: dict[str, str]) -> BuildResult
                 secrets=decided.secrets,
                 listen=shown,
                 cancellation=cancellation,
+                expectation=expectation,
             )
     for warning in (*result.warnings, *lost):
         console.warn(warning)

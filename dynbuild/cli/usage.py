@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _NARROWEST, _WIDEST = 60, 110
 """Columns of help on a terminal: below, words are not cut for it; above, lines are hard to read."""
 
+_LEFT_OUT = {"--expect-cached": "*", "--diff": ""}
+"""Options whose value may be left out, with what it is then; the library knows none such."""
+
 _FIRST = 32
 """The widest column of names; a longer name has its help on the line below."""
 
@@ -111,6 +114,16 @@ class Command(TyperCommand):
 
         parser.parse_args = parse_once  # type: ignore[method-assign]
         return parser
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Read the words of the command line; of some options the value may be left out."""
+        end = args.index("--") if "--" in args else len(args)
+        own = {name for param in self.params for name in param.opts} & _LEFT_OUT.keys()
+        words = [
+            f"{word}={_LEFT_OUT[word]}" if word in own and after.startswith("-") else word
+            for word, after in zip(args[:end], [*args[1:end], "--"], strict=False)
+        ]
+        return super().parse_args(ctx, [*words, *args[end:]])
 
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the help to *formatter*."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,12 +12,15 @@ import typer
 
 from dynbuild.cli import complete, console, tree
 from dynbuild.cli.report import Context
-from dynbuild.errors import RequestError, quote
+from dynbuild.errors import NotReady, RequestError, quote
 
 if TYPE_CHECKING:
     from dynbuild.build.causes import Explanation
+    from dynbuild.build.expectation import Expectation
     from dynbuild.build.record import Record
     from dynbuild.build.snapshot import Snapshot
+    from dynbuild.build.steps import StepName
+    from dynbuild.plan.job import Job
 
 _LIST = "dynbuild history list shows those there are"
 
@@ -104,37 +110,122 @@ def explain(root: Path, later: Record, earlier: Record | None = None) -> Explana
     Raises:
         RequestError: There is no earlier one, or a record lacks what is needed.
     """
-    from dynbuild.build import causes, record, recording, snapshot
+    from dynbuild.build import causes, record
 
-    after = snapshot.of_recording(recording.read(later))
-    if after is None:
-        raise RequestError(f"the record of {later.id} lacks its plan or its Dockerfile", hint=_LIST)
+    after = _read(later)
     if earlier is not None:
-        before = snapshot.of_recording(recording.read(earlier))
-        if before is None:
-            raise RequestError(
-                f"the record of {earlier.id} lacks its plan or its Dockerfile", hint=_LIST
-            )
+        before = _read(earlier)
     else:
-        before = before_of(root, [one.name for one in after.plan.images], later.id)
+        before = _before(root, [one.name for one in after.plan.images], later.id)
     return causes.explain(before, after, causes.beside(after, record.finished(root)))
 
 
-def before_of(root: Path, images: list[str], than: str | None) -> Snapshot:
-    """The last build, earlier *than* that one, of the same images; whose record can be read.
+def predict(job: Job, texts: Mapping[str, str], earlier: str | None = None) -> Explanation:
+    """Which steps of *job* will run, and why, beside the build *earlier* or the last one.
+
+    What lies outside of the tree, the settings and the engine's images is taken as it was then:
+    images of registries, git refs, and what the builder keeps.
+
+    Args:
+        job: What would be built.
+        texts: Text of the Dockerfile of each image.
+        earlier: What names the earlier build.
+
+    Raises:
+        RequestError: There is no earlier one, or an ignore file is malformed.
+    """
+    from dynbuild.build import archive, causes, drive, snapshot
+
+    root = Path(job.plan.context)
+    if earlier is not None:
+        before = _read(archive.choose(root, earlier))
+    else:
+        before = _before(root, [image.name for image in job.plan.images])
+    try:
+        files = drive.taken_now(job, texts)
+    except ValueError as error:
+        raise RequestError(f"what the build takes cannot be told: {error}") from error
+    after = snapshot.Snapshot(id="", plan=job.plan, texts=texts, files=files)
+    return causes.explain(before, _on_this_machine(after, before))
+
+
+def _on_this_machine(after: Snapshot, before: Snapshot) -> Snapshot:
+    """*after* with what an engine here says of it; where none answers, as it was *before*."""
+    from dynbuild.build import bases, drive
+    from dynbuild.engine import builder, client
+    from dynbuild.render import bake
+
+    try:
+        found = builder.find(client.find(os.environ), os.environ)
+    except NotReady:
+        engine = before.network if before.plan.network == "default" else "bridge"
+        return replace(after, network=bake.network_of(after.plan, engine))
+    return replace(
+        after,
+        network=bake.network_of(after.plan, found.network),
+        builder=drive.described(found),
+        pins=bases.moved(found, os.environ, before.pins),
+    )
+
+
+def _read(one: Record) -> Snapshot:
+    from dynbuild.build import recording, snapshot
+
+    found = snapshot.of_recording(recording.read(one))
+    if found is None:
+        raise RequestError(f"the record of {one.id} lacks its plan or its Dockerfile", hint=_LIST)
+    return found
+
+
+def _before(root: Path, images: list[str], than: str | None = None) -> Snapshot:
+    """The last build, earlier *than* that one, of one of the *images*.
 
     Raises:
         RequestError: There is none.
     """
-    from dynbuild.build import archive, recording, snapshot
+    from dynbuild.build import archive, recording
 
     for one in archive.records(root):
-        if than is None or one.id < than:
-            plan = recording.images_of(one)
-            if plan and set(images) & set(plan):
-                found = snapshot.of_recording(recording.read(one))
-                if found is not None and found.solve is not None:
-                    return found
+        if than is not None and one.id >= than:
+            continue
+        # A plan that cannot be read names no image.
+        if set(images) & set(recording.images_of(one)):
+            return _read(one)
     raise RequestError(
         f"there is no earlier build of {' and '.join(images)} to compare with", hint=_LIST
     )
+
+
+def show_prediction(job: Job, texts: Mapping[str, str], earlier: str | None, format: str) -> None:
+    """Which steps of *job* will run, and why: for people, or for programs."""
+    from dynbuild.report import why as told
+
+    explained = predict(job, texts, earlier)
+    if format == "json":
+        console.out_json(told.as_json(explained, explained.reasons))
+        return
+    for line in told.lines(explained, console.out_look(), predicted=True):
+        console.out(line)
+
+
+def expectation(
+    job: Job, texts: Mapping[str, str], pattern: str | None
+) -> Callable[[], Expectation | None]:
+    """What makes, for a solve, what has to come from the cache; nothing without a *pattern*."""
+
+    def reason(name: StepName) -> str:
+        from dynbuild.report import why as told
+
+        try:
+            return told.why(predict(job, texts), name)
+        except RequestError as error:
+            return str(error)
+
+    def expected() -> Expectation | None:
+        if pattern is None:
+            return None
+        from dynbuild.build.expectation import Expectation
+
+        return Expectation(pattern, reason)
+
+    return expected

@@ -17,6 +17,7 @@ from dynbuild import proc
 from dynbuild.build import drive, failure
 from dynbuild.build.context import Reading
 from dynbuild.build.events import Event
+from dynbuild.build.expectation import Expectation
 from dynbuild.build.result import BuildResult, Failure, ImageResult, Steps
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import DynbuildError, ToolFailed
@@ -57,6 +58,7 @@ class Options:
         retries: How often a solve is tried again that a server or the network ended.
         tag_when: ``all``: tags move when every cell is there; ``each``: each cell's when it is.
         tests: What has to go well in images before they get their tags, by the images' names.
+        expectation: What makes, for each solve, what has to come from the cache.
     """
 
     jobs: int = JOBS
@@ -65,6 +67,7 @@ class Options:
     retries: int = drive.RETRIES
     tag_when: str = "all"
     tests: Mapping[str, tuple[ImageTest, ...]] = field(default_factory=dict)
+    expectation: Callable[[], Expectation | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +288,7 @@ class _Going:
                 name="" if cells else common.VARIANT,
                 taken=shared.part(own) if shared else None,
                 retries=self.options.retries,
+                expectation=self.options.expectation(),
             )
         finally:
             self._say(SolveEnded(name))

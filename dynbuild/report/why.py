@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
+from dataclasses import replace
 
 from dynbuild import masking
 from dynbuild.build.causes import Explanation, Reason
@@ -17,17 +17,29 @@ _SHOWN = 10
 
 def title(reason: Reason) -> str:
     """A step in one line: its stage and what it really does."""
-    name = StepName(
-        stage=reason.place[2], index=1, total=1, instruction=str(reason.step.instruction)
-    )
-    return f"{reason.place[2]}: {masking.scrub_message(name.telling)}".replace("\n", " ")
+    return f"{reason.place[2]}: {masking.scrub_message(_name(reason).telling)}".replace("\n", " ")
 
 
 def fits(reason: Reason, pattern: str) -> bool:
-    """Whether *pattern* means a step: its stage, a glob, or a part of its title."""
-    text = title(reason)
-    names = (reason.place[2], f"{reason.place[2]} {reason.place[3]}", text)
-    return any(fnmatchcase(name, pattern) for name in names) or pattern in text
+    """Whether *pattern* means a step; see ``StepName.fits``."""
+    return _name(reason).fits(pattern)
+
+
+def why(explained: Explanation, name: StepName) -> str:
+    """Why the step that BuildKit calls so ran, or will, in a few words."""
+    own = [one for one in explained.reasons if one.place[2].lower() == name.stage.lower()]
+    same = [
+        one for one in own if _name(one).telling == replace(name, platform="", target="").telling
+    ]
+    for reason in (*same, *own):
+        first = explained.first_of(reason)
+        if causes := dict.fromkeys(cause for one in first for cause in one.causes):
+            return "; ".join(map(str, causes))
+    return f"nothing that it is made of differs from {explained.before}"
+
+
+def _name(reason: Reason) -> StepName:
+    return StepName(stage=reason.place[2], instruction=str(reason.step.instruction))
 
 
 def lines(explained: Explanation, look: Look, *, predicted: bool = False) -> Iterator[str]:
@@ -61,13 +73,6 @@ def step_lines(explained: Explanation, reasons: tuple[Reason, ...], look: Look) 
                 yield from _wrapped(f"  {cause}{where}", look)
             if first.kind == "unexplained":
                 yield from _wrapped(f"  unexplained{where}", look)
-
-
-def why(explained: Explanation, reason: Reason) -> str:
-    """Why one step ran, in a few words."""
-    first = explained.first_of(reason)
-    causes = dict.fromkeys(cause for one in first for cause in one.causes)
-    return "; ".join(map(str, causes)) or "unexplained: its inputs are what they were"
 
 
 def as_json(explained: Explanation, reasons: tuple[Reason, ...]) -> dict[str, object]:

@@ -1,13 +1,15 @@
 """``dynbuild why``."""
 
 import json
+import shutil
 
 import pytest
 
-from dynbuild.build import record
+from dynbuild.build import context, drive, record
+from dynbuild.errors import NotReady
 from tests.build.test_causes import BUILDER, IMAGE, TEXT, snapshot
 from tests.report import builds
-from tests.support import call
+from tests.support import NONE_CPU, WORKSPACE, call, make_job
 
 IDS = ("20261101T013012-1-none-runtime-cpu", "20261102T013012-2-none-runtime-cpu")
 LINES = {
@@ -37,6 +39,8 @@ def tree(tmp_path):
 def why(tree, *words, **more):
     return call("why", *words, "--context", tree, **more)
 
+
+pytestmark = pytest.mark.processes("git")
 
 CAUSE = "argument: VERSION: 1 (flag --arg VERSION) -> 2 (flag --arg VERSION)"
 
@@ -99,3 +103,61 @@ def test_a_step_that_did_not_run(tree):
     done = why(tree, "no-such-stage")
     assert (done.code, done.out) == (0, "")
     assert "no step of" in done.err
+
+
+# ---- before it runs -----------------------------------------------------------------------
+
+NONE = ("--framework", "none", "--target", "runtime", "--device", "cpu")
+
+
+@pytest.fixture
+def engineless(monkeypatch):
+    def find(_env):
+        raise NotReady("no engine")
+
+    monkeypatch.setattr("dynbuild.engine.client.find", find)
+
+
+def planned(tree, *words, **more):
+    return call("plan", *NONE, "--context", tree, *words, **more)
+
+
+@pytest.fixture
+def built(tree, engineless):
+    """A tree with the record of a build of its plan, in which everything ran."""
+    del engineless
+    shutil.copytree(WORKSPACE, tree, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+    (tree / "lib" / "code").write_text("1")
+    job = make_job(**NONE_CPU, context=tree)
+    document = json.loads(planned(tree, "--format", "json").out)
+    text = call("render", *NONE, "--context", tree).out
+    taken = drive.taken_now(job, {IMAGE.name: text})
+    one = builds.recorded(record.builds(tree), (), builds.result(), "20261103T013012-3-none")
+    one.write_json(one.plan, document)
+    one.write(one.dockerfile(IMAGE.name, only=True), text)
+    one.write(one.context, context.to_text(taken))
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ((), []),
+        (("--build-arg", "NIXL_UCX_REF=1.19.0"), ["  argument: NIXL_UCX_REF: 1.20.0 (catalog"]),
+    ],
+)
+def test_what_will_run(built, words, lines):
+    said = planned(built, "--diff", *words).out.splitlines()
+    assert said[0].partition(",")[0].endswith(" will run")
+    assert said[0].startswith("0 ") == (not lines)
+    assert [line for line in said[1:] if line.startswith("  argument")][:1] == [
+        line for line in said[1:] if lines and line.startswith(lines[0])
+    ]
+
+
+def test_files_as_they_are_now(built):
+    (built / "lib" / "code").write_text("2")
+    said = json.loads(planned(built, "--diff", "~0", "--format", "json").out)
+    assert said["causes"][0]["evidence"] == "lib/code: content"
+    assert said["after"] is None
+    assert said["run"] == len(said["steps"]) > said["follows"] > 0

@@ -1,4 +1,4 @@
-"""Twenty changes on a real engine: the first cause that is told of each, and nothing else.
+"""Changes on a real engine: the first cause that is told of each, and nothing else.
 
 The image is a small one whose steps do nothing but note what they see.
 """
@@ -17,7 +17,8 @@ from dataclasses import replace
 import pytest
 
 from dynbuild import proc
-from dynbuild.build import causes, drive, record, recording, snapshot
+from dynbuild.build import bases, causes, drive, record, recording, snapshot
+from dynbuild.build.expectation import Expectation
 from dynbuild.engine import builder
 from dynbuild.plan.job import Secret
 from dynbuild.render import bake
@@ -41,12 +42,13 @@ ARG TOOL_REF
 ENV TOOL=/opt/${{TOOL_REF}}
 COPY --from=source / /from-{mark}
 COPY --from=download / /from-{mark}
-RUN --mount=type=secret,id=token env > /tool-{mark}
+RUN --mount=type=secret,id=token (env; cat /from-{mark}/*/file /from-{mark}/down*) > /tool-{mark}
 FROM base AS runtime
 ARG CATALOG
 COPY app /app-{mark}
 RUN --mount=type=bind,source=bound,target=/bound env > /runtime-{mark}
 COPY --from=tool /tool-{mark} /tool-{mark}
+WORKDIR /work-{mark}
 ARG USER_UID
 RUN env > /last-{mark}
 """
@@ -81,6 +83,7 @@ class Site:
             "CATALOG": Origin("catalog", "catalog.toml", 7),
             "SOURCE_REF": Origin("catalog", "catalog.toml", 8),
             "USER_UID": Origin("machine", "id of the caller"),
+            "SOURCE_DATE_EPOCH": Origin("environment", "SOURCE_DATE_EPOCH"),
         }
         self.more, self.job_more, self.text = {}, {}, TEXT
         self.last = None
@@ -109,7 +112,7 @@ class Site:
         """Take what the steps made out of the builder's cache, and nothing else."""
         self.docker("buildx", "prune", "--force", "--filter", f"description~={self.mark}")
 
-    def build(self):
+    def build(self, expectation=None):
         job = make_job(**NONE_CPU, context=self.tree)
         (image,) = job.images
         args = {"BASE": self.base, **self.args}
@@ -140,14 +143,20 @@ class Site:
             listen=lambda _: None,
             cancellation=proc.Cancellation(),
             name=f"{len(list((self.tree / '.dynbuild' / 'builds').glob('*'))):03}",
+            expectation=expectation,
         )
+        if expectation is not None:
+            return result
         assert result.status == "done", result.failure
         self.last = record.Record(record.builds(self.tree) / result.id)
         return self.last
 
     def explain(self, before, after):
+        """What is told of a build, and what would have been foretold of it."""
         one, other = (snapshot.of_recording(recording.read(each)) for each in (before, after))
-        return causes.explain(one, other)
+        pins = bases.moved(self.builder, os.environ, one.pins)
+        foretold = replace(other, id="", solve=None, pins=pins)
+        return causes.explain(one, other), causes.explain(one, foretold)
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +229,10 @@ def network(site):
     site.more["network"] = "host"
 
 
+def epoch(site):
+    site.args["SOURCE_DATE_EPOCH"] = "1700000000"
+
+
 def pruned(site):
     site.forget()
 
@@ -254,7 +267,7 @@ def commit(site):
 CHANGES = [
     (argument, "argument", "TOOL_REF: v1 (flag --arg TOOL_REF) -> v2 (flag --arg TOOL_REF)"),
     (catalog, "argument", "CATALOG: 1 (catalog catalog.toml:7) -> 2 (catalog catalog.toml:7)"),
-    (template, "template", "stage runtime, line 21 of the Dockerfile: env > "),
+    (template, "template", "stage runtime, line 22 of the Dockerfile: env > "),
     (content, "files", "app/main: content"),
     (mode, "files", "app/lib/code: mode 644 -> 755"),
     (added, "files", "bound/more: added"),
@@ -265,6 +278,7 @@ CHANGES = [
     (uid, "argument", "USER_UID: 1000 (machine id of the caller) -> 1001"),
     (other_builder, "builder", "builder: default -> other"),
     (network, "network", "of RUN steps: bridge -> host"),
+    (epoch, "epoch", "SOURCE_DATE_EPOCH: (none) -> 1700000000 (environment SOURCE_DATE_EPOCH)"),
     (pruned, "pruned", "pruned, or over its limit"),
     (import_404, "import", "/none:none"),
     (order, "", ""),
@@ -275,6 +289,10 @@ CHANGES = [
 ]
 
 
+ELSEWHERE = (git, pruned, import_404)
+"""Changes that a plan does not know of: nothing on this machine tells them without a build."""
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "evidence"), CHANGES, ids=[one.__name__ for one, _, _ in CHANGES]
 )
@@ -283,7 +301,7 @@ def test_first_causes(site, change, kind, evidence):
         kind = ""  # The engine's steps have no other network.
     before = site.last or site.build()
     change(site)
-    explained = site.explain(before, site.build())
+    explained, foretold = site.explain(before, site.build())
     told = "\n".join(why.lines(explained, Look()))
     assert {cause.kind for cause in explained.causes} == ({kind} if kind else set()), told
     assert not explained.of_kind("unexplained")
@@ -291,3 +309,23 @@ def test_first_causes(site, change, kind, evidence):
         assert not explained.reasons
     for cause in explained.causes:
         assert evidence in cause.evidence
+    if change not in ELSEWHERE:
+        places = [{one.place for one in each.reasons} for each in (explained, foretold)]
+        assert places[0] == places[1], told
+    else:
+        assert not foretold.reasons
+
+
+def test_a_step_that_should_be_in_the_cache_ends_the_build(site):
+    before = site.last or site.build()
+    reasons = []
+    assert site.build(Expectation("*", reasons.append)).status == "done"
+    site.args["TOOL_REF"] = "v3"
+    assert site.build(Expectation("runtime", str)).failure.step.startswith("[runtime ")
+    site.args["TOOL_REF"] = "v4"
+    ended = site.build(Expectation("*", lambda _: "for a reason"))
+    assert ended.status == "failed"
+    assert ended.failure.step.startswith("[tool ")
+    assert ended.failure.message.endswith("for a reason")
+    assert not reasons
+    assert before.result.is_file()

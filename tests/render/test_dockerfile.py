@@ -463,9 +463,11 @@ def test_a_component_without_a_source_is_left_out(overlay):
     ids=["git", "apt", "context", "url"],
 )
 def test_kinds_of_sources(overlay, source, wanted):
-    text = text_of(overlay(f"[sources.ucx]\n{source}\n"), **NONE_CPU)
+    image = make_image_job(overlay(f"[sources.ucx]\n{source}\n"), **NONE_CPU)
+    text = render(image, TEMPLATES)
     assert wanted in text
     assert "AS ucx_src" in text
+    test_a_stage_takes_from_what_the_table_says_that_it_needs(image, text)
 
 
 @pytest.mark.parametrize(
@@ -478,7 +480,10 @@ def test_kinds_of_sources(overlay, source, wanted):
     ],
 )
 def test_kinds_of_tools(overlay, tool, wanted):
-    assert wanted in text_of(overlay(f"[tools]\n{tool}\n"), **NONE_CPU)
+    image = make_image_job(overlay(f"[tools]\n{tool}\n"), **NONE_CPU)
+    text = render(image, TEMPLATES)
+    assert wanted in text
+    test_a_stage_takes_from_what_the_table_says_that_it_needs(image, text)
 
 
 def test_downloads_are_checked_where_a_checksum_is_known():

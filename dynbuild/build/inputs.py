@@ -76,6 +76,13 @@ def check(job: Job) -> None:
                 )
 
 
+def read_by_name(job: Job) -> tuple[str, ...]:
+    """The paths of the source tree that steps of *job* copy or mount by their names."""
+    built = [one for one in job.images if one.recipe.from_source]
+    files = (file for one in built for file in _files(one))
+    return tuple(dict.fromkeys((*(SOURCE_TREE if built else ()), *files)))
+
+
 def check_logins(job: Job, env: Mapping[str, str]) -> None:
     """Raise if a variable or an agent with the logins of *job* is not there.
 
@@ -173,8 +180,12 @@ def _files(one: ImageJob) -> Iterator[str]:
     """The files of the source tree that the steps of an image read by their names."""
     chain = {stage.name: stage.template for stage in stages.chain(one.recipe)}
     engine = "runtime" in chain and chain["runtime"] != "runtime.none"
+    own = one.recipe.target_requirements
+    for target in ("runtime", "frontend", "planner", "test"):
+        installs = engine if target == "runtime" else target == "frontend"
+        if target in chain and (target in own or installs):
+            yield from (f"container/deps/{name}" for name in one.recipe.requirements_of(target))
     if engine or "frontend" in chain:
-        yield from (f"container/deps/{name}" for name in one.recipe.requirements)
         if engine:
             yield "container/launch_message/runtime.txt"
         if "frontend" in chain:

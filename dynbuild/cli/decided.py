@@ -63,7 +63,7 @@ def decide(asked: Asked) -> Decided:
 
     # git answers while everything else is imported.
     reading = git.Reading(asked.context, os.environ)
-    from dynbuild.build import facts, inputs
+    from dynbuild.build import facts, inputs, tree
     from dynbuild.plan import image_tests, make, named_matrix, secrets, selection, version
     from dynbuild.render import bake, site
     from dynbuild.settings import load
@@ -97,6 +97,10 @@ def decide(asked: Asked) -> Decided:
         shared = replace(shared, version=replace(shared.version, base=base))
     made = make.merge(make.decide_all(selected, shared), shared)
     inputs.check(made)
+    unfit = tree.check(made, inputs.read_by_name(made))
+    if unfit:
+        plan = made.plan.model_copy(update={"warnings": (*made.plan.warnings, *unfit)})
+        made = replace(made, plan=plan)
     script = site.script(config, templates)
     values = secrets.secret_values(config, machine, script) | bake.environment(made)
     configs = {id(one.config): one.config for one in selected}

@@ -1,0 +1,120 @@
+"""The source tree beside the plan."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from dynbuild.build import inputs, tree
+from dynbuild.errors import RequestError
+from tests.support import CATALOG, NONE_CPU, WORKSPACE, make_job
+
+CARGO = "lib/bindings/python/Cargo.toml"
+
+
+@pytest.fixture
+def context(tmp_path):
+    return shutil.copytree(WORKSPACE, tmp_path / "tree", dirs_exist_ok=True)
+
+
+def said(context, **asked):
+    """The warnings of a plan of that tree, and what is an error."""
+    job = make_job(context=context, **asked)
+    try:
+        return tree.check(job, inputs.read_by_name(job))
+    except RequestError as error:
+        return (f"error: {error} ({error.hint})", *error.details)
+
+
+def change(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize("framework", CATALOG["frameworks"])
+@pytest.mark.parametrize("target", ["runtime", "dev"])
+def test_the_example_tree_fits(framework, target):
+    assert said(WORKSPACE, framework=framework, target=target) == ()
+
+
+def test_another_toolchain(context):
+    change(context / "rust-toolchain.toml", "1.90.0", "1.96.1")
+    (text,) = said(context, **NONE_CPU)
+    assert text.startswith(
+        "rust-toolchain.toml:3 wants Rust 1.96.1, and RUST_VERSION is '1.90.0' ("
+    )
+    assert "args.RUST_VERSION = '1.96.1'" in text
+
+
+def test_a_feature_that_the_tree_has_not_is_an_error(context):
+    change(context / CARGO, 'kv-indexer-runtime = ["kv-indexer"]\n', "")
+    asked = {"MATURIN_FEATURES": "kv-indexer,kv-indexer-runtime"}
+    (text,) = said(context, **NONE_CPU, args=asked)
+    assert text.startswith(f"error: {CARGO} has no feature 'kv-indexer-runtime', and MATURIN_FEAT")
+    assert "there are: kv-indexer, media-ffmpeg" in text
+    assert said(context, **NONE_CPU, args={"MATURIN_FEATURES": "kv-indexer"}) == ()
+
+
+def test_a_media_switch_that_the_tree_has_not_is_an_error(context):
+    change(context / CARGO, 'media-ffmpeg = ["dynamo-llm/media-ffmpeg"]\n', "")
+    (text,) = said(context, **NONE_CPU, args={"ENABLE_MEDIA_FFMPEG": "true"})
+    assert "no feature 'media-ffmpeg', and ENABLE_MEDIA_FFMPEG is 'true'" in text
+
+
+PINS = """
+[project.optional-dependencies]
+vllm = ["uvloop", "nixl[cu13]==1.3.2", "vllm[flashinfer,otel]==0.27.1"]
+sglang = ["sglang[diffusion]==0.5.8", "nixl[cu12]<=0.9.0"]
+trtllm = ["tensorrt-llm==1.3.0rc24"]
+
+[tool.hatch.build]
+"""
+
+
+@pytest.mark.parametrize(
+    ("framework", "texts"),
+    [
+        ("vllm", ["vllm[flashinfer,otel]==0.27.1", "nixl[cu13]==1.3.2"]),
+        ("trtllm", ["tensorrt-llm==1.3.0rc24"]),
+        ("sglang", []),
+        ("none", []),
+    ],
+)
+def test_other_pins_of_the_engine_and_of_nixl(context, framework, texts):
+    change(context / "pyproject.toml", "\n[tool.hatch.build]\n", PINS)
+    found = said(context, framework=framework, target="runtime")
+    assert len(found) == len(texts)
+    for text, line in zip(texts, found, strict=True):
+        assert f"pyproject.toml asks for {text} in its extra {framework}, and " in line
+
+
+def test_a_python_that_the_tree_is_not_for(context):
+    change(context / "pyproject.toml", ">=3.10", ">=3.10,<3.13")
+    (text,) = said(context, **NONE_CPU, args={"PYTHON_VERSION": "3.13"})
+    assert text.startswith("pyproject.toml requires Python >=3.10,<3.13, and PYTHON_VERSION is ")
+    assert said(context, **NONE_CPU, args={"PYTHON_VERSION": "3.12"}) == ()
+
+
+def test_members_of_the_workspace_that_no_step_finds(context):
+    change(context / "Cargo.toml", '"lib/llm",', '"lib/llm", "lib/gone", "deploy/picker",')
+    gone, other = said(context, **NONE_CPU)
+    assert "has the member lib/gone, which is not in the tree" in gone
+    assert "has the member deploy/picker, and the wheels' stages copy only lib and launch" in other
+
+
+@pytest.mark.parametrize(
+    ("line", "name"), [("Cargo.lock", "Cargo.lock"), ("li[b]", "lib"), ("**/*.md", "README.md")]
+)
+def test_what_dockerignore_hides_is_an_error(context, line, name):
+    path = context / ".dockerignore"
+    path.write_text(f"# first\n{line}\n", encoding="utf-8")
+    (text,) = said(context, **NONE_CPU)
+    assert text.startswith(f"error: .dockerignore:2 hides {name}, which the build copies")
+    path.write_text(f"{line}\n!{name}\n", encoding="utf-8")
+    assert said(context, **NONE_CPU) == ()
+
+
+def test_published_wheels_need_no_tree(tmp_path):
+    assert said(tmp_path, **NONE_CPU, dynamo_wheels="index") == ()

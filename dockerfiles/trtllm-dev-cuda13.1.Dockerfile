@@ -605,7 +605,8 @@ ENV VIRTUAL_ENV=/opt/dynamo/venv \
     UV_PYTHON_DOWNLOADS=never \
     UV_HTTP_TIMEOUT=300 \
     UV_HTTP_RETRIES=5
-RUN uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv
+# With pip: compiling kernels while it runs, the engine asks it where CUDA's headers are.
+RUN uv venv --seed --python "python${PYTHON_VERSION}" /opt/dynamo/venv
 
 ARG TORCH_VER
 ARG TORCHVISION_VER
@@ -694,7 +695,7 @@ ARG PYTHON_VERSION
 ARG TARGETARCH
 ARG ARCH_OF_AMD64=${TARGETARCH/amd64/x86_64}
 ARG ARCH_ALT=${ARCH_OF_AMD64/arm64/aarch64}
-COPY --from=pytorch_base /usr/local/cuda/bin/nvcc /usr/local/cuda/bin/cudafe++ /usr/local/cuda/bin/ptxas /usr/local/cuda/bin/fatbinary /usr/local/cuda/bin/cuobjdump /usr/local/cuda/bin/nvdisasm /usr/local/cuda/bin/
+COPY --from=pytorch_base /usr/local/cuda/bin/nvcc /usr/local/cuda/bin/cudafe++ /usr/local/cuda/bin/ptxas /usr/local/cuda/bin/fatbinary /usr/local/cuda/bin/cuobjdump /usr/local/cuda/bin/nvdisasm /usr/local/cuda/bin/nvlink /usr/local/cuda/bin/
 COPY --from=pytorch_base /usr/local/cuda/include/ /usr/local/cuda/include/
 COPY --from=pytorch_base /usr/local/cuda/nvvm/ /usr/local/cuda/nvvm/
 COPY --from=pytorch_base /usr/local/cuda/lib64/libcudart.so* /usr/local/cuda/lib64/libcupti* /usr/local/cuda/lib64/libcusparseLt* /usr/local/cuda/lib64/
@@ -746,7 +747,7 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
         openssh-client \
         openssh-server \
         rdma-core \
-    && ln -sfn libnccl.so.2 "/usr/lib/${ARCH_ALT}-linux-gnu/libnccl.so"
+    && ln -sfn libnccl.so.2 "/usr/lib/${ARCH_ALT}-linux-gnu/libnccl.so" && rm -f /etc/ssh/ssh_host_*
 
 RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi \
     && useradd --create-home --shell /bin/bash --uid 1000 --gid 0 dynamo \
@@ -870,6 +871,8 @@ RUN --mount=type=bind,source=container/launch_message/runtime.txt,target=/banner
     && find /workspace /opt/dynamo /opt/dynamo/venv -maxdepth 1 -type d ! -perm -g+w -exec chmod g+w {} +
 USER dynamo
 
+# A release of CUTLASS's Python package has a stub here that fails when it is imported.
+RUN rm -rf "/opt/dynamo/venv/lib/python${PYTHON_VERSION}/site-packages/nvidia_cutlass_dsl/python_packages/cutlass/cute/experimental"
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
 CMD ["/bin/bash"]
 ARG GITHUB_TRTLLM_COMMIT

@@ -748,7 +748,8 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 ARG PYTHON_VERSION
 ARG CUDA_VERSION
 # The compilers' parts that kernels are built with while the engine runs.
-COPY --from=base /usr/local/cuda/bin/nvcc /usr/local/cuda/bin/cudafe++ /usr/local/cuda/bin/ptxas /usr/local/cuda/bin/fatbinary /usr/local/cuda/bin/
+COPY --from=base /usr/local/cuda/bin/nvcc /usr/local/cuda/bin/cudafe++ /usr/local/cuda/bin/ptxas /usr/local/cuda/bin/fatbinary /usr/local/cuda/bin/nvlink /usr/local/cuda/bin/
+COPY --from=base /usr/local/cuda/bin/cr[t]/ /usr/local/cuda/bin/crt/
 COPY --from=base /usr/local/cuda/include/ /usr/local/cuda/include/
 COPY --from=base /usr/local/cuda/nvvm/ /usr/local/cuda/nvvm/
 COPY --from=base /usr/local/cuda/lib64/libcudart.so* /usr/local/cuda/lib64/

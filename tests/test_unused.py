@@ -13,7 +13,6 @@ TOOLS = (ROOT / "bench" / "bench.py", ROOT / "dockerfiles" / "generate.py")
 """What of the repository beside the package uses it; tests do not count."""
 
 ALLOWED = {
-    "build/ignore.py: excludes": "one path asked by itself; a record asks with all of a context",
     "build/solve.py: children": "the graph read downwards, beside parents",
     "plan/trtllm/intent.py: ARGS": "what the wheel's decision may set, held against the catalog",
 }

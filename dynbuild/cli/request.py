@@ -117,14 +117,20 @@ def lines_of(
     """The settings of a source tree for each release line."""
     from dynbuild.settings import load
 
-    return load.Lines(
+    found = load.Lines(
         templates=load.templates_dir(templates),
         overlays=overlays,
         tree_file=load.own_file(context, overlays),
         env=os.environ,
         flags=flags,
         cache=kept_in("settings", os.environ),
+        context=context,
     )
+    if found.by_tree:
+        console.say(
+            f"the release line is {found.chosen[0]} ({found.by_tree}); --release-line names another"
+        )
+    return found
 
 
 def settings_of(invocation: Invocation, context: Path | None = None) -> Settings:
@@ -132,10 +138,12 @@ def settings_of(invocation: Invocation, context: Path | None = None) -> Settings
     from dynbuild.settings import load
 
     given = configs_of(invocation)
+    context = context or context_of(invocation)
     return load.load(
         templates=load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES")),
         overlays=given,
-        tree_file=load.own_file(context or context_of(invocation), given),
+        tree_file=load.own_file(context, given),
+        context=context,
         env=os.environ,
         flags=invocation.layer,
         cache=kept_in("settings", os.environ),

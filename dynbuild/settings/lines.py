@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,25 @@ def known(templates: Path) -> tuple[str, ...]:
 def nearest(line: str, known: Collection[str]) -> str:
     """What to take in the place of *line*, which is not among those *known*."""
     return _RENAMED.get(line) or names.did_you_mean(line, known)
+
+
+def of_tree(context: Path, templates: Path, base: Layer) -> Layer:
+    """A layer that says which line a source tree is of, by the version it gives itself.
+
+    A line whose wheels are published and not built says nothing of a tree.
+    """
+    try:
+        text = (context / "pyproject.toml").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return {}
+    version = re.search(r'^version\s*=\s*"((\d+\.\d+)\.[^"]*)"', text, re.MULTILINE)
+    own = str(base[KEY].value)
+    if version is None or own.startswith(f"{version[2]}."):
+        return {}
+    file = templates / "lines" / f"{version[2]}.toml"
+    if not file.is_file() or "dynamo_wheels" in file.read_text(encoding="utf-8"):
+        return {}
+    return {KEY: Setting(version[2], Origin("derived", f"version {version[1]} in pyproject.toml"))}
 
 
 def chosen(base: Layer, above: Sequence[Layer], env: Mapping[str, str], flags: Layer) -> Setting:

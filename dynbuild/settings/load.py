@@ -86,6 +86,7 @@ def load(
     tree_file: Path | None = None,
     cache: Path | None = None,
     line: str = "",
+    context: Path | None = None,
 ) -> Settings:
     """Combine all layers and check the result.
 
@@ -97,6 +98,7 @@ def load(
         tree_file: The settings file of the source tree itself, lower than *overlays*.
         cache: Where the catalog's values are kept once it is parsed.
         line: The release line, in place of what the layers say.
+        context: The source tree, whose version chooses the line where nothing else does.
 
     Raises:
         TemplateError: There is no catalog in *templates*.
@@ -105,7 +107,8 @@ def load(
     """
     base, above = _files(templates, _ordered(tree_file, overlays), cache)
     default_line = str(base[lines.KEY].value)
-    chosen = lines.chosen(base, above, env, flags)
+    tree = lines.of_tree(context, templates, base) if context else {}
+    chosen = lines.chosen(base, (tree, *above), env, flags)
     if line:
         chosen = Setting(line, chosen.origin)
     base = lines.with_line(base, chosen, templates, cache)
@@ -132,6 +135,7 @@ class Lines(Mapping[str, Settings]):
 
     Attributes:
         chosen: The lines of the request.
+        by_tree: What the source tree says that chose the line; empty where it did not.
     """
 
     def __init__(
@@ -143,12 +147,16 @@ class Lines(Mapping[str, Settings]):
         flags: Layer,
         tree_file: Path | None = None,
         cache: Path | None = None,
+        context: Path | None = None,
     ) -> None:
         """Find out which there are, from what ``load`` takes."""
         base, above = _files(templates, _ordered(tree_file, overlays), cache)
         own = str(base[lines.KEY].value)
         self._known = (own, *(line for line in lines.known(templates) if line != own))
-        self.chosen = names.items(str(lines.chosen(base, above, env, flags).value)) or (own,)
+        tree = lines.of_tree(context, templates, base) if context else {}
+        setting = lines.chosen(base, (tree, *above), env, flags)
+        self.chosen = names.items(str(setting.value)) or (own,)
+        self.by_tree = str(setting.origin.source) if setting.origin.layer == "derived" else ""
         self._load = functools.partial(
             load,
             templates=templates,

@@ -441,3 +441,21 @@ def test_the_frameworks_of_a_line_take_the_place_of_the_catalog_s(tmp_path):
 def test_a_file_without_an_end_is_given_up():
     with pytest.raises(NotReady, match="cannot be read: File too large"):
         load(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        *(("0.9.0", "0.9.0"), ("0.9.1", "0.9.0"), ("1.0.0", "1.0"), ("1.5.0.dev3", "1.5")),
+        *(("1.6.1", "0.9.0"), ("1.2.0", "0.9.0"), ("", "0.9.0"), ("../1.0", "0.9.0")),
+    ],
+)
+def test_the_version_of_the_tree_chooses_the_line(tmp_path, version, line):
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+    asked = {"templates": TEMPLATES, "overlays": (), "context": tmp_path}
+    assert settings.load(**asked, env={}, flags={}).catalog.request.release_line == line
+    found = settings.Lines(**asked, env={}, flags={})
+    assert found.chosen == (line,)
+    assert bool(found.by_tree) == (line != "0.9.0")
+    given = settings.Lines(**asked, env={"DYNBUILD_RELEASE_LINE": "0.9.0"}, flags={})
+    assert (given.chosen, given.by_tree) == (("0.9.0",), "")

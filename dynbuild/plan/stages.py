@@ -188,9 +188,8 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
     features = ("MATURIN_FEATURES", "ENABLE_MEDIA_NIXL", "ENABLE_MEDIA_FFMPEG")
     python = ("PYTHON_VERSION",)
     if not recipe.from_source:
-        needs = ("base", *_copied(recipe, "uv"))
-        extra = ("ENABLE_KVBM", "LEFT_OUT_REQUIREMENTS")
-        yield Stage("dynamo_wheels", "dynamo_wheels", (*python, "DYNAMO_VERSION", *extra), needs)
+        extra = ("DYNAMO_VERSION", "ENABLE_KVBM", "LEFT_OUT_REQUIREMENTS")
+        yield Stage("dynamo_wheels", "dynamo_wheels", (*python, *extra), ("base",))
         return
     yield Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, ("python_tools",))
     cache, cached = recipe.compile_cache_args, _compile_cache(recipe)

@@ -230,7 +230,8 @@ def test_a_signal_ends_the_build_and_closes_its_record(docker, tree):
     program = docker.path / "docker"
     program.write_text(
         program.read_text().replace(
-            'cat "$here/progress"', f"echo '{begin}'; touch \"$here/begun\"; exec sleep 3600"
+            'cat "$here/progress$progress"',
+            f"echo '{begin}'; touch \"$here/begun\"; exec sleep 3600",
         )
     )
 

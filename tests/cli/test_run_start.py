@@ -11,7 +11,7 @@ from tests.support import call, spawn
 
 pytestmark = pytest.mark.processes("docker", "python", "git")
 
-QUIET = ("--gpus", "none", "--network", "bridge", "--ipc", "private", "--ulimit", "nofile=1")
+QUIET = ("--gpus", "none", "--ipc", "private", "--ulimit", "nofile=1")
 
 
 @pytest.fixture
@@ -26,7 +26,8 @@ def docker(tmp_path):
 def run(docker, tmp_path):
     def start(*argv, **more):
         env = {"PATH": f"{docker.path}:{os.environ['PATH']}", **more}
-        return spawn("run", *QUIET, "--context", tmp_path, *argv, env=env)
+        network = () if "--network" in argv else ("--network", "bridge")
+        return spawn("run", *QUIET, *network, "--context", tmp_path, *argv, env=env)
 
     return start
 
@@ -41,7 +42,7 @@ def test_nothing_is_pulled_and_what_is_printed_is_started(run, docker):
     assert run("--image", "x:y").code == 0
     words = started(docker)
     assert words[:2] == ["run", "--pull=never"]
-    printed = call("run", "--dry-run", *QUIET, "--image", "x:y").out
+    printed = call("run", "--dry-run", *QUIET, "--network", "bridge", "--image", "x:y").out
     assert ["docker", "run", *words[2:]] == shlex.split(printed)
     assert not [line for line in docker.asked if line.startswith("pull")]
 

@@ -18,7 +18,7 @@ device = "cpu"
 network = "host"
 build_epp = true
 [contexts]
-outside = "/"
+base = "/"
 [run]
 privileged = true
 volume = ["/:/host"]

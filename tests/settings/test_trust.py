@@ -131,7 +131,7 @@ def test_what_reaches_further_is_asked_for(tree, text, names):
 FREE_OF_REQUEST = {
     *("release_line", "framework", "target", "device", "cuda_version", "platform", "repository"),
     *("tag", "tag_latest", "make_efa", "dynamo_wheels", "no_cache", "uid", "gid"),
-    *("sccache_read_only", "sccache_optional"),
+    *("sccache_read_only", "sccache_optional", "tag_template", "require_clean"),
     *("tensorrtllm_commit", "tensorrtllm_pip_wheel", "tensorrtllm_index_url"),
 }
 FREE_OF_RUN = {

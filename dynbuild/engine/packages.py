@@ -21,8 +21,9 @@ from dynbuild.errors import NotReady, ToolFailed
 _UPDATE_SECONDS = 600.0
 _DOWNLOAD_SECONDS = 3600.0
 _ENGINE = ("docker.io", "docker-buildx", "containerd")
-# The client is part of docker.io in older suites; tini is what docker-init points to.
-_SPLIT_OFF = ("docker-cli", "tini")
+# In older suites the client is part of docker.io, and tini-static, which docker-init is a
+# link to, part of tini.
+_SPLIT_OFF = ("docker-cli", "tini", "tini-static")
 # Whatever the machine's apt lets pass: what runs as root here is signed.
 _SIGNED = {
     "APT::Get::AllowUnauthenticated": "false",

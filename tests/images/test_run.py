@@ -23,8 +23,9 @@ def run(dynbuild, base_image):
     """Run a shell line in a Debian container; the finished process."""
 
     def start(line: str, *flags: str, **more):
-        image = ("--image", base_image, "--gpus", "none", "--workdir", "/")
-        return dynbuild("run", *image, *flags, "--", "sh", "-c", line, **more)
+        image = ("--image", base_image, "--gpus", "none")
+        where = () if "--workdir" in flags else ("--workdir", "/")
+        return dynbuild("run", *image, *where, *flags, "--", "sh", "-c", line, **more)
 
     return start
 

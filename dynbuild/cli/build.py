@@ -24,6 +24,7 @@ from dynbuild.cli.decided import (
 from dynbuild.cli.request import Asked, with_builder, with_request
 from dynbuild.cli.trust import HELP
 from dynbuild.errors import RequestError
+from dynbuild.image_id import AWS
 
 if TYPE_CHECKING:
     from dynbuild.build.expectation import Expectation
@@ -172,12 +173,9 @@ def build(
 
 
 def _is_several(decided: Decided) -> bool:
-    """Whether the images are not all built on each other, so that one may fail alone."""
-    if len(decided.job.images) == 1:
-        return False
-    from dynbuild.matrix import groups
-
-    return len(groups.split(decided.job)) > 1
+    """Whether more than one cell is asked for; the layer that comes with a cell is none."""
+    named = [image for image in decided.job.images if image.plan.tags]
+    return sum(not image.id.target.endswith(AWS) for image in named) > 1
 
 
 def _built(

@@ -212,7 +212,7 @@ class Device(Model):
     """
 
     platforms: list[str]
-    builder: Literal["manylinux", "base"]
+    builder: Literal["manylinux", "base"] = "base"
     cuda: dict[str, Args] = Field(default_factory=dict)
     args: Args = Field(default_factory=dict)
 

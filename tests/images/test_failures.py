@@ -135,4 +135,4 @@ def test_base_image_that_cannot_be_pulled(dynbuild, context):
 def test_image_to_run_that_is_not_there(dynbuild):
     done = dynbuild("run", "--image", f"{RUN}/none:such", "--gpus", "none")
     assert done.returncode == 3
-    assert "dynbuild build" in done.stderr
+    assert "nothing is pulled here" in done.stderr

@@ -197,7 +197,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && python3 -m pip download --no-cache-dir --no-deps --only-binary :all: \
         --python-version "${PYTHON_VERSION}" --dest /opt/dynamo/dist \
         "ai-dynamo==${DYNAMO_VERSION}" "ai-dynamo-runtime==${DYNAMO_VERSION}" "$@" \
-    && for name in $(echo "${LEFT_OUT_REQUIREMENTS}" | tr , ' '); do \
+    && IFS=, && for name in ${LEFT_OUT_REQUIREMENTS}; do \
         echo "${name} ; python_version < '3'"; done > /opt/dynamo/dist/left-out.txt
 
 # ==== wheel_builder ===================================================================

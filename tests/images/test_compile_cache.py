@@ -45,10 +45,12 @@ def tree(tmp_path_factory):
 
 
 def flags(server, tree, prefix, *more):
+    bucket = () if "--sccache-bucket" in more else ("--sccache-bucket", s3_server.BUCKET)
+    repository = () if "--repository" in more else ("--repository", f"{RUN}/cache")
     return (
         "--context", str(tree), "--dynamo-wheels", "source", "--source", f"ucx={STUB}",
-        "--enable-kvbm", "--enable-gpu-memory-service", "--repository", f"{RUN}/cache",
-        "--use-sccache", "--sccache-bucket", s3_server.BUCKET,
+        "--enable-kvbm", "--enable-gpu-memory-service", *repository,
+        "--use-sccache", *bucket,
         "--sccache-region", s3_server.REGION,
         "--sccache-endpoint", f"http://{server.endpoint}", "--sccache-prefix", prefix,
         "--network", "host", *more,
@@ -223,9 +225,10 @@ def test_s3_that_goes_away_in_the_middle_fails_no_build(tmp_path, tree, base_ima
 @pytest.fixture(scope="module")
 def pushed(server, tree, build, registry):
     """An image with its provenance in a registry, and the same in the engine."""
-    words = flags(server, tree, "secret", "--target", "runtime")
     repository = f"{registry}/secret/dynamo"
-    report = build(*words, "--repository", repository, "--push", env=server.env())
+    words = flags(server, tree, "secret", "--target", "runtime", "--repository", repository)
+    report = build(*words, "--push", env=server.env())
+    words = flags(server, tree, "secret", "--target", "runtime")
     loaded = build(*words, "--tag", f"{RUN}/cache:secret", env=server.env())
     return report, loaded, repository
 

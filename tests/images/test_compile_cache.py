@@ -139,7 +139,7 @@ def test_a_cache_on_this_engine_needs_no_s3(tree, build):
 def refused(dynbuild, server, tree, env, *more):
     done = dynbuild(
         "build", "--config", str(DEMO / "dynbuild.toml"),
-        *flags(server, tree, "refused", "--target", "wheel_builder", "--no-load"), *more, env=env,
+        *flags(server, tree, "refused", "--target", "wheel_builder", "--no-load", *more), env=env,
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
     return done.stderr

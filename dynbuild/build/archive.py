@@ -106,11 +106,24 @@ def before(context: Path, later: Record) -> Record:
     Raises:
         RequestError: It is the first one.
     """
-    earlier = [one for one in records(context) if one.id < later.id]
-    alike = [one for one in earlier if _image(one) == _image(later)]
-    if not earlier:
+    there = earlier(context, later)
+    if not there:
         raise RequestError(f"{later.id} is the first build of {context}", hint=_LIST)
-    return (alike or earlier)[0]
+    return last_of(there, recording.images_of(later)) or there[0]
+
+
+def earlier(context: Path, than: Record) -> list[Record]:
+    """The records of the tree *context* that began before *than*, the newest first."""
+    return [one for one in records(context) if one.id < than.id]
+
+
+def last_of(there: Iterable[Record], images: Iterable[str]) -> Record | None:
+    """The first of the records *there* that is of one of the *images*: what compares with them.
+
+    A record whose plan cannot be read is of none.
+    """
+    named = set(images)
+    return next((one for one in there if named & set(recording.images_of(one))), None)
 
 
 def _image(one: Record) -> list[str]:

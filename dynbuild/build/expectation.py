@@ -33,7 +33,9 @@ class Expectation:
         self._running: dict[str, tuple[StepName, datetime | None]] = {}
 
     def feed(self, event: Event) -> bool:
-        """Take in *event*; whether a step is known to be missing in the cache."""
+        """Take in *event*; whether it is the one that tells of the first miss."""
+        if self.missed is not None:
+            return False
         match event:
             case StepStarted(digest=digest, name=name, inputs=inputs, time=time):
                 # What ADD downloads is looked at each time: it needs nothing.

@@ -161,7 +161,7 @@ def build(
     check_trust(decided, trust=trust)
     from dynbuild.cli import why
 
-    expectation = why.expectation(decided.job, texts, expect_cached)
+    expectation = why.expectation(Path(decided.plan.context), expect_cached)
     if _is_several(decided):
         from dynbuild.cli import matrix
         from dynbuild.matrix.run import Options
@@ -169,7 +169,7 @@ def build(
         options = Options(expectation=expectation)
         matrix.show(matrix.run(asked, decided, texts, options), format)
         return
-    show(_built(asked, decided, texts, expectation()), format)
+    show(_built(asked, decided, texts, expectation(decided.job, texts)), format)
 
 
 def _is_several(decided: Decided) -> bool:

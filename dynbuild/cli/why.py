@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from dynbuild.build.snapshot import Snapshot
     from dynbuild.build.steps import StepName
     from dynbuild.plan.job import Job
+
+Expected: TypeAlias = "Callable[[Job, Mapping[str, str]], Expectation | None]"
+"""What makes, for a solve and its Dockerfiles, what has to come from the cache."""
 
 _LIST = "dynbuild history list shows those there are"
 
@@ -110,18 +113,18 @@ def explain(root: Path, later: Record, earlier: Record | None = None) -> Explana
     Raises:
         RequestError: There is no earlier one, or a record lacks what is needed.
     """
-    from dynbuild.build import causes, record
+    from dynbuild.build import archive, causes, record
 
     after = _read(later)
-    if earlier is not None:
-        before = _read(earlier)
-    else:
-        before = _before(root, [one.name for one in after.plan.images], later.id)
+    if earlier is None:
+        images = [image.name for image in after.plan.images]
+        earlier = _last_of(archive.earlier(root, later), images)
+    before = _read(earlier)
     return causes.explain(before, after, causes.beside(after, record.finished(root)))
 
 
-def predict(job: Job, texts: Mapping[str, str], earlier: str | None = None) -> Explanation:
-    """Which steps of *job* will run, and why, beside the build *earlier* or the last one.
+def predict(job: Job, texts: Mapping[str, str], earlier: Record) -> Explanation:
+    """Which steps of *job* will run, and why, beside the build *earlier*.
 
     What lies outside of the tree, the settings and the engine's images is taken as it was then:
     images of registries, git refs, and what the builder keeps.
@@ -129,18 +132,14 @@ def predict(job: Job, texts: Mapping[str, str], earlier: str | None = None) -> E
     Args:
         job: What would be built.
         texts: Text of the Dockerfile of each image.
-        earlier: What names the earlier build.
+        earlier: The build to compare with.
 
     Raises:
-        RequestError: There is no earlier one, or an ignore file is malformed.
+        RequestError: The record lacks what is needed, or an ignore file is malformed.
     """
-    from dynbuild.build import archive, causes, drive, snapshot
+    from dynbuild.build import causes, drive, snapshot
 
-    root = Path(job.plan.context)
-    if earlier is not None:
-        before = _read(archive.choose(root, earlier))
-    else:
-        before = _before(root, [image.name for image in job.plan.images])
+    before = _read(earlier)
     try:
         files = drive.taken_now(job, texts)
     except ValueError as error:
@@ -177,30 +176,37 @@ def _read(one: Record) -> Snapshot:
     return found
 
 
-def _before(root: Path, images: list[str], than: str | None = None) -> Snapshot:
-    """The last build, earlier *than* that one, of one of the *images*.
+def _last_of(there: Iterable[Record], images: Sequence[str]) -> Record:
+    """The last of the builds *there* that is of one of the *images*.
 
     Raises:
         RequestError: There is none.
     """
-    from dynbuild.build import archive, recording
+    from dynbuild.build import archive
 
-    for one in archive.records(root):
-        if than is not None and one.id >= than:
-            continue
-        # A plan that cannot be read names no image.
-        if set(images) & set(recording.images_of(one)):
-            return _read(one)
-    raise RequestError(
-        f"there is no earlier build of {' and '.join(images)} to compare with", hint=_LIST
-    )
+    found = archive.last_of(there, images)
+    if found is None:
+        raise RequestError(
+            f"there is no earlier build of {' and '.join(images)} to compare with", hint=_LIST
+        )
+    return found
 
 
 def show_prediction(job: Job, texts: Mapping[str, str], earlier: str | None, format: str) -> None:
-    """Which steps of *job* will run, and why: for people, or for programs."""
+    """Which steps of *job* will run, and why: for people, or for programs.
+
+    Raises:
+        RequestError: There is no build that *earlier* names, or none of its images without it.
+    """
+    from dynbuild.build import archive
     from dynbuild.report import why as told
 
-    explained = predict(job, texts, earlier)
+    root = Path(job.plan.context)
+    if earlier is None:
+        before = _last_of(archive.records(root), [image.name for image in job.plan.images])
+    else:
+        before = archive.choose(root, earlier)
+    explained = predict(job, texts, before)
     if format == "json":
         console.out_json(told.as_json(explained, explained.reasons))
         return
@@ -208,23 +214,27 @@ def show_prediction(job: Job, texts: Mapping[str, str], earlier: str | None, for
         console.out(line)
 
 
-def expectation(
-    job: Job, texts: Mapping[str, str], pattern: str | None
-) -> Callable[[], Expectation | None]:
-    """What makes, for a solve, what has to come from the cache; nothing without a *pattern*."""
+def expectation(root: Path, pattern: str | None) -> Expected:
+    """What makes, for a solve, what has to come from the cache; nothing without a *pattern*.
 
-    def reason(name: StepName) -> str:
-        from dynbuild.report import why as told
+    A miss is explained beside the builds of the tree *root* that there are now: what this
+    command writes down itself has no difference to what it builds.
+    """
+    if pattern is None:
+        return lambda _job, _texts: None
+    from dynbuild.build import archive
+    from dynbuild.build.expectation import Expectation
+    from dynbuild.report import why as told
 
-        try:
-            return told.why(predict(job, texts), name)
-        except RequestError as error:
-            return str(error)
+    there = archive.records(root)
 
-    def expected() -> Expectation | None:
-        if pattern is None:
-            return None
-        from dynbuild.build.expectation import Expectation
+    def expected(job: Job, texts: Mapping[str, str]) -> Expectation:
+        def reason(name: StepName) -> str:
+            try:
+                before = _last_of(there, [image.name for image in job.plan.images])
+                return told.why(predict(job, texts, before), name)
+            except RequestError as error:
+                return str(error)
 
         return Expectation(pattern, reason)
 

@@ -58,7 +58,8 @@ class Options:
         retries: How often a solve is tried again that a server or the network ended.
         tag_when: ``all``: tags move when every cell is there; ``each``: each cell's when it is.
         tests: What has to go well in images before they get their tags, by the images' names.
-        expectation: What makes, for each solve, what has to come from the cache.
+        expectation: What makes, for each solve and its Dockerfiles, what has to come from the
+            cache.
     """
 
     jobs: int = JOBS
@@ -67,7 +68,7 @@ class Options:
     retries: int = drive.RETRIES
     tag_when: str = "all"
     tests: Mapping[str, tuple[ImageTest, ...]] = field(default_factory=dict)
-    expectation: Callable[[], Expectation | None] = lambda: None
+    expectation: Callable[[Job, Mapping[str, str]], Expectation | None] = lambda _job, _texts: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +289,7 @@ class _Going:
                 name="" if cells else common.VARIANT,
                 taken=shared.part(own) if shared else None,
                 retries=self.options.retries,
-                expectation=self.options.expectation(),
+                expectation=self.options.expectation(job, own),
             )
         finally:
             self._say(SolveEnded(name))

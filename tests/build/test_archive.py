@@ -21,7 +21,8 @@ IDS = (
 @pytest.fixture
 def tree(tmp_path):
     for name in IDS:
-        builds.recorded(record.builds(tmp_path), ended=builds.result(), build_id=name)
+        one = builds.recorded(record.builds(tmp_path), ended=builds.result(), build_id=name)
+        one.write_json(one.plan, {"images": [{"name": name.split("-", 2)[2]}]})
     (record.builds(tmp_path) / "latest").symlink_to(IDS[-1])
     return tmp_path
 
@@ -123,6 +124,15 @@ def test_removing_the_last_one_takes_the_link_along(tree):
     assert (record.builds(tree) / "latest").exists()
     archive.remove(entries[:1])
     assert list(record.builds(tree).iterdir()) == []
+
+
+def test_the_last_build_of_images(tree):
+    there = archive.records(tree)
+    assert archive.last_of(there, ["none-dev-cpu", "other"]).id == IDS[1]
+    assert archive.last_of(there, ["none-runtime-cpu"]).id == IDS[2]
+    there[0].plan.write_text("[")
+    assert archive.last_of(there, ["none-runtime-cpu"]).id == IDS[0]
+    assert archive.last_of(there, ["other"]) is None
 
 
 def test_the_build_before(tree):

@@ -51,3 +51,12 @@ def test_a_step_that_runs_is_a_miss_at_once(pattern, lines):
 )
 def test_what_is_no_miss(pattern, line):
     assert told(pattern, line) == (None, None)
+
+
+def test_the_first_miss_is_told_once():
+    expectation = Expectation("*", lambda name: f"because of {name.stage}")
+    solve = builds.Solve()
+    lines = [builds.vertex(digest, f"[{digest} 1/1] RUN x", 0, 1, ["a"]) for digest in "bcd"]
+    told = [expectation.feed(event) for line in lines for event in solve.feed(line)]
+    assert told.count(True) == 1
+    assert expectation.missed.stage == "b"

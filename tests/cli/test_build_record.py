@@ -123,6 +123,23 @@ def test_metadata_that_is_cut_off_loses_no_build(docker, tree, cut):
     assert sealed(tree)[0].status == "done"
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["build", "matrix"])
+def test_a_step_that_should_be_cached_is_explained_beside_the_build_before(docker, tree, both):
+    step = {"digest": "b", "name": "[uv_tool 2/2] RUN make", "inputs": ["a"]}
+    times = {"started": "2126-01-02T03:04:05Z", "completed": "2126-01-02T03:04:07Z"}
+    docker.says(progress=json.dumps({"vertexes": [step | times]}))
+    images = ("--target", "runtime", "--target", "frontend") if both else ()
+    first = build(docker, tree, *images)
+    assert first.code == 0, first.err
+    changed = ("--build-arg", "UV_VERSION=0.11.1")
+    done = build(docker, tree, *images, *changed, "--expect-cached=uv_tool", "--format", "json")
+    assert done.code == 1
+    said = json.loads(done.out)
+    failures = [cell["failure"] for cell in said["cells"]] if both else [said["failure"]]
+    for failure in failures:
+        assert "--expect-cached says: argument: UV_VERSION: 0.11.2" in failure["message"]
+
+
 def test_a_failed_build_says_what_failed_in_json_as_well(docker, tree):
     error = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
     docker.says(progress=fake_docker.progress(error, "cc: no such file\nmake: stop\n"), status="1")

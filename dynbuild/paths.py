@@ -58,6 +58,26 @@ def expanded(text: str, *, origin: str | None = None) -> Path:
         ) from error
 
 
+def with_home(text: str, *, origin: str | None = None) -> str:
+    """*text* with the folder that a ``~`` at its beginning stands for; else as it is.
+
+    Raises:
+        RequestError: As ``expanded``.
+    """
+    return str(expanded(text, origin=origin)) if text.startswith("~") else text
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether *path* is outside of the folder *root*, by ``..`` or by a link too.
+
+    What cannot be followed to its end is outside.
+    """
+    try:
+        return not path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return True
+
+
 def local(text: str, *, origin: str | None = None) -> Path:
     """``expanded``, and absolute from the current folder.
 

@@ -47,6 +47,7 @@ MAY_IMPORT = {
 PURE = (
     *("names", "image_id", "masking", "units", "findings", "errors"),
     *("settings.layers", "settings.models", "settings.*option*"),
+    *("settings.fields", "settings.mounts"),
     *("sccache.cache", "sccache.stats", "sccache.s3.messages"),
     "plan.*",
     *("render.bake", "render.graph", "render.instructions"),
@@ -62,7 +63,7 @@ PURE = (
         "matrix.result",
     ),
     *("build.causes", "build.differences", "build.expectation", "build.snapshot", "report.why"),
-    *("run.facts", "run.gpus", "run.image", "run.launch", "run.limits", "run.mounts", "run.numa"),
+    *("run.facts", "run.gpus", "run.image", "run.launch", "run.limits", "run.numa"),
     *("run.ports", "run.request", "run.user", "run.preflight.*", "run.export.*"),
     "doctor.model",
     *("report.look", "report.plan_table"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -53,13 +54,16 @@ class Memory:
         """Write down what is known now; a disk that is full does not matter."""
         if self._now == self._before:
             return
-        part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        try:
-            part.write_text(json.dumps(self._now), encoding="utf-8")
-            part.replace(self._path)
-        except OSError:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        with suppress(OSError):
+            number, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+            part = Path(name)
+            try:
+                with os.fdopen(number, "w", encoding="utf-8") as file:
+                    json.dump(self._now, file)
+                part.replace(self._path)
+            except OSError:
+                part.unlink()
+                raise
 
 
 def _hash(path: str, stopped: Callable[[], bool]) -> str:

@@ -25,6 +25,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+from dynbuild import paths
 from dynbuild.build import result
 from dynbuild.build.result import BuildResult
 from dynbuild.errors import NotReady
@@ -164,19 +165,35 @@ class Journal:
 
 def _open(path: Path, *, buffering: int = -1) -> IO[bytes]:
     """Make the file *path*, empty, which only its owner may read."""
-    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE)
+    how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    opened = os.open(path, how | os.O_NOFOLLOW, _FILE)
     os.fchmod(opened, _FILE)
     return os.fdopen(opened, "wb", buffering)
 
 
+def state(context: Path, name: str) -> Path:
+    """What is called *name* among what dynbuild keeps in the tree *context*.
+
+    Raises:
+        NotReady: A link leads there: a tree would choose what is written over.
+    """
+    path = context / STATE / name
+    if paths.leads_out(path, context):
+        raise NotReady(
+            f"{path} is outside of the tree, where a link leads: nothing is kept there",
+            hint="remove the link; another disk is mounted in its place, or use another --context",
+        )
+    return path
+
+
 def hashes(context: Path) -> Path:
-    """The file that keeps hashes of files of the tree *context*."""
-    return context / STATE / "hashes.json"
+    """The file that keeps hashes of files of the tree *context*; see ``state``."""
+    return state(context, "hashes.json")
 
 
 def builds(context: Path) -> Path:
-    """The folder that holds the records of the tree *context*."""
-    return context / STATE / "builds"
+    """The folder that holds the records of the tree *context*; see ``state``."""
+    return state(context, "builds")
 
 
 def new_id(name: str) -> str:
@@ -202,9 +219,8 @@ def create_in(parent: Path, name: str) -> Record:
     try:
         parent.mkdir(parents=True, exist_ok=True)
         # The state must not make its own tree dirty, nor show up in it.
-        ignore = parent.parent / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        with suppress(FileExistsError), (parent.parent / ".gitignore").open("x") as ignore:
+            ignore.write("*\n")
         _sweep(parent)
         path = _new(parent, name)
         for folder in (parent, path):

@@ -101,6 +101,11 @@ def devcontainer(invocation: Invocation) -> None:
         console.out(text.rstrip("\n"))
         return
     own = tree / ".devcontainer" / kind.framework / "devcontainer.json"
+    if output is None and paths.leads_out(own, tree):
+        raise RequestError(
+            f"{own} is outside of the tree, where a link leads",
+            hint="remove the link, or name the file that you mean with --output",
+        )
     path = own if output is None else paths.expanded(output, origin="flag --output")
     _write(path, data, force=invocation.switch("force"))
 

@@ -15,6 +15,7 @@ from dynbuild.cli import complete, console, tree
 from dynbuild.errors import NotReady, RequestError
 
 if TYPE_CHECKING:
+    from dynbuild.build.record import Record
     from dynbuild.build.recording import Recording
     from dynbuild.report.document import Report
 
@@ -91,7 +92,7 @@ def report(
         console.out(text.rstrip("\n"))
     else:
         path = paths.expanded(output, origin="flag --output") if output else chosen.page
-        _write(path, text, private=output is None)
+        _write(path, text, chosen if output is None else None)
         if open and not webbrowser.open(path.resolve().as_uri()):
             console.warn("no browser can be started here; open the file by hand")
     _send(made)
@@ -112,12 +113,14 @@ def _text(made: Report, read: Recording, format: str) -> str:
     return json.dumps(value, indent=2 if format == "json" else None, ensure_ascii=False)
 
 
-def _write(path: Path, text: str, *, private: bool) -> None:
-    """Write the file *path*; one of a record is its owner's alone, as all of that is."""
+def _write(path: Path, text: str, record: Record | None) -> None:
+    """Write the file *path*; one of a *record* is its owner's alone, as all of that is."""
+    data = text.encode(errors="replace")
     try:
-        if private:
-            path.touch(mode=0o600)
-        path.write_bytes(text.encode(errors="replace"))
+        if record is not None:
+            record.write(path, data.decode())
+        else:
+            path.write_bytes(data)
     except OSError as error:
         raise NotReady(
             f"{path} cannot be written: {error.strerror}", hint="name another file with --output"

@@ -52,8 +52,8 @@ class MatrixRecord:
 
 
 def folder(context: Path) -> Path:
-    """The folder that holds the records of matrices of the tree *context*."""
-    return context / record.STATE / "matrices"
+    """The folder that holds the records of matrices of the tree; see ``record.state``."""
+    return record.state(context, "matrices")
 
 
 def create(plan: PlanDocument, name: str) -> MatrixRecord:

@@ -14,7 +14,8 @@ from dataclasses import field
 
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
-from dynbuild.run import devices, fields
+from dynbuild.run import devices
+from dynbuild.settings import fields
 
 _KEYS = ("count", "device", "driver", "capabilities", "options")
 _COUNT = re.compile(r"[0-9]{1,18}")

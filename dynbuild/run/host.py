@@ -20,14 +20,15 @@ from dynbuild import proc
 from dynbuild.engine import limits
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
-from dynbuild.run import facts, mounts, numa
+from dynbuild.run import facts, numa
 from dynbuild.run.devices import parse as parse_device
 from dynbuild.run.facts import Host, HostMount
 from dynbuild.run.image import ImageUser
-from dynbuild.run.mounts import Mount
 from dynbuild.run.request import IMAGE_UID, RunRequest
 from dynbuild.run.user import User
 from dynbuild.run.user import read as read_user
+from dynbuild.settings import mounts
+from dynbuild.settings.mounts import Mount
 
 Ask = Callable[[Sequence[str], Mapping[str, str]], str]
 """Runs a command in an environment; its output, empty where there is none."""

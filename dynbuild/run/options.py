@@ -9,16 +9,15 @@ declaration says (``dynbuild.settings.run_options``).
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dynbuild import names, paths, units
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
-from dynbuild.run import devices, gpus, limits, mounts, ports, user, words
+from dynbuild.run import devices, gpus, limits, ports, user, words
 from dynbuild.run.request import Passed, RunRequest
-from dynbuild.settings import layers, problems
+from dynbuild.settings import layers, mounts, problems
 from dynbuild.settings.layers import Layer, Setting
 from dynbuild.settings.load import Settings
 from dynbuild.settings.option import Form, Option
@@ -48,7 +47,6 @@ _GRAMMARS: Mapping[Form, Callable[[str], object]] = {
 }
 """What reads, and so checks, the texts of each form."""
 
-_HOME = re.compile(r'((?:^|,)"?(?:source|src)=)(~[^,"]*)')
 _MAY_BE_EMPTY = ("size", "number", "name")
 """Forms of which an empty text says that there is none."""
 
@@ -169,13 +167,11 @@ def _checked(option: Option, setting: Setting) -> Setting:
     text = setting.value
     if not isinstance(text, str):
         return setting
-    if option.form == "mount" and text.startswith("~"):
-        source, rest = mounts.source_of(text)
-        text = f"{paths.expanded(source, origin=str(setting.origin))}{rest}"
-    if option.form == "long-mount":
-        text = _HOME.sub(
-            lambda found: found[1] + str(paths.expanded(found[2], origin=str(setting.origin))), text
-        )
+    home = functools.partial(paths.with_home, origin=str(setting.origin))
+    if option.form == "mount":
+        text = mounts.with_source(text, home)
+    elif option.form == "long-mount":
+        text = mounts.with_source_long(text, home)
     if option.form == "file":
         return Setting(str(paths.local(text, origin=str(setting.origin))), setting.origin)
     if option.form and (text or option.form not in _MAY_BE_EMPTY):
@@ -285,12 +281,23 @@ def hf_home(options: RunOptions, env: Mapping[str, str], workspace: str | None) 
     """The Hugging Face cache: flag or settings, then HF_HOME, then a folder of the workspace.
 
     ``none`` clears it.
+
+    Raises:
+        RequestError: It is no path, or the workspace has a link that leads elsewhere in its place.
     """
     chosen, origin = options.text("hf_home"), options.origin("hf_home")
     if not chosen:
         chosen, origin = env.get("HF_HOME", ""), "environment HF_HOME"
     if chosen.lower() == "none":
         return None
+    if not chosen and workspace:
+        own = Path(workspace, "container/.cache/huggingface")
+        if paths.leads_out(own, Path(workspace)):
+            raise RequestError(
+                f"the Hugging Face cache {own} is outside of the tree, where a link leads",
+                hint="--hf-home names the folder that you mean, --hf-home none goes without",
+            )
+        return str(own)
     if not chosen:
-        return f"{workspace}/container/.cache/huggingface" if workspace else None
+        return None
     return str(Path(paths.expanded(chosen, origin=origin)).absolute())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dynbuild.quick import dataclass
-from dynbuild.run import gpus, mounts
-from dynbuild.run.mounts import Mount
+from dynbuild.run import gpus
 from dynbuild.run.user import read
+from dynbuild.settings import mounts
+from dynbuild.settings.mounts import Mount
 
 CONTAINER_HOME = "/home/dynamo"
 IMAGE_UID = 1000

@@ -7,7 +7,7 @@ import re
 
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
-from dynbuild.run.mounts import NAME
+from dynbuild.settings.mounts import NAME
 
 GATEWAY = "host-gateway"
 """The address that docker replaces by the host's."""

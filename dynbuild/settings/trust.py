@@ -19,7 +19,7 @@ from typing import Any
 from dynbuild import names, paths
 from dynbuild.errors import RequestError
 from dynbuild.quick import dataclass
-from dynbuild.settings import files, layers
+from dynbuild.settings import files, layers, mounts
 from dynbuild.settings.layers import KeyPath, Origin, Setting
 from dynbuild.settings.load import Settings
 
@@ -225,13 +225,16 @@ def _of_address(value: str, tree: Path) -> str:
 
 
 def _of_mount(value: str, tree: Path) -> str:
-    source, colon, _ = value.partition(":")
-    if not colon:
+    try:
+        mount = mounts.parse(mounts.with_source(value, paths.with_home))
+    except RequestError:
+        return "docker may mount anything that it reads there"
+    if not mount.source:
         return ""
-    if not source.startswith(("/", ".", "~")):
+    if not mount.is_path:
         return "the container gets a volume that others may have"
-    right = _outside(source, tree)
-    if right and source.rstrip("/").endswith("docker.sock"):
+    right = _outside(mount.source, tree)
+    if right and mount.source.rstrip("/").endswith("docker.sock"):
         return "the container gets the engine, and by it all of this machine"
     return right
 
@@ -239,11 +242,10 @@ def _of_mount(value: str, tree: Path) -> str:
 def _outside(value: str, tree: Path) -> str:
     """What a path gives that leads out of *tree*, through links too; empty if it does not."""
     try:
-        path = paths.expanded(value).resolve()
-        inside = path.is_relative_to(tree.resolve())
+        path = paths.expanded(value)
+        return f"{path.resolve()} is outside of the tree" if paths.leads_out(path, tree) else ""
     except (OSError, RuntimeError, RequestError):
         return "a path that leads nowhere"
-    return "" if inside else f"{path} is outside of the tree"
 
 
 def _of_variable(value: str, tree: Path) -> str:
@@ -282,6 +284,6 @@ def _widening(name: str, value: Any, right: str, origin: Origin, runs: str = "")
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(paths.content(path)).hexdigest()
     except OSError:
         return "none"

@@ -62,6 +62,37 @@ def test_a_record_does_not_show_up_in_its_tree(tmp_path):
     assert (tmp_path / ".dynbuild" / ".gitignore").read_text() == "*\n"
 
 
+@pytest.mark.parametrize("link", [".dynbuild", ".dynbuild/builds", ".dynbuild/hashes.json"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_of_the_tree_is_not_followed_out_of_it(tmp_path, link, *, there):
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    (tree / link).parent.mkdir(parents=True)
+    (tree / link).symlink_to(outside)
+    if there:
+        (outside / "20200101T000000-1-x").mkdir(parents=True)
+    with pytest.raises(NotReady, match="where a link leads"):
+        record.hashes(tree) if link.endswith(".json") else record.create(tree, "a-1-x")
+    if there:
+        assert [path.name for path in outside.iterdir()] == ["20200101T000000-1-x"]
+    else:
+        assert not outside.exists()
+
+
+def test_links_below_the_records_are_not_followed(tmp_path):
+    outside = tmp_path / "outside"
+    tree = tmp_path / "tree"
+    (tree / ".dynbuild").mkdir(parents=True)
+    (tree / ".dynbuild/.gitignore").symlink_to(outside)
+    made = record.create(tree, "a-1-x")
+    (made.path / ".report.html.part").symlink_to(outside)
+    with pytest.raises(OSError, match="symbolic links"):
+        made.write(made.page, "page")
+    made.page.symlink_to(outside)
+    made.write(made.page, "page")
+    assert made.page.read_text() == "page"
+    assert not outside.exists()
+
+
 def test_a_file_is_whole(tmp_path):
     made = record.create(tmp_path, ID)
     made.write(made.log, "text \u2713\n")

@@ -49,6 +49,15 @@ def refused(tree, *flags, code=2, **more):
     return result
 
 
+def test_a_link_of_the_tree_is_not_followed_out_of_it(tmp_path):
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    tree.mkdir()
+    (tree / ".devcontainer").symlink_to(outside)
+    assert "where a link leads" in refused(tree, "--framework", "vllm").err
+    assert not outside.exists()
+    assert write(tree, "--framework", "vllm", "--output", tmp_path / "own.json").code == 0
+
+
 # What it says
 
 

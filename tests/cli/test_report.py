@@ -32,6 +32,15 @@ def test_the_page_goes_to_the_record(tree):
     assert page.stat().st_mode & 0o077 == 0
 
 
+def test_a_page_that_is_a_link_is_replaced_and_not_followed(tree, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "file"
+    page = record.builds(tree) / builds.ID / "report.html"
+    page.symlink_to(outside)
+    assert report(tree).code == 0
+    assert not page.is_symlink()
+    assert not outside.exists()
+
+
 def test_another_build_to_another_file(tree):
     file = tree / "before.html"
     assert report(tree, "~1", "-o", file).code == 0

@@ -149,6 +149,25 @@ def test_a_home_in_a_mount_is_replaced():
     assert "-v /home/ada/data:/data:ro " in call("run", "--dry-run", env=env).out
 
 
+def test_a_home_in_a_long_mount_is_replaced_whichever_way_it_is_written():
+    words = ("--mount", 'type=bind,"SRC=~/a,b",dst=/c', "--mount", "type=bind,Source=~,target=/d")
+    said = call("run", "--dry-run", *words, env={"HOME": "/home/ada"}).out
+    assert '"source=/home/ada/a,b",target=/c' in said
+    assert "source=/home/ada,target=/d" in said
+
+
+def test_a_link_in_the_place_of_the_workspaces_cache_is_not_followed(tmp_path):
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    (tree / "container").mkdir(parents=True)
+    outside.mkdir()
+    (tree / "container/.cache").symlink_to(outside)
+    refused = call("run", "--dry-run", "--mount-workspace", "--context", tree)
+    assert (refused.code, refused.out) == (2, "")
+    assert "outside of the tree, where a link leads" in refused.err
+    words = ("run", "--dry-run", "--mount-workspace", "--context", tree, "--hf-home", outside)
+    assert call(*words).code == 0
+
+
 def test_a_folder_with_a_colon_is_mounted(tmp_path):
     tree = tmp_path / "a:b"
     tree.mkdir()

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError
-from dynbuild.run import devices, fields, user, words
+from dynbuild.run import devices, user, words
 from dynbuild.run.devices import Device
 from dynbuild.run.words import Host
+from dynbuild.settings import fields
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def tree(tmp_path):
 
 
 def settings(tree, text, *, flags=None, env=None, given=()):
-    (tree / "dynbuild.toml").write_text(text)
+    (tree / "dynbuild.toml").write_text(text.replace("TREE", str(tree)))
     return load.load(
         templates=TEMPLATES,
         overlays=given,
@@ -57,6 +57,7 @@ HARMLESS = [
     '[run]\nenv = ["A=1", "HF_TOKEN"]\nport = ["127.0.0.1:80:80"]\nprivileged = false',
     '[run]\nprofile = "p"\n[run.profiles.p]\ngpus = "none"\nshm_size = "1g"',
     "[run.profiles.unused]\nprivileged = true",
+    '[run]\nvolume = ["/x", "TREE:/x", "TREE/inside:/x:ro", "TREE/a:b:/x", "TREE/in:/y"]',
 ]
 
 
@@ -113,6 +114,10 @@ WIDE = [
     ('[run]\nvolume = ["/:/host", "/x", "name:/x"]', ["run.volume"] * 2),
     ('[run]\nvolume = ["/var/run/docker.sock:/s"]', ["run.volume"]),
     ('[run]\nvolume = ["~/.aws:/s:ro"]', ["run.volume"]),
+    ('[run]\nvolume = ["TREE/inside:/../../../etc:/host"]', ["run.volume"]),
+    ('[run]\nvolume = ["TREE/inside:/x:/../../../etc:/host:ro"]', ["run.volume"]),
+    ('[run]\nvolume = ["TREE/out:/x", "TREE/inside/../..:/x", "./x:/x"]', ["run.volume"] * 3),
+    ('[run]\nmount = ["type=bind,source=TREE/inside,target=/x"]', ["run.mount"]),
     ('[run]\nhf_home = "/"', ["run.hf_home"]),
     ('[run]\nimage = "x"', ["run.image"]),
     (
@@ -176,6 +181,12 @@ def test_all_that_a_file_asks_for_is_told_with_its_lines(tree):
         f"{file}:4: run.privileged: the container gets all privileges on this machine",
         f"{file}:5: run.cap_add = X: the container gets a capability",
     ]
+
+
+@pytest.mark.parametrize("volume", ["TREE/in:side", "TREE:/x:/y:/z:ro:z", "../x", "~nobody:/x"])
+def test_what_is_no_mount_may_be_one_for_docker(tree, volume):
+    config = settings(tree, f'[run.profiles.p]\nvolume = ["{volume}"]\n')
+    assert [one.setting for one in trust.of_file(config)] == ["run.volume"]
 
 
 def test_cells_of_a_matrix_are_asked_for_as_all_others(tree):

@@ -11,8 +11,8 @@ from dynbuild import masking
 from dynbuild.errors import RequestError, quote
 from dynbuild.run.gpus import Gpus
 from dynbuild.run.gpus import parse as parse_gpus
-from dynbuild.run.mounts import NAME, Mount
 from dynbuild.run.request import RunRequest
+from dynbuild.settings.mounts import NAME, Mount
 
 Node: TypeAlias = "Mapping[str, Node] | Sequence[Node] | str | int"
 

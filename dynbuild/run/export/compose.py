@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dynbuild.errors import RequestError
-from dynbuild.run import limits, mounts, ports, words
+from dynbuild.run import limits, ports, words
 from dynbuild.run.export import common
 from dynbuild.run.export.common import Node
 from dynbuild.run.gpus import Gpus
-from dynbuild.run.mounts import Mount
 from dynbuild.run.request import RunRequest
+from dynbuild.settings import mounts
+from dynbuild.settings.mounts import Mount
 
 _MODES = ("host", "none", "bridge")
 _INFRASTRUCTURE = ("nats", "etcd")

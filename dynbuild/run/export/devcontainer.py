@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from dynbuild.run import fields, launch
+from dynbuild.run import launch
 from dynbuild.run.export import common
-from dynbuild.run.mounts import Mount
 from dynbuild.run.request import CONTAINER_HOME, RunRequest
 from dynbuild.run.user import read
+from dynbuild.settings import fields
+from dynbuild.settings.mounts import Mount
 
 POST_CREATE = ".devcontainer/post-create.sh"
 """The script of the source tree that sets up a new container, below its top."""

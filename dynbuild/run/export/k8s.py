@@ -10,10 +10,10 @@ from dynbuild import masking, units
 from dynbuild.run import limits, ports, words
 from dynbuild.run.export import common
 from dynbuild.run.export.common import Node
-from dynbuild.run.mounts import Mount
 from dynbuild.run.request import IMAGE_UID, RunRequest, is_root
 from dynbuild.run.user import parse as parse_user
 from dynbuild.run.user import read
+from dynbuild.settings.mounts import Mount
 
 _NAME, _UID, _GID = "dynamo", IMAGE_UID, 0
 _KNOWN_IDS = {"root": 0, _NAME: _UID}

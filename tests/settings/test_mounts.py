@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError
-from dynbuild.run import mounts
-from dynbuild.run.mounts import Mount
+from dynbuild.settings import mounts
+from dynbuild.settings.mounts import Mount
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,27 @@ def test_what_docker_refuses_in_the_long_form(text, said):
     assert said in caught.value.message
 
 
+def test_a_source_is_replaced_as_it_is_read():
+    assert mounts.with_source("~/a:/b:ro", str.upper) == "~/A:/b:ro"
+    assert mounts.with_source("/a:b:/c", str.upper) == "/A:B:/c"
+    assert mounts.with_source("/d", lambda source: source + "x" * bool(source)) == "/d"
+
+
+@pytest.mark.parametrize(
+    ("text", "replaced"),
+    [
+        ("type=bind,source=~/a,target=/b", "type=bind,source=~/A,target=/b"),
+        ('type=bind, SRC =a,"target=/b"', "type=bind, SRC =A,target=/b"),
+        ('type=bind,"src=~/a,b",dst=/b', 'type=bind,"src=~/A,B",dst=/b'),
+        ('type=volume,volume-label=source=a,"dst=/b"',) * 2,
+        ('a"b', 'a"b'),
+        ("", ""),
+    ],
+)
+def test_a_source_is_replaced_in_the_long_form(text, replaced):
+    assert mounts.with_source_long(text, str.upper) == replaced
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=":\0"))
 options = st.tuples(
     st.sampled_from(["", "ro", "rw"]),
@@ -144,4 +165,4 @@ def test_any_text_is_a_mount_or_refused(text):
     except RequestError:
         return
     assert mount.target.startswith("/")
-    assert mounts.source_of(text)[0] == mount.source
+    assert mounts._source_of(text)[0] == mount.source

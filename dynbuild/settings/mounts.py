@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
-from dynbuild.run import fields
+from dynbuild.settings import fields
 
 Kind = Literal["bind", "volume", "tmpfs"]
 
@@ -159,8 +159,7 @@ def parse_long(text: str) -> Mount:
     if not record:
         raise _long_error(text, "there is nothing in it, or a quote is where none may be")
     for field in record:
-        name, equals, value = field.partition("=")
-        key = _SAME.get(name.lower().strip(), name.lower().strip())
+        key, equals, value = _pair(field)
         if not equals and key not in _FLAGS:
             raise _long_error(text, f"{quote(field)} has no value")
         if any(key in names for names in _EXTRA.values()):
@@ -170,7 +169,7 @@ def parse_long(text: str) -> Mount:
     kind = said.pop("type", "volume")
     if kind not in ("bind", "volume", "tmpfs"):
         raise _long_error(text, f"there is no type {quote(kind)} here: bind, volume, tmpfs")
-    allowed = {option.partition("=")[0].lower().strip() for option in extra} - {*_EXTRA[kind]}
+    allowed = {_pair(option)[0] for option in extra} - {*_EXTRA[kind]}
     source, target = said.pop("source", ""), said.pop("target", "")
     options = tuple(_long_options(text, said, kind))
     if allowed or said:
@@ -207,7 +206,31 @@ def _check_source(text: str, kind: str, source: str) -> None:
         raise _long_error(text, f"{quote(source)} is no name of a volume; a path is type=bind")
 
 
-def source_of(text: str) -> tuple[str, str]:
+def _pair(field: str) -> tuple[str, str, str]:
+    """The key of a field of ``--mount``, whichever of its names is written; ``=``; the value."""
+    name, equals, value = field.partition("=")
+    key = name.lower().strip()
+    return _SAME.get(key, key), equals, value
+
+
+def with_source(text: str, path: Callable[[str], str]) -> str:
+    """A ``-v`` value with what *path* makes of its source, which is empty where it has none."""
+    source, rest = _source_of(text)
+    return f"{path(source)}{rest}"
+
+
+def with_source_long(text: str, path: Callable[[str], str]) -> str:
+    """A ``--mount`` value with what *path* makes of its source; as it is where it is none."""
+    record = fields.read(text) or []
+    changed = [
+        f"{field.partition('=')[0]}={path(value)}" if key == "source" and equals else field
+        for field in record
+        for key, equals, value in (_pair(field),)
+    ]
+    return text if changed == record else fields.joined(changed)
+
+
+def _source_of(text: str) -> tuple[str, str]:
     """The source of a ``-v`` value as it is written, and the rest of it."""
     mount = None
     if text.count(":") > 1:

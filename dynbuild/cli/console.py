@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from dynbuild.errors import RequestError
-from dynbuild.report.look import COLUMNS, Look
+from dynbuild.report.look import COLUMNS, COMMANDS, Look
 
 _state = {"verbosity": 0, "json": False}
 
@@ -122,7 +123,7 @@ class OutputLost(Exception):
 
 
 def out(text: str) -> None:
-    """A result, on stdout.
+    """A result for people, on stdout: nothing in it moves a cursor, wherever it is shown.
 
     Raises:
         OutputLost: It cannot be written.
@@ -139,8 +140,39 @@ def out_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         out(line)
 
 
+def out_data(text: str) -> None:
+    """A result for programs, on stdout: as it is, in UTF-8; a terminal gets it as people do.
+
+    Raises:
+        OutputLost: It cannot be written.
+    """
+    stream = sys.stdout
+    binary = getattr(stream, "buffer", None)
+    if stream.isatty() or binary is None:
+        # What only looks like a stream has no bytes.
+        text = out_look().visible(text) if stream.isatty() else text
+        binary = None
+    try:
+        if binary is None:
+            stream.write(text)
+        else:
+            stream.flush()
+            # A name that is no text is the bytes that it was.
+            binary.write(text.encode(errors="surrogateescape"))
+        stream.flush()
+    except OSError as error:
+        raise OutputLost from error
+
+
 def out_json(value: Any) -> None:
     """A result that programs read: one JSON document on stdout."""
-    # Signs that the stream has no code for are escaped in JSON's own way.
-    plain = (getattr(sys.stdout, "encoding", None) or "utf-8").lower() not in ("utf-8", "utf8")
-    out(json.dumps(value, indent=2, ensure_ascii=plain))
+    out_data(json_text(value))
+
+
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """*value* as a JSON document that is one in a terminal too.
+
+    What a terminal would obey, and what has no code in UTF-8, is escaped in JSON's own way.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return re.sub(f"{COMMANDS}|[\ud800-\udfff]", lambda one: f"\\u{ord(one[0]):04x}", text) + "\n"

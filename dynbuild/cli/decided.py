@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -321,12 +320,12 @@ def dry_run_of(asked: Asked, decided: Decided, texts: dict[str, str], format: st
         return
     for step in before:
         console.out(f"# First, in {plan.context}")
-        console.out(shlex.join(step))
+        console.out_data(f"{shlex.join(step)}\n")
     console.out(f"# The command; the definition below would be {now.bake}")
-    variables = (f"{name}={value}" for name, value in env.items())
-    console.out(f"{' '.join(variables)} {shlex.join(argv)}")
+    variables = (f"{name}={shlex.quote(value)}" for name, value in env.items())
+    console.out_data(f"{' '.join(variables)} {shlex.join(argv)}\n")
     console.out("")
-    console.out(json.dumps(definition, indent=2, ensure_ascii=False))
+    console.out_json(definition)
 
 
 def _where() -> tuple[str, dict[str, str]]:

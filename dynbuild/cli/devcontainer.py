@@ -98,7 +98,7 @@ def devcontainer(invocation: Invocation) -> None:
         raise RequestError("the request holds bytes that are no UTF-8 text") from None
     output = invocation.text("output")
     if output == "-":
-        console.out(text.rstrip("\n"))
+        console.out_data(text)
         return
     own = tree / ".devcontainer" / kind.framework / "devcontainer.json"
     if output is None and paths.leads_out(own, tree):

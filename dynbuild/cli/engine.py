@@ -66,7 +66,7 @@ def up(
                 return
     engine = private.up(os.environ, console.say)
     console.say(f"the private engine is up: Docker {engine.version}, buildx {engine.buildx}")
-    console.out(str(engine.host))
+    console.out_data(f"{engine.host}\n")
 
 
 @app.command()
@@ -139,9 +139,9 @@ def env() -> None:
     before = dict(os.environ)
     after = private.running(before).env(before)
     for name in sorted(before.keys() - after.keys()):
-        console.out(f"unset {name}")
+        console.out_data(f"unset {name}\n")
     for name in ("DOCKER_HOST", "DOCKER_CONFIG", "PATH"):
-        console.out(f"export {name}={shlex.quote(after[name])}")
+        console.out_data(f"export {name}={shlex.quote(after[name])}\n")
 
 
 @app.command()
@@ -291,7 +291,7 @@ def base(
             force=force,
             say=console.say,
         )
-    console.out(name)
+    console.out_data(f"{name}\n")
 
 
 def _toolkit(version: str) -> Toolkit:

@@ -71,4 +71,4 @@ def cells(
         for line in cell_list.table(rows, console.out_look()):
             console.out(line)
     else:
-        console.out(cell_list.FORMATS[format](rows).rstrip("\n"))
+        console.out_data(cell_list.FORMATS[format](rows).rstrip("\n") + "\n")

@@ -47,7 +47,7 @@ def render(
         )
     for image in decided.plan.images:
         if output is None:
-            console.out(texts[image.name].rstrip("\n"))
+            console.out_data(texts[image.name])
             continue
         path = Path(output)
         try:

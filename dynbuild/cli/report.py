@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import webbrowser
 from pathlib import Path
@@ -89,7 +88,7 @@ def report(
     made = document.of(read, earlier)
     text = _text(made, read, format)
     if output == "-" or (output is None and format != "html"):
-        console.out(text.rstrip("\n"))
+        console.out_data(text)
     else:
         path = paths.expanded(output, origin="flag --output") if output else chosen.page
         _write(path, text, chosen if output is None else None)
@@ -102,30 +101,34 @@ def _text(made: Report, read: Recording, format: str) -> str:
     if format == "html":
         from dynbuild.report import page
 
-        return page.render(made, read.lines)
-    if format == "md":
+        text = page.render(made, read.lines)
+    elif format == "md":
         from dynbuild.report import markdown
 
-        return markdown.render(made)
-    from dynbuild.report import document, trace
+        text = markdown.render(made)
+    elif format == "json":
+        from dynbuild.report import document
 
-    value = document.as_json(made) if format == "json" else trace.chrome(made)
-    return json.dumps(value, indent=2 if format == "json" else None, ensure_ascii=False)
+        text = console.json_text(document.as_json(made))
+    else:
+        from dynbuild.report import trace
+
+        text = console.json_text(trace.chrome(made), indent=None)
+    return text.encode(errors="replace").decode().rstrip("\n") + "\n"
 
 
 def _write(path: Path, text: str, record: Record | None) -> None:
     """Write the file *path*; one of a *record* is its owner's alone, as all of that is."""
-    data = text.encode(errors="replace")
     try:
         if record is not None:
-            record.write(path, data.decode())
+            record.write(path, text)
         else:
-            path.write_bytes(data)
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise NotReady(
             f"{path} cannot be written: {error.strerror}", hint="name another file with --output"
         ) from error
-    console.out(str(path))
+    console.out_data(f"{path}\n")
 
 
 def _send(made: Report) -> None:

@@ -203,7 +203,7 @@ def _export(
         post_create=(tree / devcontainer.POST_CREATE).is_file(),
     )
     _say(tuple(rights.check(request, Host())), strict=False)
-    console.out(text.rstrip("\n"))
+    console.out_data(text)
 
 
 def _dry_run(request: RunRequest, *, strict: bool, format: str | None) -> None:
@@ -216,7 +216,7 @@ def _dry_run(request: RunRequest, *, strict: bool, format: str | None) -> None:
     if format == "json":
         console.out_json({"argv": argv})
     else:
-        console.out(shlex.join(argv))
+        console.out_data(f"{shlex.join(argv)}\n")
 
 
 def _start(

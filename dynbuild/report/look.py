@@ -17,8 +17,8 @@ COLUMNS = 80
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _NARROW = 8
 _OURS = "|".join(sorted({"0", *_STYLES.values()}))
-# Terminals obey control characters; the others make a line read as another one.
-_COMMANDS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+COMMANDS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+"""What terminals obey: control characters, and those that make a line read as another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Look:
         Line ends and tabs stay: text of several lines is shown as such.
         """
         ours = rf"(\x1b\[(?:{_OURS})m)|" if self.colour else "(?!)()|"
-        return re.sub(ours + _COMMANDS, lambda found: found[1] or repr(found[0])[1:-1], text)
+        return re.sub(ours + COMMANDS, lambda found: found[1] or repr(found[0])[1:-1], text)
 
     def warning(self, text: str) -> str:
         """The line that warns of *text*."""

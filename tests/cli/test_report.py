@@ -52,6 +52,20 @@ def test_formats_go_to_standard_output(tree, words):
     assert builds.ID in report(tree, *words).out
 
 
+@pytest.mark.processes("python")
+@pytest.mark.parametrize("format", ["html", "md", "json", "chrome-trace"])
+def test_standard_output_is_the_very_file(tree, format):
+    events = record.builds(tree) / builds.ID / "events.jsonl"
+    text = events.read_text(encoding="utf-8")
+    assert "make -j2" in text
+    events.write_text(text.replace("make -j2", "make \x7f\x85 -j2"), encoding="utf-8")
+    done = spawn("report", "--context", tree, "--format", format, "-o", tree / "file")
+    assert done.code == 0, done.err
+    text = (tree / "file").read_bytes().decode()
+    assert text.endswith("\n")
+    assert spawn("report", "--context", tree, "--format", format, "-o", "-").out == text
+
+
 def test_markdown_has_the_path(tree):
     out = report(tree, "--format", "md").out
     assert out.startswith("## `none-runtime-cpu`: done in 20.0 s\n")

@@ -8,7 +8,7 @@ PYTHON ?= python3
 
 # A disk that is too full is told of before anything is downloaded.
 .NOTPARALLEL:
-.PHONY: help demo test cuda ready fast fuzz page check fix render generate bench clean
+.PHONY: help demo test cuda proof ready fast fuzz page check fix render generate bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,6 +33,10 @@ test: ready check ## Lint, types, drift; the quick tests; then real builds on a 
 
 cuda: ready $(STAMP) ## More of CUDA than the tests have time for: dev image, CUDA 12.4
 	@$(PY) -m pytest -n 0 -m engine tests/images/test_cuda.py tests/cuda
+
+proof: $(STAMP) ## Build real vLLM and SGLang images from the package index and look at each (15 GB, 45 min)
+	@$(PYTHON) tests/ready.py proof
+	@$(PY) -m pytest -n 0 -s -m engine tests/proof
 
 ready:
 	@$(PYTHON) tests/ready.py

@@ -69,7 +69,7 @@ def start_engine(env: Mapping[str, str]) -> Engine:
 def make_base(engine: Engine, env: Mapping[str, str], **which: Any) -> str:
     """A base image, which goes at the end of the run unless the engine had it before."""
     before = images(engine, env)
-    name = base.make_base(engine, env, suite="trixie", say=print, **which)
+    name = base.make_base(engine, env, **{"suite": "trixie", "say": print, **which})
     if name not in before:
         note("image", name)
     return name

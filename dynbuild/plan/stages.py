@@ -250,7 +250,8 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
     uv = _copied(recipe, "uv")
     if recipe.engine == "wheel":
         version = ("VLLM_REF", "VLLM_EXTRAS") if recipe.framework == "vllm" else ("SGLANG_REF",)
-        wheel = (*RUNTIME, "PYTHON_VERSION", "ENGINE_PYTORCH_INDEX_URL", *version)
+        wheel = (*RUNTIME, "PYTHON_VERSION", "ENGINE_OVERRIDES", *version)
+        wheel += ("ENGINE_PYTORCH_INDEX_URL",)
         yield Stage("framework", "framework.wheel", wheel, uv)
     if recipe.engine != "stage":
         return

@@ -56,13 +56,26 @@ def test_an_engine_comes_from_the_package_index_alone(overlay, framework, requir
     assert not {"DEEPGEMM_REF", "FLASHINF_REF", "VLLM_OMNI_REF"} & image.plan.build_args.keys()
 
 
-def test_the_engine_is_not_moved_by_what_comes_later(overlay):
-    _, text = of(overlay(OVERLAY), framework="vllm", target="runtime")
-    assert "uv pip freeze > /opt/dynamo/engine.txt" in stage(text, "framework")
-    runtime = stage(text, "runtime")
-    installs = re.findall(r"uv pip install (\S+ \S+)", runtime)
-    assert len(installs) >= 3
-    assert set(installs) == {"-c /opt/dynamo/engine.txt"}
+def test_what_comes_later_is_resolved_together_with_the_engine(overlay):
+    """All that the engine asks for holds then; what it does not ask for may move."""
+    for wheels in ("source", "index"):
+        _, text = of(overlay(OVERLAY), framework="vllm", target="runtime", dynamo_wheels=wheels)
+        assert 'echo "${engine}" > /opt/dynamo/engine.txt' in stage(text, "framework")
+        installs = re.findall(r"uv pip install (\S+ \S+ \S+ \S+)", stage(text, "runtime"))
+        assert len(installs) >= 2
+        words = "--overrides /opt/dynamo/overrides.txt -r /opt/dynamo/engine.txt"
+        assert set(installs) == {words}
+
+
+def test_requirements_of_the_engine_are_replaced_and_those_of_the_wheels_left_out(overlay):
+    asked = {"framework": "sglang", "target": "runtime", "release_line": "1.6"}
+    image, text = of(overlay(""), **asked)
+    assert image.plan.build_args["ENGINE_OVERRIDES"].startswith("cuda-tile==")
+    engine = stage(text, "framework")
+    assert re.search(r'echo "\$\{ENGINE_OVERRIDES\}" \| .* > /opt/dynamo/overrides.txt', engine)
+    assert "uv pip install --overrides /opt/dynamo/overrides.txt" in engine
+    assert "left-out.txt >> /opt/dynamo/overrides.txt" in stage(text, "runtime")
+    assert "UV_OVERRIDE" not in text
 
 
 def test_heavy_packages_are_layers_of_their_own_and_no_file_comes_twice(overlay):
@@ -80,7 +93,10 @@ def test_nixl_is_the_one_for_this_cuda(overlay, cuda, name):
     asked = {"framework": "vllm", "target": "runtime", "cuda_version": cuda}
     image, text = of(overlay(OVERLAY), **asked)
     runtime = stage(text, "runtime")
-    assert f'--no-deps "{name}==${{NIXL_REF#v}}" "nixl==${{NIXL_REF#v}}"' in runtime
+    assert re.search(rf'nixl="\$\{{NIXL_REF#v\}}" .*"nixl==\$nixl" "{name}==\$nixl"', runtime)
+    assert runtime.index("nixl==") < runtime.index("/opt/dynamo/wheelhouse")
+    other = {"nixl-cu12": "nixl-cu13", "nixl-cu13": "nixl-cu12"}[name]
+    assert f"\"{other} ; python_version < '3'\" >> /opt/dynamo/overrides.txt" in runtime
     assert f"/.{name.replace('-', '_')}.mesonpy.libs" in runtime
     assert image.plan.build_args["NIXL_REF"] == "0.9.0"
 

@@ -1,0 +1,198 @@
+"""Real engines from their published wheels, built, looked at and served from: `make proof`.
+
+Nothing of them is run on a GPU.  Where code asks for the driver's libraries, the stubs of the base
+take their place.  Each image is removed before the next is built.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import uuid
+from dataclasses import dataclass
+
+import pytest
+
+from dynbuild.build import facts
+from dynbuild.engine.cuda_base import Toolkit
+from dynbuild.units import format_size
+from tests import ready, session
+from tests.conftest import DEMO
+from tests.session import NAME as RUN
+
+pytestmark = pytest.mark.engine
+
+CONFIG = DEMO.parent.parent / "tests" / "proof" / "engines.toml"
+CUDA_OF_BASE = "13.0"
+SECONDS = 3600
+LAYERS = 110
+"""Overlay file systems take 128; what is built on an image needs some of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """An image, and the distribution whose Python its wheels are for."""
+
+    framework: str
+    line: str
+    cuda: str
+    suite: str
+    python: str
+
+    def __str__(self) -> str:
+        return f"{self.framework}-{self.line}-cuda{self.cuda}"
+
+    @property
+    def base(self) -> tuple[str, ...]:
+        """The arguments that name the base."""
+        tag = f"{CUDA_OF_BASE}-{self.suite}"
+        parts = [f"PYTHON_VERSION={self.python}"]
+        for name in ("BASE_IMAGE", "RUNTIME_IMAGE"):
+            parts += [f"{name}=dynbuild/cuda", f"{name}_TAG={tag}"]
+        return tuple(f"--build-arg={part}" for part in parts)
+
+
+CELLS = (
+    Cell("vllm", "1.6", "13.0", "trixie", "3.13"),
+    Cell("sglang", "1.6", "13.0", "bookworm", "3.11"),  # it has wheels up to Python 3.12
+    Cell("vllm", "0.9.0", "12.9", "trixie", "3.13"),
+)
+
+
+class Image:
+    """An image that is there, with a container of it that waits."""
+
+    def __init__(self, docker, cell, name, args, seconds):
+        self.docker, self.cell, self.name, self.args = docker, cell, name, args
+        self.container = f"{RUN}-{uuid.uuid4().hex[:12]}"
+        waits = ("--network", "none", "--entrypoint", "sleep", "--name", self.container)
+        docker("run", "--detach", "--rm", *waits, name, "infinity")
+        self.say(f"built in {seconds:.0f} s")
+
+    def say(self, text):
+        """Print what the note quotes."""
+        for line in text.splitlines():
+            print(f"[{self.cell}] {line}", flush=True)
+
+    def __call__(self, line):
+        return self.docker("exec", self.container, "bash", "-c", line, timeout=900)
+
+    def try_line(self, line):
+        """What a command says, and its status as the last line."""
+        return self(f"{{ {line}; }} 2>&1; echo $?")
+
+    def remove(self):
+        self.docker("rm", "--force", self.container)
+        self.docker("image", "rm", "--force", self.name)
+
+
+@pytest.fixture(scope="module", params=CELLS, ids=str)
+def image(request, engine, docker, dynbuild, tmp_path_factory):
+    cell = request.param
+    assert not list(ready.problems(os.environ, proof=True))
+    machine = facts.read(os.environ)
+    toolkit = Toolkit(
+        version=CUDA_OF_BASE, ca_bundle=machine.ca_bundle, index_url=machine.index_url
+    )
+    session.make_base(engine, os.environ, toolkit=toolkit, suite=cell.suite)
+    words = (
+        "--config", str(CONFIG), "--context", str(tmp_path_factory.mktemp("nothing")),
+        "--framework", cell.framework, "--release-line", cell.line, "--cuda-version", cell.cuda,
+        "--repository", f"{RUN}/proof", *cell.base, "--format", "json",
+    )  # fmt: skip
+    planned = dynbuild("plan", *words)
+    assert planned.returncode == 0, planned.stderr
+    (plan,) = json.loads(planned.stdout)["images"]
+    begin = time.monotonic()
+    done = dynbuild("build", *words, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    made = Image(docker, cell, plan["tags"][0], plan["build_args"], time.monotonic() - begin)
+    yield made
+    made.remove()
+
+
+def frozen(image):
+    """Versions by name, of all that is in the venv."""
+    lines = image("uv pip list --format json")
+    return {found["name"].lower(): found["version"] for found in json.loads(lines)}
+
+
+def test_versions_are_those_of_the_plan(image):
+    args, found = image.args, frozen(image)
+    wanted = {"ai-dynamo": args["DYNAMO_VERSION"], "ai-dynamo-runtime": args["DYNAMO_VERSION"]}
+    wanted[image.cell.framework] = args[f"{image.cell.framework.upper()}_REF"].removeprefix("v")
+    nixl = args["NIXL_REF"].removeprefix("v")
+    wanted |= {"nixl": nixl, f"nixl-cu{image.cell.cuda[:2]}": nixl}
+    if args["ENABLE_KVBM"] == "true":
+        wanted["kvbm"] = args["DYNAMO_VERSION"]
+    assert {name: found.get(name) for name in wanted} == wanted
+    assert len([name for name in found if name.startswith("nixl-cu")]) == 1
+    shown = (*wanted, "torch", "triton", "flashinfer-python", "transformers", "pydantic", "numpy")
+    image.say(", ".join(f"{name} {found[name]}" for name in shown if name in found))
+    image.say(f"{len(found)} packages")
+
+
+def test_every_requirement_holds_but_what_the_plan_leaves_out(image):
+    """NIXL's own package asks for its libraries for every CUDA; the image has those for one."""
+    said = image.try_line("uv pip check")
+    asked = re.findall(r"package `(\S+)` requires `([A-Za-z0-9_-]+)", said)
+    left_out = set(image.args.get("LEFT_OUT_REQUIREMENTS", "").split(","))
+    left_out |= set(re.findall(r"[a-z][\w-]+(?===)", image.args["ENGINE_OVERRIDES"]))
+    image.say(said)
+    known = ("nixl-cu12", "nixl-cu13", *left_out)
+    assert {name for _, name in asked if name not in known} == set()
+
+
+def test_engine_and_dynamo_are_imported(image):
+    names = f"torch, {image.cell.framework}, nixl, dynamo.runtime, dynamo.llm"
+    line = f"import {names}; print(torch.version.cuda, torch.cuda.is_available())"
+    cuda, available = image(f"python -c '{line}' | tail -n 1").split()
+    assert cuda.partition(".")[0] == image.cell.cuda.partition(".")[0]
+    assert available == "False"
+    image.say(f"imported: {names}; PyTorch's CUDA is {cuda}")
+
+
+def test_kernels_are_loaded(image):
+    """Linked with the driver, whose stubs take its place."""
+    links = " && ".join(
+        f"ln -sf /usr/local/cuda/lib64/stubs/{name} /tmp/{name}.1"
+        for name in ("libcuda.so", "libnvidia-ml.so")
+    )
+    module = {"vllm": "vllm._C", "sglang": "sgl_kernel"}[image.cell.framework]
+    image(f"{links} && LD_LIBRARY_PATH=/tmp:$LD_LIBRARY_PATH python -c 'import torch, {module}'")
+    image.say(f"loaded with stubs of the driver: {module}")
+
+
+def test_dynamo_s_engine_module_starts(image):
+    said = image.try_line(f"python -m dynamo.{image.cell.framework} --help")
+    assert said.splitlines()[-1] == "0", said
+    assert "usage:" in said
+    image.say(f"python -m dynamo.{image.cell.framework} --help: {len(said.splitlines())} lines")
+
+
+def test_image_serves(image, docker):
+    said = docker(
+        "run", "--rm", "--network", "none", "--volume", f"{DEMO}:/demo:ro", image.name,
+        "python", "/demo/serve.py", "ask", "--format", "json", "--timeout", "300", timeout=900,
+    )  # fmt: skip
+    answer = json.loads(said)
+    assert answer["completion"]["choices"][0]["message"]["content"].strip()
+    image.say(f"served by the mocker: {answer['seconds']}")
+
+
+def test_sizes_by_layer(image, docker):
+    """Printed for the note; bounded in number, since what is built on it has layers too."""
+    columns = "{{.Size}}\t{{.CreatedBy}}"
+    rows = docker("history", "--no-trunc", "--human=false", "--format", columns, image.name)
+    layers = [
+        (int(size), made) for size, _, made in (row.partition("\t") for row in rows.split("\n"))
+    ]
+    own = [(size, made) for size, made in layers if size]
+    size = docker("image", "inspect", "--format", "{{.Size}}", image.name)
+    total = sum(size for size, _ in own)
+    image.say(f"{len(own)} layers, {format_size(total)}; {format_size(int(size))} to docker")
+    for size, made in sorted(own, reverse=True)[:12]:
+        image.say(f"{format_size(size):>10}  {' '.join(made.split())[:150]}")
+    assert len(own) < LAYERS

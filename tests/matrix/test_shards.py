@@ -1,6 +1,8 @@
 """Shards of a matrix: by the work that cells share."""
 
 import functools
+import random
+import time
 
 import pytest
 from hypothesis import given
@@ -29,6 +31,46 @@ def test_every_cell_is_in_one_shard_and_the_same_input_gives_the_same(many, coun
     assert shards.split(dict(sorted(many.items())), weights, count) == tuple(
         tuple(sorted(shard)) for shard in made
     ), "the order in which cells are given is of no effect"
+
+
+@given(
+    st.lists(st.frozensets(st.integers(0, 40), max_size=20), min_size=2, max_size=12),
+    st.integers(2, 5),
+    st.integers(0, 2**32),
+)
+def test_neither_the_order_of_cells_nor_that_of_steps_is_of_any_effect(many, count, seed):
+    chance = random.Random(seed)
+    names = [f"c{number}" for number in range(len(many))]
+    made = set()
+    for _ in range(3):
+        # Where a step comes in a set, and so in a sum, is decided by its name.
+        keys = [f"{chance.random()}" for _ in range(41)]
+        cells = {
+            name: frozenset(keys[key] for key in own) for name, own in zip(names, many, strict=True)
+        }
+        weights = {key: number / 10 for number, key in enumerate(keys)}
+        order = chance.sample(names, len(names))
+        split = shards.split({name: cells[name] for name in order}, weights, count)
+        made.add(tuple(map(frozenset, split)))
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("count", [4, 12])
+def test_a_large_matrix_is_split_in_less_than_a_second(count):
+    chance = random.Random(7)
+    many = {
+        f"c{number}": frozenset(
+            f"{layer}-{number % width}-{step}"
+            for layer, width in enumerate((1, 3, 7, 40, 166))
+            for step in range(chance.randrange(1, 8))
+        )
+        for number in range(166)
+    }
+    begun = time.process_time()
+    made = shards.split(many, {}, count)
+    assert time.process_time() - begun < 1
+    loads = [len(frozenset().union(*(many[name] for name in shard))) for shard in made]
+    assert max(loads) <= 1.25 * sum(loads) / count
 
 
 def test_cells_that_share_their_work_go_together():

@@ -20,6 +20,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dynbuild.build import context
+from dynbuild.build.context import Source
+from dynbuild.build.hashes import Memory
 from dynbuild.build.solve import Solve, replay
 from dynbuild.cli import console
 from dynbuild.engine import base, builder, client
@@ -235,6 +238,36 @@ def progress() -> list[Row]:
     return rows
 
 
+def files() -> list[Row]:
+    """What is taken of a tree of 50,000 files whose hashes are known, beside their ``lstat``."""
+    text = "FROM scratch\nCOPY lib /lib\n"
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for number in range(1000):
+            inside = root / f"lib/{number % 10}/{number}/src"
+            inside.mkdir(parents=True)
+            for file in range(50):
+                (inside / f"{file}.rs").write_text(f"{number} {file}")
+        paths = [str(path) for path in root.rglob("*.rs")]
+        rules = (ROOT / "examples" / "workspace" / ".dockerignore").read_text()
+        source = Source(image="x", dockerfile=text, stage="0", args={}, folders={})
+        kept = root / "hashes.json"
+        time.sleep(2.5)  # what changed this moment is not kept
+        for turn in range(2):
+            begun = time.process_time()
+            if turn:
+                for path in paths:
+                    os.lstat(path)
+                rows.append(("lstat", time.process_time() - begun))
+                begun = time.process_time()
+            memory = Memory(kept)
+            context.take([source], root, rules, memory)
+            memory.keep()
+        rows.append(("what is taken", time.process_time() - begun))
+    return rows
+
+
 def _bake(record: Path) -> list[str]:
     words = ["buildx", "bake", "--file", str(record / "bake.json"), "--progress", "quiet"]
     return [client.find(os.environ).docker, *words]
@@ -253,6 +286,7 @@ def main() -> None:
     console.out_table(("command", "median", "of pass", "of typer"), commands())
     console.out("")
     show("50,000 lines of progress", progress())
+    show("50,000 files", files())
     try:
         engine = client.find(os.environ)
     except NotReady as error:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dynbuild.build import ignore
 from dynbuild.build.hashes import Memory, Stopped
 from dynbuild.build.ignore import Ignore, Matches
+from dynbuild.build.inputs import ignore_file
 from dynbuild.render import instructions
 from dynbuild.render.instructions import MAIN
 
@@ -95,6 +96,7 @@ def take(
 
     Raises:
         ValueError: An ignore file is malformed.
+        RequestError: It cannot be read.
         Stopped: *stopped* said so.
     """
     trees: dict[str, _Tree] = {}
@@ -106,9 +108,9 @@ def take(
         ):
             root = Path(folders[chosen.context])
             if chosen.context not in trees:
-                text = own_ignore if chosen.context == MAIN else _ignore_of(root)
+                text = own_ignore if chosen.context == MAIN else ignore_file(root)
                 trees[chosen.context] = _Tree(root, Ignore.parse(text), memory, stopped)
-            taken = trees[chosen.context].select(chosen.sources)
+            count, digest = trees[chosen.context].select(chosen.sources)
             steps.append(
                 StepFiles(
                     image=source.image,
@@ -116,8 +118,8 @@ def take(
                     step=chosen.step,
                     context=chosen.context,
                     sources=chosen.sources,
-                    count=len(taken),
-                    digest=_digest(taken),
+                    count=count,
+                    digest=digest,
                 )
             )
     contexts = {
@@ -127,47 +129,41 @@ def take(
     return ContextRecord(contexts=contexts, steps=tuple(steps))
 
 
-def _ignore_of(root: Path) -> str:
-    try:
-        return (root / ".dockerignore").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
-
-
 def _digest(taken: Mapping[str, str]) -> str:
-    total = hashlib.sha256()
-    for path, entry in sorted(taken.items()):
-        total.update(f"{path}\0{entry}\n".encode(errors="surrogateescape"))
-    return f"sha256:{total.hexdigest()}"
+    text = "".join(f"{path}\0{entry}\n" for path, entry in sorted(taken.items()))
+    return f"sha256:{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()}"
 
 
 @dataclass(slots=True)
 class _Tree:
-    """One build context, read as far as steps select from it."""
+    """One build context, read as far as steps select from it, and each file of it once."""
 
     root: Path
     ignore: Ignore
     memory: Memory
     stopped: Callable[[], bool]
     entries: dict[str, str] = field(default_factory=dict)
-    _states: dict[str, tuple[bool, Matches | None]] = field(
-        default_factory=lambda: {"": (False, None)}
-    )
-    _stats: dict[str, os.stat_result | None] = field(default_factory=dict)
+    _selected: dict[tuple[str, ...], tuple[int, str]] = field(default_factory=dict)
     _top: str = field(init=False)
 
     def __post_init__(self) -> None:
         self._top = str(self.root)
 
-    def select(self, sources: tuple[str, ...]) -> dict[str, str]:
-        """What *sources* select, with what is in it."""
-        paths: dict[str, None] = {}
-        for source in sources:
-            for path in self._expand(source):
-                if (self.root / path).is_symlink():
-                    paths[path] = None
-                paths.update(dict.fromkeys(self._below(self._resolved(path))))
-        return {path: self._entry(path) for path in paths}
+    def select(self, sources: tuple[str, ...]) -> tuple[int, str]:
+        """How much *sources* select, and a digest of it.
+
+        Images have many steps in common: what was selected once is not looked at again.
+        """
+        if sources not in self._selected:
+            paths: list[str] = []
+            for source in sources:
+                for path in self._expand(source):
+                    if (self.root / path).is_symlink():
+                        paths.append(path)
+                    self._collect(self._resolved(path), paths)
+            taken = {path: self._entry(path) for path in paths}
+            self._selected[sources] = len(taken), _digest(taken)
+        return self._selected[sources]
 
     def _expand(self, source: str) -> Iterator[str]:
         """The paths that a source means; one with signs is compared folder by folder."""
@@ -180,7 +176,7 @@ class _Tree:
             paths = [
                 _join(path, name)
                 for path in paths
-                for name in self._names(path)
+                for name, _ in self._inside(path)
                 if pattern.match(name)
             ]
         for path in paths:
@@ -194,65 +190,56 @@ class _Tree:
         outside = inside == ".." or inside.startswith("../")
         return path if outside else "" if inside == "." else inside
 
-    def _below(self, path: str) -> list[str]:
-        """*path* and all below it that is not ignored, folders of what is taken too."""
-        below: list[str] = []
-        self._collect(path, self._state(path), below)
-        return below
+    def _collect(self, path: str, below: list[str]) -> None:
+        """Add *path* and all below it that is not ignored, folders of what is taken too."""
+        excluded, fits = self._state(path)
+        if not path or self._is_folder(path):
+            self._walk(path, excluded, fits, below)
+        elif not excluded:
+            below.append(path)
 
-    def _collect(self, path: str, state: tuple[bool, Matches | None], below: list[str]) -> None:
-        excluded, fits = state
-        if path and not self._is_folder(path):
-            if not excluded:
-                below.append(path)
-            return
+    def _walk(self, path: str, excluded: bool, fits: Matches | None, below: list[str]) -> None:
         if excluded and not self.ignore.takes_back:
             return
         start = len(below)
         below.append(path)
-        for name in self._names(path):
-            inner = _join(path, name)
-            known = self._states.get(inner)
-            if known is None:
-                known = self._states[inner] = self.ignore.enter(inner, fits)
-            self._collect(inner, known, below)
+        inside = f"{path}/" if path else ""
+        for name, is_folder in self._inside(path):
+            inner = inside + name
+            out, more = self.ignore.enter(inner, name, fits)
+            if is_folder:
+                self._walk(inner, out, more, below)
+            elif not out:
+                below.append(inner)
         if not path or (excluded and len(below) == start + 1):
             del below[start]
 
     def _is_folder(self, path: str) -> bool:
-        state = self._lstat(path)
-        return state is not None and stat.S_ISDIR(state.st_mode)
-
-    def _lstat(self, path: str) -> os.stat_result | None:
-        """What the disk says of a path; asked once, since a tree may have many."""
         try:
-            return self._stats[path]
-        except KeyError:
-            pass
-        try:
-            state = os.lstat(f"{self._top}/{path}")
+            return stat.S_ISDIR(os.lstat(f"{self._top}/{path}").st_mode)
         except OSError:
-            state = None
-        self._stats[path] = state
-        return state
+            return False
 
-    def _names(self, path: str) -> list[str]:
+    def _inside(self, path: str) -> list[tuple[str, bool]]:
+        """The names in a folder, each with whether it is one: the disk is asked for none alone."""
+        if self.stopped():
+            raise Stopped
         try:
-            return sorted(os.listdir(self.root / path))  # noqa: PTH208 - names, not paths
+            with os.scandir(f"{self._top}/{path}") as found:
+                return [(one.name, one.is_dir(follow_symlinks=False)) for one in found]
         except OSError:
             return []
 
     def _state(self, path: str) -> tuple[bool, Matches | None]:
-        if path not in self._states:
-            _, above = self._state(path.rpartition("/")[0])
-            self._states[path] = self.ignore.enter(path, above)
-        return self._states[path]
+        excluded, fits = False, None
+        parts = path.split("/") if path else []
+        for depth, name in enumerate(parts, start=1):
+            excluded, fits = self.ignore.enter("/".join(parts[:depth]), name, fits)
+        return excluded, fits
 
     def _entry(self, path: str) -> str:
         entry = self.entries.get(path)
         if entry is None:
-            if self.stopped():
-                raise Stopped
             try:
                 entry = self._read(path)
             except OSError:
@@ -261,17 +248,15 @@ class _Tree:
         return entry
 
     def _read(self, path: str) -> str:
-        state, full = self._lstat(path), f"{self._top}/{path}"
-        if state is None:
-            return "unreadable"
-        mode = f"{stat.S_IMODE(state.st_mode):o}"
-        if stat.S_ISLNK(state.st_mode):
+        full = f"{self._top}/{path}"
+        state = os.lstat(full)
+        kind = stat.S_IFMT(state.st_mode)
+        if kind == stat.S_IFREG:
+            digest = self.memory.sha256(full, state, self.stopped)
+            return f"file {stat.S_IMODE(state.st_mode):o} {digest}"
+        if kind == stat.S_IFLNK:
             return f"link {os.readlink(full)}"  # noqa: PTH115 - paths of files cost time
-        if stat.S_ISDIR(state.st_mode):
-            return f"dir {mode}"
-        if not stat.S_ISREG(state.st_mode):
-            return "other"
-        return f"file {mode} {self.memory.sha256(full, state, self.stopped)}"
+        return f"dir {stat.S_IMODE(state.st_mode):o}" if kind == stat.S_IFDIR else "other"
 
 
 def _join(folder: str, name: str) -> str:

@@ -20,6 +20,7 @@ from dynbuild.build.context import ContextRecord, Reading, Source, Taken
 from dynbuild.build.events import Event, RecordBegun, Retried, Warned
 from dynbuild.build.expectation import Expectation
 from dynbuild.build.hashes import Memory
+from dynbuild.build.inputs import ignore_file
 from dynbuild.build.log import Log
 from dynbuild.build.metadata import Metadata, redact
 from dynbuild.build.patience import Patience
@@ -34,7 +35,6 @@ from dynbuild.build.result import (
 )
 from dynbuild.build.solve import Solve
 from dynbuild.engine.builder import Builder
-from dynbuild.errors import RequestError
 from dynbuild.plan.job import Job
 from dynbuild.render import bake
 
@@ -393,12 +393,7 @@ def _ignore(tree: Path) -> str:
     BuildKit prefers the one beside the Dockerfile: the tree's own rules hold, and dynbuild's
     records never travel to the builder.
     """
-    own = tree / ".dockerignore"
-    try:
-        text = own.read_text(encoding="utf-8", errors="surrogateescape") if own.is_file() else ""
-    except OSError as error:
-        raise RequestError(f"{own} cannot be read: {error.strerror}") from error
-    return f"{text}\n{record.STATE}/\n"
+    return f"{ignore_file(tree)}\n{record.STATE}/\n"
 
 
 def _write_inputs(now: Record, job: Job, dockerfiles: Mapping[str, str], network: str) -> None:

@@ -27,7 +27,7 @@ class Memory:
         """Read what is kept in the file *path*; damage is as good as nothing."""
         self._path = path
         self._before: Mapping[str, object] = {}
-        self._now: dict[str, list[int | str]] = {}
+        self._now: dict[str, str] = {}
         self._settled = time.time_ns() - _TICK_NS
         with suppress(OSError, ValueError, RecursionError):
             kept = json.loads(path.read_bytes())
@@ -40,15 +40,14 @@ class Memory:
             OSError: It cannot be read.
             Stopped: *stopped* said so.
         """
-        mark = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
+        modified, changed = state.st_mtime_ns, state.st_ctime_ns
+        mark = f"{state.st_size} {modified} {changed} {state.st_ino} "
         kept = self._before.get(path)
-        if isinstance(kept, list) and len(kept) == 5 and kept[:4] == mark:
-            digest = str(kept[4])
-        else:
-            digest = _hash(path, stopped)
-        if state.st_mtime_ns < self._settled > state.st_ctime_ns:
-            self._now[path] = [*mark, digest]
-        return digest
+        if not (isinstance(kept, str) and kept.startswith(mark)):
+            kept = mark + _hash(path, stopped)
+        if modified < self._settled > changed:
+            self._now[path] = kept
+        return kept[len(mark) :]
 
     def keep(self) -> None:
         """Write down what is known now; a disk that is full does not matter."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _SIGNS = re.compile(r"[*?\[\]\\]")
 _NOTHING = re.compile(r"(?!)")
+_ANYWHERE = re.compile(r"\*\*/(\*?)([^/*?\[\]\\]+)")
 _PLAIN = {"*": "[^/]*", "?": "[^/]"}
 # One or more of: a character, or two with a dash between them; \\ takes a sign as it is.
 _CLASS = re.compile(r"(\^?)((?:(?:\\.|[^\]\\-])(?:-(?:\\.|[^\]\\-]))?)+)\]")
@@ -47,12 +48,44 @@ Matches = tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class _LeavingOut:
+    """The patterns that leave something out, so that a path that none fits costs next to nothing.
+
+    Attributes:
+        names: Of those such as ``**/target``, the names.
+        ends: Of those such as ``**/*.o``, the ends of names.
+        others: Fits the paths that any other one fits.
+    """
+
+    names: frozenset[str]
+    ends: tuple[str, ...]
+    others: re.Pattern[str]
+
+    @classmethod
+    def of(cls, patterns: Iterable[Pattern]) -> _LeavingOut:
+        """*patterns*, by their form."""
+        names: set[str] = set()
+        ends: set[str] = set()
+        others = []
+        for one in patterns:
+            if name := _ANYWHERE.fullmatch(one.text):
+                (ends if name[1] else names).add(name[2])
+            else:
+                others.append(one.expression)
+        every = re.compile("|".join(others)) if others else _NOTHING
+        return cls(frozenset(names), tuple(sorted(ends)), every)
+
+    def any_fits(self, path: str, name: str) -> bool:
+        """Whether one of the patterns fits *path*, whose last part *name* is."""
+        return name in self.names or name.endswith(self.ends) or self.others.match(path) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Ignore:
     """The patterns of an ignore file, in their order."""
 
-    patterns: tuple[Pattern, ...] = ()
-    _leaving_out: re.Pattern[str] = _NOTHING
-    """Fits what any of the patterns fits that leave something out."""
+    patterns: tuple[Pattern, ...]
+    _leaving_out: _LeavingOut
 
     @classmethod
     def parse(cls, text: str) -> Ignore:
@@ -62,23 +95,23 @@ class Ignore:
             ValueError: One is malformed; BuildKit refuses the file as well.
         """
         patterns = tuple(map(_pattern, _lines(text)))
-        every = [one.expression for one in patterns if not one.takes_back]
-        return cls(patterns, re.compile("|".join(every)) if every else _NOTHING)
+        return cls(patterns, _LeavingOut.of([one for one in patterns if not one.takes_back]))
 
     @property
     def takes_back(self) -> bool:
         """Whether something in a folder that is left out may be taken back in."""
         return any(pattern.takes_back for pattern in self.patterns)
 
-    def enter(self, path: str, above: Matches | None = None) -> tuple[bool, Matches]:
+    def enter(self, path: str, name: str, above: Matches | None = None) -> tuple[bool, Matches]:
         """Whether *path* is left out, and what to hand on for what is in it.
 
         Args:
             path: Relative to the context, with ``/``.
+            name: The last part of it.
             above: What this said of the folder that it is in; ``None`` for one of the root.
         """
         # Most paths fit nothing, and are asked about at once.
-        if not (above and any(above)) and not self._leaving_out.match(path):
+        if not (above and True in above) and not self._leaving_out.any_fits(path, name):
             return False, above or (False,) * len(self.patterns)
         excluded, fits = False, []
         for index, pattern in enumerate(self.patterns):
@@ -95,8 +128,8 @@ class Ignore:
         """Whether *path* is left out."""
         excluded, above = False, None
         parts = path.split("/")
-        for depth in range(1, len(parts) + 1):
-            excluded, above = self.enter("/".join(parts[:depth]), above)
+        for depth, name in enumerate(parts, start=1):
+            excluded, above = self.enter("/".join(parts[:depth]), name, above)
         return excluded
 
 

@@ -1,4 +1,4 @@
-"""Check that what a plan reads from disk is there, before anything is started."""
+"""What a plan reads from disk: whether it is there, before anything is started."""
 
 from __future__ import annotations
 
@@ -74,6 +74,19 @@ def check(job: Job) -> None:
                     f"the source path of '{name}' is not there: {where}",
                     hint=f"--source {source}=PATH and --build-context {name}=PATH take a folder",
                 )
+
+
+def ignore_file(root: Path) -> str:
+    """The text of the ``.dockerignore`` of the context *root*; empty where there is none.
+
+    Raises:
+        RequestError: It cannot be read.
+    """
+    own = root / ".dockerignore"
+    try:
+        return own.read_text(encoding="utf-8", errors="surrogateescape") if own.is_file() else ""
+    except OSError as error:
+        raise RequestError(f"{own} cannot be read: {error.strerror}") from error
 
 
 def read_by_name(job: Job) -> tuple[str, ...]:

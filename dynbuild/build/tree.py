@@ -11,16 +11,19 @@ import fnmatch
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from dynbuild.build.ignore import Ignore, Pattern
+from dynbuild.build.inputs import ignore_file
 from dynbuild.errors import RequestError
 from dynbuild.plan import stages
 from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.job import ImageJob, Job
 from dynbuild.quick import dataclass
 
+_TOOLCHAIN = "rust-toolchain.toml"
 _RUNTIME = "lib/bindings/python/Cargo.toml"
 _KVBM = "lib/bindings/kvbm/Cargo.toml"
 _COPIED = ("lib", "launch")
@@ -53,15 +56,16 @@ def check(job: Job, read: Sequence[str] = ()) -> tuple[str, ...]:
         Warnings, each once.
 
     Raises:
-        RequestError: A build is sure to fail; all that makes it fail is told.
+        RequestError: A build is sure to fail; all that makes it fail is told.  Or an ignore
+            file cannot be read.
     """
-    context = Path(job.plan.context)
+    tree = _Tree(Path(job.plan.context))
     built = [one for one in job.images if one.recipe.from_source]
     if not built:
         return ()
-    found = [*_hidden(context, read)]
+    found = [*_hidden(tree, read)]
     for one in built:
-        found += _of_image(one, context)
+        found += _of_image(one, tree)
     found = list(dict.fromkeys(found))
     fatal = [one for one in found if one.fatal]
     if fatal:
@@ -73,38 +77,56 @@ def check(job: Job, read: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(f"{one.text} ({one.hint})" for one in found)
 
 
-def _of_image(one: ImageJob, context: Path) -> Iterator[Mismatch]:
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The source tree: each of its files is read once, for however many images.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+    _texts: dict[str, str] = field(default_factory=dict)
+    _tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """The file *name*; empty where it is none, which its own program tells."""
+        if name not in self._texts:
+            try:
+                self._texts[name] = (self.root / name).read_text(encoding="utf-8")
+            except (OSError, ValueError):
+                self._texts[name] = ""
+        return self._texts[name]
+
+    def toml(self, name: str) -> dict[str, Any]:
+        """The file *name*; empty where it is none."""
+        if name not in self._tables:
+            try:
+                self._tables[name] = tomllib.loads(self.text(name))
+            except ValueError:
+                self._tables[name] = {}
+        return self._tables[name]
+
+    def place(self, name: str, word: str) -> str:
+        """The file *name* and the line that has *word*, for people."""
+        lines = enumerate(self.text(name).splitlines(), 1)
+        return next((f"{name}:{number}" for number, line in lines if word in line), name)
+
+
+def _of_image(one: ImageJob, tree: _Tree) -> Iterator[Mismatch]:
     image = one.plan
     chain = {stage.name for stage in stages.chain(one.recipe)}
-    project = _toml(context / "pyproject.toml").get("project", {})
+    project = tree.toml("pyproject.toml").get("project", {})
     if "rust_tools" in chain:
-        yield from _toolchain(image, context)
+        yield from _toolchain(image, tree)
     if "ai_dynamo_runtime_wheel" in chain:
-        yield from _features(image, context, "MATURIN_FEATURES", _RUNTIME)
-        yield from _members(context)
+        yield from _features(image, tree, "MATURIN_FEATURES", _RUNTIME)
+        yield from _members(tree)
     if "kvbm_wheel" in chain:
-        yield from _features(image, context, "KVBM_FEATURES", _KVBM)
+        yield from _features(image, tree, "KVBM_FEATURES", _KVBM)
     yield from _python(image, project)
     if image.device == "cuda" and "runtime" in chain:
         yield from _pins(one, project)
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    """The file *path*; empty where it is none, which its own program tells."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def _place(path: Path, context: Path, word: str) -> str:
-    """*path* and the line that has *word*, for people."""
-    name = path.relative_to(context).as_posix()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return name
-    return next((f"{name}:{n}" for n, line in enumerate(lines, 1) if word in line), name)
 
 
 def _said(image: ImagePlan, arg: str) -> str:
@@ -112,21 +134,20 @@ def _said(image: ImagePlan, arg: str) -> str:
     return f"{arg} is '{image.build_args[arg]}' ({image.origins.get(arg, 'catalog')})"
 
 
-def _toolchain(image: ImagePlan, context: Path) -> Iterator[Mismatch]:
+def _toolchain(image: ImagePlan, tree: _Tree) -> Iterator[Mismatch]:
     """The tree's file rules: rustup fetches its toolchain in the step that compiles."""
-    path = context / "rust-toolchain.toml"
-    channel = str(_toml(path).get("toolchain", {}).get("channel", ""))
+    channel = str(tree.toml(_TOOLCHAIN).get("toolchain", {}).get("channel", ""))
     if channel and image.build_args.get("RUST_VERSION", channel) != channel:
-        place = _place(path, context, channel)
+        place = tree.place(_TOOLCHAIN, channel)
         yield Mismatch(
             text=f"{place} wants Rust {channel}, and {_said(image, 'RUST_VERSION')}",
             hint=f"args.RUST_VERSION = '{channel}', or cargo's steps fetch another toolchain",
         )
 
 
-def _features(image: ImagePlan, context: Path, arg: str, manifest: str) -> Iterator[Mismatch]:
+def _features(image: ImagePlan, tree: _Tree, arg: str, manifest: str) -> Iterator[Mismatch]:
     """Cargo refuses a feature that a crate has not."""
-    crate = _toml(context / manifest)
+    crate = tree.toml(manifest)
     if not crate:
         return
     there = {*crate.get("features", {}), "default", *_optional(crate)}
@@ -141,7 +162,7 @@ def _features(image: ImagePlan, context: Path, arg: str, manifest: str) -> Itera
                 f" there are: {', '.join(sorted(there - {'default'})) or 'none'}",
                 fatal=True,
             )
-    llm = _toml(context / "lib/llm/Cargo.toml")
+    llm = tree.toml("lib/llm/Cargo.toml")
     media = image.build_args.get("ENABLE_MEDIA_NIXL") == "true" and arg == "MATURIN_FEATURES"
     if media and llm and "media-nixl" not in llm.get("features", {}):
         yield Mismatch(
@@ -159,21 +180,21 @@ def _optional(crate: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _members(context: Path) -> Iterator[Mismatch]:
+def _members(tree: _Tree) -> Iterator[Mismatch]:
     """A workspace that the bindings belong to loads all of its members."""
-    members = _toml(context / "Cargo.toml").get("workspace", {}).get("members", [])
+    members = tree.toml("Cargo.toml").get("workspace", {}).get("members", [])
     own = _RUNTIME.rpartition("/")[0]
     if not any(fnmatch.fnmatch(own, pattern) for pattern in members):
         return
     for member in members:
-        place = _place(context / "Cargo.toml", context, f'"{member}"')
+        place = tree.place("Cargo.toml", f'"{member}"')
         if member.partition("/")[0] not in _COPIED:
             yield Mismatch(
                 text=f"{place} has the member {member}, and the wheels' stages copy only"
                 f" {' and '.join(_COPIED)} of the tree",
                 hint="exclude it from the workspace, or leave the bindings out of it",
             )
-        elif not any(context.glob(f"{member}/Cargo.toml")):
+        elif not any(tree.root.glob(f"{member}/Cargo.toml")):
             yield Mismatch(
                 text=f"{place} has the member {member}, which is not in the tree",
                 hint="take it out of the workspace's members",
@@ -221,19 +242,18 @@ def _fits(version: str, specifier: str) -> bool:
         return True  # a URL, or nothing to compare
 
 
-def _hidden(context: Path, read: Sequence[str]) -> Iterator[Mismatch]:
+def _hidden(tree: _Tree, read: Sequence[str]) -> Iterator[Mismatch]:
     """What .dockerignore leaves out is not there for BuildKit."""
-    path = context / ".dockerignore"
     try:
-        ignore = Ignore.parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        ignore = Ignore.parse(ignore_file(tree.root))
+    except ValueError:
         return
     for name in read:
-        if not ignore.excludes(name) or ((context / name).is_dir() and ignore.takes_back):
+        if not ignore.excludes(name) or ((tree.root / name).is_dir() and ignore.takes_back):
             continue
         by = next((p.text for p in ignore.patterns if not p.takes_back and _covers(p, name)), "")
         yield Mismatch(
-            text=f"{_place(path, context, by)} hides {name}, which the build copies",
+            text=f"{tree.place('.dockerignore', by)} hides {name}, which the build copies",
             hint=f"add a line !{name} to .dockerignore",
             fatal=True,
         )

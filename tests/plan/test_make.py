@@ -272,7 +272,7 @@ FIGURES = [
     (ALL, "CARGO_BUILD_JOBS", "16"),
     (ALL, "NIXL_REF", "0.9.0"),
     (ALL, "NIXL_UCX_REF", "1.20.0"),
-    (ALL, "NIXL_GDRCOPY_REF", "v2.5.1"),
+    (ALL, "NIXL_GDRCOPY_REF", "v2.5.2"),
     (ALL, "NIXL_LIBFABRIC_REF", "v2.3.0"),
     (ALL, "MANYLINUX_IMAGE", "quay.io/pypa/manylinux_2_28"),
     (("vllm", "trtllm", "sglang"), "FFMPEG_VERSION", "7.1"),

@@ -473,7 +473,7 @@ def test_kinds_of_sources(overlay, source, wanted):
 @pytest.mark.parametrize(
     ("tool", "wanted"),
     [
-        ('uv.kind = "image"', "COPY --from=uv_image /uv /uvx /tool/usr/bin/"),
+        ('uv.kind = "image"', "COPY --from=uv_image /uv /uvx /tool/opt/uv/bin/"),
         ('uv.kind = "pypi"', 'pip install --no-cache-dir "uv==${UV_VERSION}"'),
         ('nats.kind = "apt"', "        nats-server"),
         ('etcd.kind = "apt"', "ln -s /usr/bin/etcd /usr/bin/etcdctl /usr/local/bin/etcd/"),

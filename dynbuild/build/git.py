@@ -12,8 +12,9 @@ nobody is asked over the network; and the facts are the same whoever asks (``_en
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,28 +53,48 @@ def read(directory: Path, env: Mapping[str, str]) -> GitFacts:
         return git_faults.not_started(error)
 
 
-def merge_base(directory: Path, env: Mapping[str, str]) -> str:
+def merge_base(directory: Path, env: Mapping[str, str], facts: GitFacts) -> str:
     """The last commit that *directory*'s HEAD has in common with main; empty where there is none.
 
-    It is asked apart: only a build cache in a registry wants it.
+    It is asked apart: only a build cache in a registry wants it.  *facts* are those of
+    ``read``: of a repository that has none, nothing is asked.
     """
+    if not facts.commit:
+        return ""
+    repository = _Repository(directory, _environment(env))
     for main in _MAINS:
         with suppress(_Refused, NotReady):
-            repository = _Repository(directory, _environment(env))
-            return repository.ask("merge-base", "HEAD", main).strip()
+            return _with_leave(repository, env, partial(_common, main)).strip()
     return ""
+
+
+def _common(main: str, repository: _Repository) -> str:
+    return repository.ask("merge-base", "HEAD", main)
+
+
+def _with_leave(
+    repository: _Repository, env: Mapping[str, str], ask: Callable[[_Repository], str]
+) -> str:
+    """What *ask* is told of a repository, which may be another user's.
+
+    It is asked as a whole again once the caller's configuration lets git read there: before
+    that git shows nothing of the repository's own configuration.
+
+    Raises:
+        _Refused: git refuses for another reason, or nothing lets it read there.
+    """
+    try:
+        return ask(repository)
+    except _Refused as refused:
+        if git_faults.OWNER not in refused.said:
+            raise
+    _grant(repository, env)
+    return ask(repository)
 
 
 def _read(repository: _Repository, env: Mapping[str, str]) -> GitFacts:
     ask = repository.ask
-    try:
-        asked = _ask_status(repository)
-    except _Refused as refused:
-        if git_faults.OWNER not in refused.said:
-            raise
-        _grant(repository, env)
-        asked = _ask_status(repository)
-    status = _status(asked)
+    status = _status(_with_leave(repository, env, _ask_status))
     refs = _references(
         ask(
             *("for-each-ref", "--format=%(objectname) %(*objectname) %(refname)"),

@@ -76,9 +76,10 @@ def decide(asked: Asked) -> Decided:
     config = lines[lines.chosen[0]]
     inputs.check_context(context)
     machine = facts.read(env)
+    commits = reading.facts()
     shared = make.Shared(
         config=config,
-        version=version.derive(reading.facts(), env),
+        version=version.derive(commits, env),
         context=context,
         machine=machine,
     )
@@ -92,7 +93,7 @@ def decide(asked: Asked) -> Decided:
             selection.Globs(only=asked.cells.only, skip=asked.cells.skip),
         )
     if any(one.config.catalog.request.cache.startswith("registry") for one in selected):
-        base = git.merge_base(context, env)
+        base = git.merge_base(context, env, commits)
         shared = replace(shared, version=replace(shared.version, base=base))
     made = make.merge(make.decide_all(selected, shared), shared)
     inputs.check(made)

@@ -10,6 +10,7 @@ import pytest
 
 from dynbuild import proc
 from dynbuild.build import git
+from dynbuild.plan.version import GitFacts
 from tests.support import ENV, commit, repository
 from tests.support import git as run_git
 
@@ -339,6 +340,8 @@ def test_the_repository_of_another_user(repo, tmp_path):
     assert fault.message == f"the repository of {repo} belongs to another user"
     subprocess.run(shlex.split(fault.remedy), env=env, check=True)
     assert git.read(repo, env) == git.read(repo, ENV)
+    assert merge_base(repo, env) == run_git(repo, "rev-parse", "HEAD")
+    assert git.merge_base(repo, env, GitFacts()) == "", "facts and this are of one repository"
 
 
 def test_a_repository_of_sha256(tmp_path):
@@ -352,15 +355,19 @@ def test_a_repository_of_sha256(tmp_path):
     assert facts.tags_here == ("v1.0.0",)
 
 
+def merge_base(directory, env=ENV):
+    return git.merge_base(directory, env, git.read(directory, env))
+
+
 def test_the_commit_where_a_branch_left_main(repo, tmp_path):
     base = run_git(repo, "rev-parse", "HEAD")
-    assert git.merge_base(repo, ENV) == base
+    assert merge_base(repo) == base
     run_git(repo, "checkout", "--quiet", "-b", "a/b")
     commit(repo)
-    assert git.merge_base(repo, ENV) == base
+    assert merge_base(repo) == base
     run_git(repo, "update-ref", "refs/remotes/origin/main", "HEAD")
-    assert git.merge_base(repo, ENV) == run_git(repo, "rev-parse", "HEAD"), "what is fetched counts"
+    assert merge_base(repo) == run_git(repo, "rev-parse", "HEAD"), "what is fetched counts"
     run_git(repo, "checkout", "--quiet", "--orphan", "other")
     commit(repo)
-    assert git.merge_base(repo, ENV) == ""
-    assert git.merge_base(tmp_path, ENV) == ""
+    assert merge_base(repo) == ""
+    assert merge_base(tmp_path) == ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dynbuild import names, proc
 from dynbuild.addresses import public
-from dynbuild.engine import cuda_base, emulation, images, packages
+from dynbuild.engine import builder, cuda_base, emulation, images, packages
 from dynbuild.engine.cuda_base import Toolkit
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady, RequestError, ToolFailed
@@ -199,10 +199,9 @@ def _join(
     engine: Engine, env: Mapping[str, str], images: Mapping[str, str], name: str, output: str
 ) -> None:
     docker = engine.env(env)
-    # The builder that sees the engine's images has the name of the client's context.
-    builder = proc.run((engine.docker, "context", "show"), env=docker).stdout.strip()
     platforms = ",".join(_PLATFORMS[arch] for arch in images)
-    options = (f"--builder={builder}", f"--platform={platforms}", "--provenance=false")
+    own = f"--builder={builder.own_name(docker)}"
+    options = (own, f"--platform={platforms}", "--provenance=false")
     proc.run(
         (engine.docker, "buildx", "build", "--quiet", *options, output, f"--tag={name}", "-"),
         env=docker,

@@ -120,7 +120,7 @@ def find(engine: Engine, env: Mapping[str, str]) -> Builder:
             engine's own.
     """
     own = engine.env(env)
-    chosen, context = own.get(BUILDER, ""), _context(own)
+    chosen, context = own.get(BUILDER, ""), own_name(own)
     if chosen == context or (not chosen and not _chosen(own)):
         return Builder(
             name=context, driver=_OWN, nodes=(Node(context, engine.host or ""),), engine=engine
@@ -142,8 +142,8 @@ def find(engine: Engine, env: Mapping[str, str]) -> Builder:
         raise NotReady(
             f"the builder '{chosen or 'that docker buildx uses'}' does not answer",
             origin=BUILDER if chosen else None,
-            hint="docker buildx ls lists those there are; docker buildx use default takes the"
-            " engine's own",
+            hint="docker buildx ls lists those there are; docker buildx use"
+            f" {context} takes the engine's own",
             details=tuple(said.strip().splitlines()[-3:]),
         ) from error
     if found.in_engine and found.name != context:
@@ -176,8 +176,15 @@ def _of_library(said: python_on_whales.Builder, engine: Engine) -> Builder:
     )
 
 
-def _context(env: Mapping[str, str]) -> str:
-    """The docker context that the client uses, whose engine's own builder has that name."""
+def own_name(env: Mapping[str, str]) -> str:
+    """The name of the builder that an engine has in itself, which sees its images.
+
+    It is that of the docker context that the client uses (docker/cli's
+    ``resolveContextName``).
+
+    Args:
+        env: The environment that leads to the engine; see ``Engine.env``.
+    """
     if env.get("DOCKER_HOST"):
         return "default"
     named = env.get("DOCKER_CONTEXT")

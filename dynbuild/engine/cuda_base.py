@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dynbuild import proc
-from dynbuild.engine import images
+from dynbuild.engine import builder, images
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
@@ -181,9 +181,8 @@ def make(
         return name
     where = "Python package index" if toolkit.on_index else "non-free suite of the distribution"
     say(f"making {name} from the {where}")
-    # The builder that sees the engine's images has the name of the client's context.
-    builder = proc.run((engine.docker, "context", "show"), env=docker).stdout.strip()
-    options = [f"--builder={builder}", f"--platform={platform}", "--provenance=false", "--load"]
+    own = f"--builder={builder.own_name(docker)}"
+    options = [own, f"--platform={platform}", "--provenance=false", "--load"]
     options += ["--no-cache"] if force else []
     options += ["--network=host"] if engine.network == "host" else []
     variables = {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from dynbuild import proc, units
+from dynbuild.engine import builder
 from dynbuild.engine import images as known
 from dynbuild.engine.model import Engine
 from dynbuild.image_id import LABEL
@@ -100,15 +101,16 @@ def _in_parts(engine: Engine, env: Mapping[str, str]) -> Usage:
     build that ended meanwhile.  Here what images share is counted for each, and of the cache
     it is known when an entry was made, not when it was used last.
     """
+    own = engine.env(env)
 
     def ask(*words: str) -> list[str]:
-        return proc.run((engine.docker, *words), env=engine.env(env)).stdout.splitlines()
+        return proc.run((engine.docker, *words), env=own).stdout.splitlines()
 
     containers = ask("container", "ls", "--all", "--quiet")
     used = ask("container", "inspect", "--format", "{{.Image}}", *containers) if containers else []
     listed = ask("image", "ls", "--no-trunc", "--format", "{{json .}}")
     images = _images([json.loads(line) for line in listed], "Size", set(used))
-    entries = map(json.loads, ask("buildx", "du", "--builder=default", "--format", "json"))
+    du = ask("buildx", "du", f"--builder={builder.own_name(own)}", "--format", "json")
     cache = (
         CachedStep(
             kind=entry["Type"],
@@ -117,7 +119,7 @@ def _in_parts(engine: Engine, env: Mapping[str, str]) -> Usage:
             last=moment(entry["CreatedAt"]),
             used=not entry["Reclaimable"],
         )
-        for entry in entries
+        for entry in map(json.loads, du)
     )
     return Usage(images, tuple(cache))
 
@@ -171,8 +173,9 @@ def remove(
 def prune_cache(engine: Engine, env: Mapping[str, str], older: timedelta | None) -> None:
     """Remove what of the build cache no build uses, and none has used since *older*."""
     until = () if older is None else (f"--filter=until={older.total_seconds():.0f}s",)
-    words = ("buildx", "prune", "--builder=default", "--all", "--force", *until)
-    proc.run((engine.docker, *words), env=engine.env(env))
+    own = engine.env(env)
+    words = ("buildx", "prune", f"--builder={builder.own_name(own)}", "--all", "--force", *until)
+    proc.run((engine.docker, *words), env=own)
 
 
 def moment(text: str) -> datetime:

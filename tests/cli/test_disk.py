@@ -104,9 +104,9 @@ def tree(tmp_path):
 
 @pytest.fixture
 def run(docker, tree):
-    def called(*words, **more):
-        path = f"{docker}{os.pathsep}{os.environ['PATH']}"
-        return call(words[0], "--context", tree, *words[1:], env={"PATH": path}, **more)
+    def called(*words, env=(), **more):
+        env = {"PATH": f"{docker}{os.pathsep}{os.environ['PATH']}", **dict(env)}
+        return call(words[0], "--context", tree, *words[1:], env=env, **more)
 
     return called
 
@@ -186,6 +186,12 @@ def test_filters(docker, run, words, gone):
     assert removed(docker) == gone
 
 
+def test_the_cache_is_that_of_the_engine_that_is_used(docker, run):
+    """Not that of docker's first context: its builder has the name default."""
+    assert run("clean", "--cache", "--yes", env={"DOCKER_CONTEXT": "rootless"}).code == 0
+    assert removed(docker) == ["buildx prune --builder=rootless --all --force"]
+
+
 def test_records_need_no_engine(docker, run, tree):
     (docker / "info").write_text("{}")
     assert run("clean", "--images", "--yes").code == 3
@@ -217,5 +223,7 @@ def test_an_engine_that_cannot_count_at_once_is_asked_in_parts(docker, run):
     ]
     (docker / "du").write_text("\n".join(map(json.dumps, kept)))
     assert [line.split()[:-2] for line in run("df").out.splitlines()[2:]] == whole
+    run("df", env={"DOCKER_CONTEXT": "rootless"})
+    assert "buildx du --builder=rootless --format json" in (docker / "asked").read_text()
     assert run("clean", "--image", "vllm-*", "--yes").code == 0
     assert not [line for line in removed(docker) if "stays" in line]

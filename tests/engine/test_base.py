@@ -25,7 +25,7 @@ def silent(_line):
 @pytest.fixture
 def played(monkeypatch):
     """What the client answers, by the first two words after its name; what it was asked."""
-    answers = {"context show": "mine", "buildx inspect": "Name: mine\nDriver: docker\n"}
+    answers = {"buildx inspect": "Name: mine\nDriver: docker\n"}
     asked = []
 
     def run(argv, *, check=True, input=None, **_):
@@ -47,7 +47,7 @@ def played(monkeypatch):
 
 
 def _join(engine=ENGINE, **more):
-    return base.make_joined_base(engine, {}, say=silent, **{"archs": ("amd64", "arm64"), **more})
+    return base.make_joined_base(engine, {"DOCKER_CONTEXT": "mine"}, say=silent, **{"archs": ("amd64", "arm64"), **more})
 
 
 def test_images_are_joined_on_the_engine(played):

@@ -27,7 +27,7 @@ def played(monkeypatch):
         played.asked.append((tuple(argv[1:]), {"env": env, "input": input}))
         if "build" in argv and played.fails:
             raise played.fails
-        out = "an id" if argv[-1] in played.has else "mine" if "context" in argv else ""
+        out = "an id" if argv[-1] in played.has else ""
         return proc.Completed(argv=tuple(argv), returncode=0, stdout=out, stderr="")
 
     monkeypatch.setattr(proc, "run", run)
@@ -37,7 +37,13 @@ def played(monkeypatch):
 def make(version="13.0", *, engine=ENGINE, force=False, **more):
     toolkit = Toolkit(version=version, **more)
     return cuda_base.make(
-        engine, {}, toolkit, on=DEBIAN, platform="linux/amd64", force=force, say=lambda _line: None
+        engine,
+        {"DOCKER_CONTEXT": "mine"},
+        toolkit,
+        on=DEBIAN,
+        platform="linux/amd64",
+        force=force,
+        say=lambda _line: None,
     )
 
 

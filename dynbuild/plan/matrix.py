@@ -10,7 +10,7 @@ from dynbuild.errors import RequestError
 from dynbuild.image_id import AWS, ImageId, variant_of
 from dynbuild.quick import dataclass
 from dynbuild.settings import cell as cell_settings
-from dynbuild.settings.cell import INDEX, same_cuda
+from dynbuild.settings.cell import INDEX, row_of
 from dynbuild.settings.layers import Origin
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Framework
@@ -214,12 +214,8 @@ def _cuda(config: Settings, entry: Framework, framework: str, device: str, given
             )
         return ""
     version = given or entry.cuda_default
-    for row in rows:
-        if same_cuda(version, row):
-            return row
-    within = [row for row in rows if row.startswith(f"{version}.")]
-    if len(within) == 1:
-        return within[0]
+    if row := row_of(version, rows):
+        return row
     raise RequestError(
         f"there is no CUDA {version} for {framework}",
         origin=origin,

@@ -18,7 +18,7 @@ from dynbuild.plan.named_matrix import NamedMatrix
 from dynbuild.quick import dataclass
 from dynbuild.settings import lines as release_lines
 from dynbuild.settings import load
-from dynbuild.settings.cell import same_cuda
+from dynbuild.settings.cell import means_cuda
 from dynbuild.settings.layers import Origin
 from dynbuild.settings.load import Settings
 from dynbuild.settings.problems import Collector, Problem
@@ -206,7 +206,7 @@ def _fits(one: ImageId, axis: str, value: str) -> bool:
     """Whether a cell has that value of an axis."""
     part = _part(one, axis)
     if axis == "cuda_version":
-        return bool(part) and (same_cuda(value, part) or part.startswith(f"{value}."))
+        return bool(part) and means_cuda(value, part)
     return part == (value.lower() if axis in ("framework", "device") else value)
 
 

@@ -11,6 +11,7 @@ from dynbuild.plan.decision import Decision, Values
 from dynbuild.plan.matrix import Cell, Wheels
 from dynbuild.plan.version import Version
 from dynbuild.settings import environment, load
+from dynbuild.settings.cell import same_cuda
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import PASSED_THROUGH, Argument, ArgumentKind
@@ -145,7 +146,7 @@ def _written(config: Settings) -> Iterator[tuple[str, Setting]]:
 def _other_cuda(cell: Cell, setting: Setting) -> Iterator[Problem]:
     """The CUDA version of the packages is that of the base images."""
     version, cuda = str(setting.value), cell.id.cuda
-    if cuda and version and version != cuda and not version.startswith(f"{cuda}."):
+    if cuda and version and not same_cuda(version, cuda):
         yield Problem(
             f"CUDA_VERSION is {quote(version)}, but the base images have CUDA {cuda}",
             str(setting.origin),

@@ -125,8 +125,7 @@ def _latest(settings: Settings, framework: str, target: str) -> str:
         entry = settings.catalog.frameworks[framework]
         default = cell.default_cuda(settings, framework)
         rows = tuple(entry.devices[device].cuda)
-        given = request.cuda_version or default
-        cuda = next((row for row in rows if cell.same_cuda(given, row)), rows and default) or ""
+        cuda = cell.row_of(request.cuda_version or default, rows) or (default if rows else "")
         return ImageId(framework, target, device, cuda, cell.variant(settings)).latest_tag(default)
     except (KeyError, RequestError):  # told where the framework is checked, or where it is run
         return f"latest-{framework}-{target}".removesuffix("-dev")
@@ -186,7 +185,7 @@ def fits(image_id: str, kind: ImageKind, settings: Settings) -> bool:
     own = set() if line == settings.default_line else {line}
     return (
         device.lower() in ("", found.device)
-        and (not cuda or cell.same_cuda(cuda, found.cuda) or found.cuda.startswith(f"{cuda}."))
+        and (not cuda or cell.means_cuda(cuda, found.cuda))
         and (not line or marks == own)
     )
 
@@ -229,8 +228,7 @@ def check_cell(kind: ImageKind, settings: Settings) -> None:
             "one of this machine is /dev/X or VENDOR/CLASS=NAME",
         )
     rows, given = entry.devices[device].cuda, _given(settings, "cuda_version")
-    fitting = [row for row in rows if cell.same_cuda(given, row) or row.startswith(f"{given}.")]
-    if given and not fitting:
+    if given and not cell.row_of(given, rows):
         raise RequestError(
             f"there is no CUDA {given} for {kind.framework} on {device}",
             origin=str(settings.origin("request", "cuda_version")),

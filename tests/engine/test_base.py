@@ -47,7 +47,8 @@ def played(monkeypatch):
 
 
 def _join(engine=ENGINE, **more):
-    return base.make_joined_base(engine, {"DOCKER_CONTEXT": "mine"}, say=silent, **{"archs": ("amd64", "arm64"), **more})
+    more = {"archs": ("amd64", "arm64"), **more}
+    return base.make_joined_base(engine, {"DOCKER_CONTEXT": "mine"}, say=silent, **more)
 
 
 def test_images_are_joined_on_the_engine(played):

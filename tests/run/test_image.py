@@ -29,9 +29,10 @@ def test_the_conventional_name_of_an_image(framework, target, name):
 def test_run_finds_what_build_tags(framework):
     entry = support.CATALOG["frameworks"][framework]
     cells = [
-        {"device": device, **({"cuda_version": cuda} if cuda else {})}
+        {"device": device, **({"cuda_version": said} if cuda else {})}
         for device, row in entry["devices"].items()
         for cuda in row.get("cuda", {"": {}})
+        for said in {cuda, f"{cuda}.1", cuda.partition(".")[0]}
     ]
     for target in entry["targets"]:
         for asked in ({}, *cells, {"release_line": "1.0"}):

@@ -17,6 +17,8 @@ from dynbuild.build.vertex import Step
 from dynbuild.errors import BuildFailed, DynbuildError, Interrupted
 
 _TITLE = 160
+_PASSING = r"(?:408|429|50[0234])\b"
+"""Statuses of HTTP that may be others the next time."""
 _MESSAGES = 12
 _AGAIN = "a server or the network failed: build again, what is done comes from the cache"
 _NO_NETWORK = (
@@ -77,7 +79,8 @@ RECOGNISERS = (
     ),
     Recogniser(
         "user",
-        r"x509: |certificate verify failed|SSL certificate problem|self[- ]signed certificate",
+        r"x509: |certificate verif(?:y|ication) failed|SSL certificate problem"
+        r"|self[- ]signed certificate",
         "a certificate is not trusted: DYNBUILD_CA_BUNDLE names the site's for build steps, the"
         " engine has its own",
     ),
@@ -85,12 +88,18 @@ RECOGNISERS = (
         "auth",
         r"pull access denied|insufficient_scope|no basic auth credentials|authorization failed"
         r"|authentication (?:is )?required|requested access to the resource is denied"
-        r"|failed to authorize|failed to fetch (?:anonymous|oauth) token.*(?:40[13])"
+        r"|failed to fetch (?:anonymous|oauth) token.*(?:40[13])"
         r"|could not read (?:Username|Password)|Authentication failed"
-        r"|Permission denied \(publickey|401:? unauthorized|403:? forbidden"
+        r"|Permission denied \(publickey|401:? +unauthorized|403:? +forbidden"
         r"|unexpected status(?: from \w+ request to \S+)?:? 40[13]\b"
-        r"|returned error: 40[13]\b|40[13] client error|failed to push \S+: denied",
+        r"|returned error: 40[13]\b|40[13] client error|HTTP error 40[13]\b"
+        r"|status code: 40[13]\b|HTTP response from .*, got 40[13]\b"
+        r"|failed to push \S+: denied",
         _LOGIN,
+    ),
+    Recogniser(
+        "user",
+        r"^\s*\S+?:\d+(?::\d+)?: (?:fatal )?error: |^error\[E\d{4}\]: |undefined reference to [`']",
     ),
     Recogniser(
         "user",
@@ -99,7 +108,8 @@ RECOGNISERS = (
     ),
     Recogniser(
         "transient",
-        r"Temporary failure (?:in name resolution|resolving)|Could not resolve (?:host|')"
+        r"Temporary failure (?:in name resolution|resolving)"
+        r"|Could(?:n't| not) resolve (?:host|proxy|')"
         r"|Name or service not known|failed to lookup address|EAI_AGAIN|NameResolutionError"
         r"|network is unreachable|no route to host|lookup \S+(?: on \S+)?: .*i/o timeout"
         r"|server misbehaving|bad address '",
@@ -107,26 +117,43 @@ RECOGNISERS = (
     ),
     Recogniser(
         "transient",
-        r"connection reset|broken pipe|i/o timeout|TLS handshake timeout|connection timed out"
+        r"connection reset|broken pipe|i/o timeout|connection timed out"
         r"|operation timed out|(?:read|connect|client).{0,24}timed? ?out|timeout awaiting"
-        r"|context deadline exceeded|unexpected EOF|early EOF|http2: server sent GOAWAY"
-        r"|stream error: stream ID|toomanyrequests|too many requests"
-        r"|unexpected status(?: from \w+ request to \S+)?:? (?:429|50[0234])\b"
-        r"|returned error: (?:429|50[0234])\b|50[0234] server error|HTTP error (?:429|50[0234])\b"
+        r"|context deadline exceeded|timeout was reached|unexpected EOF|early EOF"
+        r"|http2: server sent GOAWAY|stream error: stream ID|toomanyrequests|too many requests"
+        rf"|unexpected status(?: from \w+ request to \S+)?:? {_PASSING}"
+        rf"|returned error: {_PASSING}|{_PASSING} server error|HTTP error {_PASSING}"
+        rf"|status code: {_PASSING}|HTTP response from .*, got {_PASSING}|ERROR {_PASSING}:"
+        rf"|awaiting response\.\.\. {_PASSING}|too many {_PASSING} error responses"
         r"|50[0234] +(?:Internal Server Error|Bad Gateway|Service (?:Temporarily )?Unavailable"
         r"|Gateway Time-?out)|the remote end hung up unexpectedly|RPC failed|spurious network error"
         r"|IncompleteRead|Connection aborted|Connection broken|transfer closed with"
+        r"|transferred a partial file|connection closed at byte|failure when receiving data"
+        r"|empty reply from server|server returned nothing|error reading from server"
+        # apt says no more of a connection, or a body, that ended early.
+        r"|Connection failed \[IP|Undetermined Error \[IP"
         r"|blob unknown to registry|request must be retried"
         r"|read/write on closed pipe",
         _AGAIN,
     ),
+    # A handshake that was not finished, as each TLS library has it.
+    Recogniser(
+        "transient",
+        r"TLS handshake timeout|tls handshake eof|tls: (?:internal error|handshake failure)"
+        r"|SSL_ERROR_SYSCALL|unexpected eof while reading|EOF occurred in violation of protocol"
+        r"|TLS connection was non-properly terminated",
+        _AGAIN,
+    ),
     Recogniser(
         "missing",
-        r"404 +Not Found|returned error: 404\b|404 client error|couldn't find remote ref"
+        r"404 +Not Found|returned error: 404\b|404 client error|HTTP error 404\b|ERROR 404:"
+        r"|status code: 404\b|couldn't find remote ref"
         r"|Remote branch .* not found|Unable to locate package|No matching distribution found",
         "what is fetched is not there: another version, or another mirror",
     ),
     Recogniser("transient", r": EOF$|httpReadSeeker: failed open", _AGAIN, builder=True),
+    # Where neither its reason is known nor a fault of the way there.
+    Recogniser("auth", r"failed to authorize", _LOGIN, builder=True),
     Recogniser(
         "missing",
         r"failed to calculate checksum of ref|no such file or directory|failed to stat",
@@ -143,6 +170,12 @@ RECOGNISERS = (
     ),
 )
 _COMPILED = tuple((one, re.compile(one.words, re.IGNORECASE | re.M)) for one in RECOGNISERS)
+_ANNOUNCED = re.compile(
+    r"^.*(?:Retry\(total=[1-9]|\([1-9]\d* tr(?:y|ies) remaining\)|will retry in ).*$"
+    r"|^Ign:\d+ .*\n  .*$|^.*\nRetrying\.$",
+    re.IGNORECASE | re.M,
+)
+"""A fault after which a program says that it tries again itself: pip, cargo, curl, apt, wget."""
 
 
 def recognise(text: str, *, printed: bool = False) -> Recogniser | None:
@@ -150,8 +183,10 @@ def recognise(text: str, *, printed: bool = False) -> Recogniser | None:
 
     Args:
         text: Of the builder.
-        printed: It is what a step printed.
+        printed: It is what a step printed: what a program got over by itself does not count.
     """
+    if printed:
+        text = _ANNOUNCED.sub("", text)
     for one, words in _COMPILED:
         if not (printed and one.builder) and words.search(text):
             return one

@@ -125,3 +125,15 @@ def test_what_a_person_is_told():
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_any_words_have_a_kind(error, printed):
     assert failed(error or "x", printed).kind
+
+
+def test_what_a_program_got_over_by_itself_is_no_reason():
+    over = "WARNING: Retrying (Retry(total=4)) after connection broken by 'Connection reset'\n"
+    assert failed(EXIT, f"{over}the rest of it failed").kind == "user"
+    assert failed(EXIT, over.replace("total=4", "total=0")).kind == "transient"
+
+
+def test_a_compiler_s_error_is_certain_whatever_the_network_did():
+    assert failed(EXIT, "curl: (56) Connection reset\nsrc/a.c:3:1: error: expected ';'").kind == (
+        "user"
+    )

@@ -106,8 +106,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         ca-certificates
 
 COPY --from=nats_tool /tool/ /
@@ -133,7 +133,7 @@ WORKDIR /workspace
 ARG TARGETARCH
 RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
     dnf install -y almalinux-release-synergy && dnf config-manager --set-enabled powertools && \
-    dnf install -y --setopt=keepcache=1 \
+    dnf install -y --setopt=keepcache=1 --setopt=retries=20 \
         autoconf \
         automake \
         libtool \
@@ -186,7 +186,9 @@ ENV VIRTUAL_ENV=/workspace/.venv \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
     UV_HTTP_TIMEOUT=300 \
-    UV_HTTP_RETRIES=5
+    UV_HTTP_RETRIES=5 \
+    GIT_HTTP_LOW_SPEED_LIMIT=1000 \
+    GIT_HTTP_LOW_SPEED_TIME=60
 ARG TARGETARCH
 ARG UV_VERSION
 ARG MANYLINUX_IMAGE
@@ -220,7 +222,7 @@ FROM rust_download_${TARGETARCH} AS rust_download
 FROM build_tools AS rust_tool
 ARG RUST_VERSION
 ARG RUSTUP_DIST_SERVER
-ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
+ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo RUSTUP_MAX_RETRIES=5
 # Both homes are writable for every user, so that dev images can add toolchains.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
@@ -263,11 +265,13 @@ COPY --from=protoc_tool /tool/ /
 ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/usr/local/rustup \
     RUSTUP_DIST_SERVER=${RUSTUP_DIST_SERVER} \
+    RUSTUP_MAX_RETRIES=5 \
     RUSTUP_UPDATE_ROOT=${RUSTUP_DIST_SERVER}/rustup \
     CARGO_HOME=/usr/local/cargo \
     PATH=/usr/local/cargo/bin:${PATH}
 ARG CARGO_BUILD_JOBS
 ENV CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS} \
+    CARGO_NET_RETRY=5 \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     PROTOC=/usr/local/bin/protoc
 
@@ -518,8 +522,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         python${PYTHON_VERSION}-dev \
         python${PYTHON_VERSION}-venv \
         ibverbs-providers \
@@ -616,8 +620,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         autoconf \
         automake \
         bash-completion \
@@ -686,12 +690,12 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     test -n "${NSIGHT_SYSTEMS_VERSION}" || exit 0; \
     key=/etc/apt/keyrings/nvidia-devtools.gpg list=/etc/apt/sources.list.d/nvidia-devtools.list \
     && nsight="nsight-systems-${NSIGHT_SYSTEMS_VERSION}" && mkdir -p /etc/apt/keyrings \
-    && if curl --fail --silent --show-error --location --connect-timeout 20 --retry 3 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
+    && if curl --fail --silent --show-error --location --connect-timeout 20 --retry 5 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
         | gpg --dearmor --yes --output "$key" \
     && echo "deb [signed-by=$key] ${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH} /" > "$list" \
-    && apt-get update -o APT::Update::Error-Mode=any; then \
+    && apt-get -oAcquire::Retries=5 update -o APT::Update::Error-Mode=any; then \
         apt-cache show "$nsight" > /dev/null \
-        && { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$nsight" || rm "$list"; }; \
+        && { DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends "$nsight" || rm "$list"; }; \
     else rm -f "$key" "$list"; fi \
     && { dpkg --status "$nsight" > /dev/null 2>&1 || echo "warning: $nsight is left out: ${DEVTOOLS_REPO_URL} does not give it" >&2; }
 

@@ -70,7 +70,7 @@ WORKDIR /workspace
 ARG TARGETARCH
 RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
     dnf install -y almalinux-release-synergy && dnf config-manager --set-enabled powertools && \
-    dnf install -y --setopt=keepcache=1 \
+    dnf install -y --setopt=keepcache=1 --setopt=retries=20 \
         autoconf \
         automake \
         libtool \
@@ -129,7 +129,9 @@ ENV VIRTUAL_ENV=/workspace/.venv \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
     UV_HTTP_TIMEOUT=300 \
-    UV_HTTP_RETRIES=5
+    UV_HTTP_RETRIES=5 \
+    GIT_HTTP_LOW_SPEED_LIMIT=1000 \
+    GIT_HTTP_LOW_SPEED_TIME=60
 ARG TARGETARCH
 ARG UV_VERSION
 ARG MANYLINUX_IMAGE
@@ -163,7 +165,7 @@ FROM rust_download_${TARGETARCH} AS rust_download
 FROM build_tools AS rust_tool
 ARG RUST_VERSION
 ARG RUSTUP_DIST_SERVER
-ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
+ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo RUSTUP_MAX_RETRIES=5
 # Both homes are writable for every user, so that dev images can add toolchains.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
@@ -206,11 +208,13 @@ COPY --from=protoc_tool /tool/ /
 ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/usr/local/rustup \
     RUSTUP_DIST_SERVER=${RUSTUP_DIST_SERVER} \
+    RUSTUP_MAX_RETRIES=5 \
     RUSTUP_UPDATE_ROOT=${RUSTUP_DIST_SERVER}/rustup \
     CARGO_HOME=/usr/local/cargo \
     PATH=/usr/local/cargo/bin:${PATH}
 ARG CARGO_BUILD_JOBS
 ENV CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS} \
+    CARGO_NET_RETRY=5 \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     PROTOC=/usr/local/bin/protoc
 
@@ -546,8 +550,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         gnupg2 \
         git \
         git-lfs \
@@ -607,7 +611,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
-    python3 -m pip install --no-cache-dir --break-system-packages --force-reinstall --no-deps ${SGLANG_PINS_CUDA13}
+    python3 -m pip install --retries 7 --no-cache-dir --break-system-packages --force-reinstall --no-deps ${SGLANG_PINS_CUDA13}
 ARG RUNTIME_IMAGE_TAG
 ENV SGLANG_VERSION=${RUNTIME_IMAGE_TAG%%-*} \
     SGLANG_FORCE_SHUTDOWN=1
@@ -641,7 +645,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt > /tmp/requirements.txt \
-    && python -m pip install -c /opt/dynamo/engine.txt -r /tmp/requirements.txt \
+    && python -m pip install --retries 7 -c /opt/dynamo/engine.txt -r /tmp/requirements.txt \
     && rm /tmp/requirements.txt
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
 ARG ENABLE_KVBM
@@ -661,7 +665,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
     && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
-    && python -m pip install -c /opt/dynamo/engine.txt "$@"
+    && python -m pip install --retries 7 -c /opt/dynamo/engine.txt "$@"
 
 COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/
@@ -672,7 +676,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
-    python -m pip install -c /opt/dynamo/engine.txt /workspace/benchmarks
+    python -m pip install --retries 7 -c /opt/dynamo/engine.txt /workspace/benchmarks
 COPY --chown=dynamo:0 --chmod=775 test[s]/ /workspace/tests/
 COPY --chown=dynamo:0 --chmod=775 example[s]/ /workspace/examples/
 COPY --chown=dynamo:0 --chmod=775 deplo[y]/ /workspace/deploy/
@@ -708,8 +712,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         autoconf \
         automake \
         bash-completion \
@@ -778,12 +782,12 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     test -n "${NSIGHT_SYSTEMS_VERSION}" || exit 0; \
     key=/etc/apt/keyrings/nvidia-devtools.gpg list=/etc/apt/sources.list.d/nvidia-devtools.list \
     && nsight="nsight-systems-${NSIGHT_SYSTEMS_VERSION}" && mkdir -p /etc/apt/keyrings \
-    && if curl --fail --silent --show-error --location --connect-timeout 20 --retry 3 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
+    && if curl --fail --silent --show-error --location --connect-timeout 20 --retry 5 "${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH}/nvidia.pub" \
         | gpg --dearmor --yes --output "$key" \
     && echo "deb [signed-by=$key] ${DEVTOOLS_REPO_URL}/ubuntu2404/${TARGETARCH} /" > "$list" \
-    && apt-get update -o APT::Update::Error-Mode=any; then \
+    && apt-get -oAcquire::Retries=5 update -o APT::Update::Error-Mode=any; then \
         apt-cache show "$nsight" > /dev/null \
-        && { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$nsight" || rm "$list"; }; \
+        && { DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends "$nsight" || rm "$list"; }; \
     else rm -f "$key" "$list"; fi \
     && { dpkg --status "$nsight" > /dev/null 2>&1 || echo "warning: $nsight is left out: ${DEVTOOLS_REPO_URL} does not give it" >&2; }
 
@@ -883,7 +887,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && for file in /deps/*.txt; do set -- "$@" -r "$file"; done \
-    && python -m pip install -c /opt/dynamo/engine.txt "$@"
+    && python -m pip install --retries 7 -c /opt/dynamo/engine.txt "$@"
 USER root
 WORKDIR ${WORKSPACE_DIR}
 COPY --chown=dynamo:0 --chmod=775 ./ ${WORKSPACE_DIR}/
@@ -898,8 +902,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && { test -e pyproject.toml || { echo "${WORKSPACE_DIR} has no pyproject.toml" >&2; exit 1; }; } \
-    && if [ -d benchmarks ]; then python -m pip install -c /opt/dynamo/engine.txt --editable ./benchmarks; fi \
-    && python -m pip install -c /opt/dynamo/engine.txt --no-deps --editable .
+    && if [ -d benchmarks ]; then python -m pip install --retries 7 -c /opt/dynamo/engine.txt --editable ./benchmarks; fi \
+    && python -m pip install --retries 7 -c /opt/dynamo/engine.txt --no-deps --editable .
 USER root
 ARG DYNAMO_COMMIT_SHA
 ENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}

@@ -41,7 +41,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     --mount=type=bind,from=efa_src,target=/tmp/efa,rw \
-    apt-get update \
+    apt-get -oAcquire::Retries=5 update \
     && cd /tmp/efa \
     && DEBIAN_FRONTEND=noninteractive ./efa_installer.sh -y --skip-kmod --skip-limit-conf --no-verify \
     && rm -rf /opt/amazon/aws-ofi-nccl \

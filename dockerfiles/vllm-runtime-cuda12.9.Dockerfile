@@ -80,7 +80,7 @@ WORKDIR /workspace
 ARG TARGETARCH
 RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
     dnf install -y almalinux-release-synergy && dnf config-manager --set-enabled powertools && \
-    dnf install -y --setopt=keepcache=1 \
+    dnf install -y --setopt=keepcache=1 --setopt=retries=20 \
         autoconf \
         automake \
         libtool \
@@ -139,7 +139,9 @@ ENV VIRTUAL_ENV=/workspace/.venv \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
     UV_HTTP_TIMEOUT=300 \
-    UV_HTTP_RETRIES=5
+    UV_HTTP_RETRIES=5 \
+    GIT_HTTP_LOW_SPEED_LIMIT=1000 \
+    GIT_HTTP_LOW_SPEED_TIME=60
 ARG TARGETARCH
 ARG UV_VERSION
 ARG MANYLINUX_IMAGE
@@ -173,7 +175,7 @@ FROM rust_download_${TARGETARCH} AS rust_download
 FROM build_tools AS rust_tool
 ARG RUST_VERSION
 ARG RUSTUP_DIST_SERVER
-ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo
+ENV RUSTUP_HOME=/tool/usr/local/rustup CARGO_HOME=/tool/usr/local/cargo RUSTUP_MAX_RETRIES=5
 # Both homes are writable for every user, so that dev images can add toolchains.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
@@ -216,11 +218,13 @@ COPY --from=protoc_tool /tool/ /
 ARG RUSTUP_DIST_SERVER
 ENV RUSTUP_HOME=/usr/local/rustup \
     RUSTUP_DIST_SERVER=${RUSTUP_DIST_SERVER} \
+    RUSTUP_MAX_RETRIES=5 \
     RUSTUP_UPDATE_ROOT=${RUSTUP_DIST_SERVER}/rustup \
     CARGO_HOME=/usr/local/cargo \
     PATH=/usr/local/cargo/bin:${PATH}
 ARG CARGO_BUILD_JOBS
 ENV CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS} \
+    CARGO_NET_RETRY=5 \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     PROTOC=/usr/local/bin/protoc
 
@@ -353,7 +357,7 @@ ADD https://github.com/aws/aws-sdk-cpp.git#${AWS_SDK_CPP_VERSION} /
 FROM build_tools AS aws_sdk_cpp
 ARG TARGETARCH
 RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=locked \
-    dnf install -y --setopt=keepcache=1 \
+    dnf install -y --setopt=keepcache=1 --setopt=retries=20 \
         libcurl-devel \
         libuuid-devel \
         openssl-devel \
@@ -638,8 +642,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         python${PYTHON_VERSION}-dev \
         python${PYTHON_VERSION}-venv \
         build-essential \
@@ -662,7 +666,9 @@ ENV VIRTUAL_ENV=/opt/dynamo/venv \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
     UV_HTTP_TIMEOUT=300 \
-    UV_HTTP_RETRIES=5
+    UV_HTTP_RETRIES=5 \
+    GIT_HTTP_LOW_SPEED_LIMIT=1000 \
+    GIT_HTTP_LOW_SPEED_TIME=60
 RUN uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv
 ARG TARGETARCH
 ARG UV_VERSION
@@ -781,8 +787,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         python${PYTHON_VERSION}-dev \
         build-essential \
         ca-certificates \

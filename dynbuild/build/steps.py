@@ -19,7 +19,11 @@ _COUNTED = re.compile(r"(?:(\S+(?: \S+)*) )? *([0-9]{1,9})/([0-9]{1,9})")
 _SCOPES = ("internal", "auth", "context")
 _OPTIONS = re.compile(r"--(?:mount|network|chown|chmod|checksum|from)=\S+\s*")
 # What every installation begins with says nothing of which one it is.
-_INSTALL = re.compile(r"rm -f \S*docker-clean && apt-get update && DEBIAN\S+ ")
+_INSTALL = re.compile(r"rm -f \S*docker-clean && apt-get (?:-\S+ )*update && DEBIAN\S+ ")
+# Nor do options that every download has.
+_PATIENCE = re.compile(
+    r" (?:--no-install-recommends|-oAcquire::Retries=\d+|--retries \d+|--setopt=\w+=\d+)(?= |$)"
+)
 
 _HEAD = re.compile(r"^\[[^\]]+\] ")
 # Commands that say nothing of what a step is for.
@@ -164,7 +168,7 @@ class StepName:
     def title(self) -> str:
         """The name in one line: white space folded, mounts and other options left out."""
         folded = re.sub(r"\s+", " ", _OPTIONS.sub("", str(self)))
-        return _INSTALL.sub("", folded).replace(" --no-install-recommends", "")
+        return _PATIENCE.sub("", _INSTALL.sub("", folded))
 
 
 def _telling(command: str) -> str:

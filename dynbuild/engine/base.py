@@ -271,6 +271,8 @@ def _bootstrap(codename: str, arch: str, tar: Path, listed: Path, env: Mapping[s
             (
                 *("mmdebstrap", *options, f"--architectures={arch}"),
                 "--include=ca-certificates",
+                # Stays in force too: a name server may be away for half a minute.
+                '--aptopt=Acquire::Retries "5"',
                 *(f"--customize-hook=set -e\n{hook}" for hook in (_LEAN, _NO_PASSWORDS)),
                 *(codename, str(tar), str(listed)),
             ),

@@ -316,7 +316,7 @@ Dir::Cache "{work}/cache";
 APT::Sandbox::User "root";
 APT::Update::Error-Mode "any";
 Acquire::Languages "none";
-Acquire::Retries "3";
+Acquire::Retries "5";
 """
         + "".join(f'{key} "{value}";\n' for key, value in _SIGNED.items()),
         encoding="utf-8",

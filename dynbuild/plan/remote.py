@@ -33,7 +33,10 @@ SCRIPTS = {
 SUBMODULES = {"aws_sdk_cpp": "https://github.com/awslabs"}
 """Sources whose git submodules BuildKit fetches as well, from the address they name."""
 
-_APT = re.compile(r"\bapt(?:-get)?\s+(?:-\S+\s+)*(?:update|install|upgrade|source)\b|efa_installer")
+_APT = re.compile(
+    r"\bapt(?:-get)?\s+(?:-\S+\s+(?:\S+=\S+\s+)?)*(?:update|install|upgrade|source)\b"
+    r"|efa_installer"
+)
 _DNF = re.compile(r"\bdnf\s+(?:-\S+\s+)*install\b")
 _PYTHON = re.compile(r"\buv (?:pip install|build|sync)\b|\bpip (?:install|download|wheel)\b")
 _CRATES = re.compile(r"\b(?:maturin build|cargo (?:build|fetch|install))\b")

@@ -163,6 +163,14 @@ def test_an_instruction_of_a_base_image_is_of_its_kind():
         ("[a 1/1] RUN --mount=type=cache,target=/x --network=host make", "[a 1/1] RUN make"),
         ("[a 1/1] COPY --from=b --chown=1:0 --chmod=775 x y", "[a 1/1] COPY x y"),
         ("[a 1/1] ADD --checksum=sha256:0 u /", "[a 1/1] ADD u /"),
+        (
+            "[a 1/1] RUN rm -f /etc/apt/apt.conf.d/docker-clean && apt-get -oAcquire::Retries=5"
+            " update && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y"
+            " --no-install-recommends gcc",
+            "[a 1/1] RUN apt-get install -y gcc",
+        ),
+        ("[a 1/1] RUN dnf install -y --setopt=retries=20 gcc", "[a 1/1] RUN dnf install -y gcc"),
+        ("[a 1/1] RUN pip install --retries 7 x", "[a 1/1] RUN pip install x"),
         ("exporting to image", "exporting to image"),
     ],
 )

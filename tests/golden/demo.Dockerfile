@@ -32,8 +32,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         ca-certificates \
         python3-venv
 
@@ -44,7 +44,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     python3 -m venv /opt/uv \
-    && /opt/uv/bin/pip install --no-cache-dir "uv==${UV_VERSION}" \
+    && /opt/uv/bin/pip install --retries 7 --no-cache-dir "uv==${UV_VERSION}" \
     && mkdir -p /tool/opt/uv/bin/ \
     && cp /opt/uv/bin/uv* /tool/opt/uv/bin/
 
@@ -59,8 +59,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         ca-certificates \
         nats-server \
         etcd-server \
@@ -81,8 +81,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         autoconf \
         automake \
         build-essential \
@@ -111,8 +111,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         xz-utils
 
 WORKDIR /fetch
@@ -139,8 +139,8 @@ RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,shari
         | sed -E 's/^(deb-src (\[[^]]*\] )?[^ ]+) [^ ]+/\1 bookworm/')"; \
     printf '%s\n' "$sources" > /etc/apt/sources.list.d/source.list; \
     rm -f /etc/apt/apt.conf.d/docker-clean; \
-    apt-get update; \
-    apt-get source --download-only --tar-only ucx; \
+    apt-get -oAcquire::Retries=5 update; \
+    apt-get -oAcquire::Retries=5 source --download-only --tar-only ucx; \
     mkdir /tree; \
     tar -xf ./*.orig.tar.* -C /tree --strip-components=1 --no-same-owner; \
     if [ -d /tree/debian.upstream ]; then mv /tree/debian.upstream /tree/debian; fi
@@ -179,8 +179,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         ca-certificates \
         python3-pip
 
@@ -194,7 +194,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     if [ "${ENABLE_KVBM}" = true ]; then set -- "kvbm==${DYNAMO_VERSION}"; fi \
-    && python3 -m pip download --no-cache-dir --no-deps --only-binary :all: \
+    && python3 -m pip download --retries 7 --no-cache-dir --no-deps --only-binary :all: \
         --python-version "${PYTHON_VERSION}" --dest /opt/dynamo/dist \
         "ai-dynamo==${DYNAMO_VERSION}" "ai-dynamo-runtime==${DYNAMO_VERSION}" "$@" \
     && IFS=, && for name in ${LEFT_OUT_REQUIREMENTS}; do \
@@ -220,8 +220,8 @@ ARG TARGETARCH
 RUN --mount=type=cache,id=apt-packages-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${TARGETARCH},target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
-    && apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    && apt-get -oAcquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -oAcquire::Retries=5 install -y --no-install-recommends \
         python${PYTHON_VERSION}-dev \
         python${PYTHON_VERSION}-venv \
         ibverbs-providers \

@@ -277,6 +277,14 @@ def test_what_is_pushed_is_a_place_of_the_request():
     assert len(pushed) == 2
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["apt-get update", "apt-get -oAcquire::Retries=5 update", "apt -q -o A=b install x"],
+)
+def test_options_of_apt_hide_nothing(command):
+    assert remote._APT.search(command)
+
+
 def test_the_reader_of_dockerfiles_leaves_texts_and_comments_out():
     text = """\
 FROM scratch AS one

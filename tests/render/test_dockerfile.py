@@ -452,7 +452,7 @@ def test_a_component_without_a_source_is_left_out(overlay):
     ("source", "wanted"),
     [
         ('kind = "git"', "ADD https://github.com/openucx/ucx.git#${NIXL_UCX_REF} /"),
-        ('kind = "apt"\nsuite = "bookworm"', "apt-get source --download-only --tar-only ucx"),
+        ('kind = "apt"\nsuite = "bookworm"', " source --download-only --tar-only ucx"),
         ('kind = "context"\npath = "/src/ucx"', "FROM scratch AS ucx_src"),
         (
             'kind = "url"\nurl = "https://example.com/${NIXL_UCX_REF}.tar.gz"\n'
@@ -474,7 +474,7 @@ def test_kinds_of_sources(overlay, source, wanted):
     ("tool", "wanted"),
     [
         ('uv.kind = "image"', "COPY --from=uv_image /uv /uvx /tool/opt/uv/bin/"),
-        ('uv.kind = "pypi"', 'pip install --no-cache-dir "uv==${UV_VERSION}"'),
+        ('uv.kind = "pypi"', 'pip install --retries 7 --no-cache-dir "uv==${UV_VERSION}"'),
         ('nats.kind = "apt"', "        nats-server"),
         ('etcd.kind = "apt"', "ln -s /usr/bin/etcd /usr/bin/etcdctl /usr/local/bin/etcd/"),
     ],

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from dynbuild.engine import packages
-from tests.conftest import ROOT
+from tests.conftest import DEMO, ROOT
 from tests.session import NAME as RUN
 
 BRANCH = "main"
@@ -241,15 +241,20 @@ def _everything(registry, repository, tag):
             left += [("blobs", part["digest"]) for part in parts if part]
 
 
-def test_twelve_logins_work_and_leave_no_byte(build, own_base, registry, *, known, host, tmp_path):
+def test_twelve_logins_work_and_leave_no_byte(
+    dynbuild, own_base, registry, *, known, host, tmp_path
+):
     address = f"127.0.0.1:{host.server_port}"
     image = f"{registry}/{RUN}/logins"
     stop, seen = threading.Event(), set()
     watch = threading.Thread(target=_seen, args=(stop, seen, known))
     watch.start()
     try:
-        report = build(
-            "--config", str(_settings(address, known, tmp_path)), "--network", "host", *own_base,
+        done = dynbuild(
+            "-vv", "build", "--format", "json",
+            "--config", str(DEMO / "dynbuild.toml"),
+            "--config", str(_settings(address, known, tmp_path)),
+            "--network", "host", *own_base,
             "--context", _tree(tmp_path / "tree", known),
             "--target", "dynamo_base", "--push", "--repository", image, "--no-tag-latest",
             "--cache-to", f"type=registry,ref={image}-cache:all,mode=max",
@@ -266,6 +271,10 @@ def test_twelve_logins_work_and_leave_no_byte(build, own_base, registry, *, know
     finally:
         stop.set()
         watch.join()
+    assert done.returncode == 0, done.stderr
+    # All that a terminal was shown, at its most verbose.
+    assert _inside(f"{done.stdout}{done.stderr}".encode(), known) == set()
+    report = json.loads(done.stdout)
     # Each was needed, and was right.
     assert {top for top, right in host.asked if right} == {"token", "header", "simple", "apt"}
     # BuildKit starts its git with the header as a word; dynbuild's own processes have none.

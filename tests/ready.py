@@ -23,7 +23,7 @@ PROOF_BYTES = 45 * GB
 """What one image of an engine takes while it is built: packages, stages, layers, compressed."""
 PROOF = "make proof downloads 15 GB and takes 45 minutes on 2 cores; an image at a time is kept"
 
-PROGRAMS = ("git", "make", "apt-get", "dpkg", "unshare", "setpriv", "systemd-analyze")
+PROGRAMS = ("git", "make", "openssl", "apt-get", "dpkg", "unshare", "setpriv", "systemd-analyze")
 """What tests start that neither dynbuild nor requirements.lock brings along."""
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from dynbuild import proc
 from dynbuild.engine import base, emulation
 from dynbuild.engine.model import Engine
 from tests import session
@@ -75,6 +76,14 @@ def own_base(docker: Callable[..., str], base_image: str, tmp_path: Path) -> tup
     (folder / "Dockerfile").write_text("\n".join(lines))
     docker("build", "--quiet", "--tag", f"{name}:now", str(folder))
     return ("--base-image", name, "--base-image-tag", "now")
+
+
+def package_index() -> str:
+    """Address of the package index that this machine uses, without ``/simple``."""
+    asked = "from pip._internal.models.index import PyPI; print(PyPI.url)"
+    usual = proc.run(("python3", "-c", asked)).stdout.strip()
+    configured = os.environ.get("PIP_INDEX_URL", f"{usual}/simple")
+    return configured.rstrip("/").removesuffix("/simple")
 
 
 def _answers(port: int) -> bool:

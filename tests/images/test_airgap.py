@@ -12,6 +12,8 @@ import io
 import json
 import os
 import shutil
+import ssl
+import subprocess
 import tarfile
 import threading
 import urllib.error
@@ -19,11 +21,14 @@ import urllib.parse
 import urllib.request
 import uuid
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from dynbuild.build import facts
 from dynbuild.engine import packages
 from tests.conftest import DEMO, ROOT, WORKSPACE
+from tests.images.conftest import package_index
 from tests.session import NAME as RUN
 
 SITE = ("--network", "host", "--no-tag-latest")
@@ -40,6 +45,11 @@ class _Forwarder(http.server.BaseHTTPRequestHandler):
         self.server.asked.append((self.path, self.headers.get("Authorization")))
         if self.path in self.server.files:
             self._answer(self.server.files[self.path])
+            return
+        if self.path.startswith("/simple/"):
+            self.send_response(302)  # the files are on the index that the machine uses
+            self.send_header("Location", f"{self.server.index}{self.path}")
+            self.end_headers()
             return
         path = self.path.removeprefix("/apt")
         host = next((host for top, host in self.server.hosts.items() if path.startswith(top)), "")
@@ -125,6 +135,47 @@ def test_apt_uses_the_mirror_and_the_image_shows_nothing_of_it(
     nowhere = site('[site]\napt_mirror = "http://127.0.0.1:1/apt"\n')
     again = build(*nowhere, *SITE, *TARGET, *own_base)
     assert again["steps"]["run"] == 0, again["steps"]
+
+
+def _authority(folder):
+    """An authority of its own, and a certificate of it for loopback: its file, key and chain."""
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    make = ("openssl", "req", "-x509", *key)
+    files = {name: str(folder / f"{name}.pem") for name in ("ca", "ca_key", "own", "own_key")}
+    first = ("-subj", "/CN=authority of a site", "-keyout", files["ca_key"], "-out", files["ca"])
+    subprocess.run((*make, *first), check=True, capture_output=True)
+    signed = ("-CA", files["ca"], "-CAkey", files["ca_key"], "-subj", "/CN=a site")
+    names = ("subjectAltName=IP:127.0.0.1", "basicConstraints=critical,CA:FALSE")
+    more = [word for name in names for word in ("-addext", name)]
+    out = ("-keyout", files["own_key"], "-out", files["own"])
+    subprocess.run((*make, *signed, *more, *out), check=True, capture_output=True)
+    return files
+
+
+def test_steps_trust_the_authority_of_the_site(
+    build, dynbuild, own_base, *, mirror, site, tmp_path
+):
+    """apt and uv, over TLS; without the authority the very same build fails."""
+    files, bundle = _authority(tmp_path), facts.read(os.environ).ca_bundle
+    others = (bundle,) if bundle else ()
+    mirror.index = package_index()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files["own"], files["own_key"])
+    mirror.socket = context.wrap_socket(mirror.socket, server_side=True)
+    address = f"https://127.0.0.1:{mirror.server_port}"
+    both = tmp_path / "both.pem"
+    both.write_text("\n".join(Path(path).read_text() for path in (files["ca"], *others)))
+    text = f'[site]\napt_mirror = "{address}/apt"\nindex_url = "{address}/simple"\n'
+    refused = dynbuild(
+        "build", "--config", str(DEMO / "dynbuild.toml"), "--context", str(tmp_path),
+        *site(text), *SITE, *TARGET, *own_base,
+    )  # fmt: skip
+    assert refused.returncode == 1, refused.stderr
+    assert "certificate" in refused.stderr.lower()
+    assert not mirror.asked
+    build(*site(f'{text}ca_bundle = "{both}"\n'), *SITE, *TARGET, *own_base)
+    tops = {path.split("/")[1] for path, _ in mirror.asked}
+    assert tops == {"apt", "simple"}
 
 
 def _tarball(files):

@@ -24,6 +24,7 @@ import pytest
 
 from dynbuild.engine import packages
 from tests.conftest import DEMO, ROOT
+from tests.images.conftest import package_index
 from tests.session import NAME as RUN
 
 BRANCH = "main"
@@ -125,14 +126,9 @@ def known():
 
 @pytest.fixture
 def host(tmp_path, known):
-    pip = subprocess.run(
-        ("python3", "-c", "from pip._internal.models.index import PyPI; print(PyPI.url)"),
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Site) as server:
         server.root, server.asked, server.hosts = tmp_path / "git", [], {}
-        configured = os.environ.get("PIP_INDEX_URL", f"{pip.stdout.strip()}/simple")
-        server.index = configured.rstrip("/").removesuffix("/simple")
+        server.index = package_index()
         server.logins = {
             "token": _basic("x-access-token", known["git token"]),
             "header": f"bearer {known['git header']}".lower(),

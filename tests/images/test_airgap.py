@@ -6,6 +6,7 @@ registry of crates and the archives of Meson's subprojects are made here.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import io
@@ -71,10 +72,18 @@ class _Forwarder(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def shutdown_request(self, request):
+        if isinstance(request, ssl.SSLSocket):
+            with contextlib.suppress(OSError):
+                request.unwrap()  # apt takes an end without goodbye for a connection that was cut
+        super().shutdown_request(request)
+
+
 @pytest.fixture
 def mirror():
     """The forwarder."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Forwarder) as server:
+    with _Server(("127.0.0.1", 0), _Forwarder) as server:
         server.asked, server.hosts, server.files = [], {}, {}
         for source in packages.sources(os.environ):
             parts = urllib.parse.urlsplit(source.uri)
@@ -145,7 +154,7 @@ def _authority(folder):
     first = ("-subj", "/CN=authority of a site", "-keyout", files["ca_key"], "-out", files["ca"])
     subprocess.run((*make, *first), check=True, capture_output=True)
     signed = ("-CA", files["ca"], "-CAkey", files["ca_key"], "-subj", "/CN=a site")
-    names = ("subjectAltName=IP:127.0.0.1", "basicConstraints=critical,CA:FALSE")
+    names = ("subjectAltName=DNS:localhost", "basicConstraints=critical,CA:FALSE")
     more = [word for name in names for word in ("-addext", name)]
     out = ("-keyout", files["own_key"], "-out", files["own"])
     subprocess.run((*make, *signed, *more, *out), check=True, capture_output=True)
@@ -162,7 +171,7 @@ def test_steps_trust_the_authority_of_the_site(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files["own"], files["own_key"])
     mirror.socket = context.wrap_socket(mirror.socket, server_side=True)
-    address = f"https://127.0.0.1:{mirror.server_port}"
+    address = f"https://localhost:{mirror.server_port}"  # pip cannot verify a number
     both = tmp_path / "both.pem"
     both.write_text("\n".join(Path(path).read_text() for path in (files["ca"], *others)))
     text = f'[site]\napt_mirror = "{address}/apt"\nindex_url = "{address}/simple"\n'

@@ -1,7 +1,7 @@
 """The id of an image: what it is, in one word that names it everywhere.
 
 ``framework-target-device[cuda][+variant]``, such as ``vllm-runtime-cuda12.9``,
-``none-local-dev-aws-cpu`` or ``none-runtime-cpu+next+index``.  The variant is what sets an
+``none-local-dev-aws-cpu`` or ``none-runtime-cpu+1.5+index``.  The variant is what sets an
 image apart from the default one of the same cell: another release line, Dynamo's wheels from
 an index.  Two images of one id are the same image; everything that is named after an image
 (its Dockerfile, its target for bake, its build cache, its last build) is named after the id.
@@ -11,14 +11,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dynbuild import names
 from dynbuild.errors import RequestError
-
-LABEL = "dynbuild.image"
-"""The label of an image that has its id."""
 
 AWS = "-aws"
 """Suffix of a stage, an image and a tag that has AWS's EFA user space."""
@@ -129,19 +124,3 @@ class ImageId:
 def variant_of(*marks: str) -> str:
     """The variant with those *marks*; empty ones are left out."""
     return "+".join(mark for mark in marks if mark)
-
-
-def select(glob: str, known: Iterable[ImageId]) -> tuple[ImageId, ...]:
-    """Those of the *known* ids that *glob* means, in their order.
-
-    Raises:
-        RequestError: There is none.
-    """
-    ids = tuple(known)
-    found = tuple(one for one in ids if one.matches(glob))
-    if not found:
-        raise RequestError(
-            f"there is no image '{glob}'",
-            hint=names.did_you_mean(glob, map(str, ids), "`dynbuild list`"),
-        )
-    return found

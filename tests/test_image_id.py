@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError
-from dynbuild.image_id import ImageId, select, variant_of
+from dynbuild.image_id import ImageId, variant_of
 from tests import support  # noqa: F401 - the profile of hypothesis
 
 WORDS = st.from_regex("[a-z0-9_]{1,8}", fullmatch=True)
@@ -104,11 +104,4 @@ KNOWN = [
     ],
 )
 def test_ids_by_a_pattern(glob, found):
-    assert [str(one) for one in select(glob, KNOWN)] == found
-
-
-def test_a_pattern_that_means_none_gets_the_nearest_id():
-    with pytest.raises(RequestError) as caught:
-        select("vllm-runtime-cuda129", KNOWN)
-    assert caught.value.message == "there is no image 'vllm-runtime-cuda129'"
-    assert caught.value.hint.startswith("did you mean 'vllm-runtime-cuda12.9'?")
+    assert [str(one) for one in KNOWN if one.matches(glob)] == found

@@ -63,7 +63,7 @@ def decide(asked: Asked) -> Decided:
     # git answers while everything else is imported.
     reading = git.Reading(asked.context, os.environ)
     from dynbuild.build import facts, inputs, tree
-    from dynbuild.plan import image_tests, make, named_matrix, secrets, selection, version
+    from dynbuild.plan import image_tests, make, matrix, named_matrix, secrets, selection, version
     from dynbuild.render import bake, site
     from dynbuild.settings import load
 
@@ -105,9 +105,11 @@ def decide(asked: Asked) -> Decided:
     values = secrets.secret_values(config, machine, script) | bake.environment(made)
     configs = {id(one.config): one.config for one in selected}
     own = {one.cell.id: one.config for one in selected}
-    there = image_tests.Cells(tuple(configs.values()))
+    known = matrix.Known(lines, lines.chosen)
+    for one in configs.values():
+        image_tests.check(one, known)
     tests = {
-        image.name: image_tests.of(image, own.get(image.id, config), there)
+        image.name: image_tests.of(image, own.get(image.id, config))
         for image in made.plan.images
         if image.tags and image.output != "none"
     }

@@ -7,13 +7,13 @@ machine: a source tree's own file may ask for it as it may ask for a build step.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from dynbuild import names, units
+from dynbuild import units
 from dynbuild.errors import RequestError
-from dynbuild.image_id import AWS, ImageId
-from dynbuild.plan import matrix
+from dynbuild.image_id import AWS
 from dynbuild.plan.document import ImagePlan
+from dynbuild.plan.matrix import Known, means
 from dynbuild.quick import dataclass
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Test
@@ -48,43 +48,48 @@ class ImageTest:
     promised: bool = False
 
 
-class Cells:
-    """The cells that a test may be for: those of all settings, told when a glob means no image."""
+def check(config: Settings, known: Known) -> None:
+    """Raise where a test of the settings is none, or is for a cell that there is not.
 
-    def __init__(self, configs: Sequence[Settings]) -> None:
-        self._configs = configs
+    Args:
+        config: The settings.
+        known: The cells there are.
 
-    def check(self, test: Test, glob: str, origin: str) -> None:
-        """Raise where *glob* of *test* means none.
-
-        Raises:
-            RequestError: It does.
-        """
-        known = [one for config in self._configs for one in matrix.every(config)]
-        if not any(_means(glob, one) for one in known):
+    Raises:
+        RequestError: One is.
+    """
+    origin = str(config.origin("test"))
+    seen = {"starts", "tools", "wheels"}
+    for test in config.catalog.test:
+        if not _NAME.fullmatch(test.name) or test.name in seen:
             raise RequestError(
-                f"the test '{test.name}' is for the cell '{glob}', which there is not",
+                f"'{test.name}' is the name of another test"
+                if test.name in seen
+                else f"'{test.name}' cannot be the name of a test",
                 origin=origin,
-                hint=names.did_you_mean(glob, map(str, known), "`dynbuild list`"),
+                hint="each [[test]] has a name of its own, of letters, digits, blanks and _.-",
             )
+        if not test.command:
+            raise RequestError(f"the test '{test.name}' has no command", origin=origin)
+        _seconds(test, origin)
+        seen.add(test.name)
+        for glob in test.cells:
+            if not known.has(glob):
+                raise RequestError(
+                    f"the test '{test.name}' is for the cell '{glob}', which there is not",
+                    origin=origin,
+                    hint=known.hint(glob),
+                )
 
 
-def of(image: ImagePlan, config: Settings, cells: Cells) -> tuple[ImageTest, ...]:
+def of(image: ImagePlan, config: Settings) -> tuple[ImageTest, ...]:
     """The tests of *image*: what it promises, then those of the settings.
 
     Args:
         image: Of which image.
-        config: Its settings.
-        cells: The cells there are.
-
-    Raises:
-        RequestError: One of the settings is wrong.
+        config: Its settings, which ``check`` took.
     """
-    return (*_promised(image, config), *_own(image, config, cells))
-
-
-def _means(glob: str, one: ImageId) -> bool:
-    return one.matches(glob) or matrix.without_wheels(one).matches(glob)
+    return (*_promised(image, config), *_own(image, config))
 
 
 def _promised(image: ImagePlan, config: Settings) -> Iterator[ImageTest]:
@@ -101,33 +106,21 @@ def _promised(image: ImagePlan, config: Settings) -> Iterator[ImageTest]:
         )
 
 
-def _own(image: ImagePlan, config: Settings, cells: Cells) -> Iterator[ImageTest]:
+def _own(image: ImagePlan, config: Settings) -> Iterator[ImageTest]:
     origin = str(config.origin("test"))
-    seen = {"starts", "tools", "wheels"}
     for test in config.catalog.test:
-        if not _NAME.fullmatch(test.name) or test.name in seen:
-            raise RequestError(
-                f"'{test.name}' is the name of another test"
-                if test.name in seen
-                else f"'{test.name}' cannot be the name of a test",
-                origin=origin,
-                hint="each [[test]] has a name of its own, of letters, digits, blanks and _.-",
-            )
-        if not test.command:
-            raise RequestError(f"the test '{test.name}' has no command", origin=origin)
-        seen.add(test.name)
-        meant = [glob for glob in test.cells if _means(glob, image.id)]
-        for glob in test.cells:
-            if glob not in meant:
-                cells.check(test, glob, origin)
-        if meant:
-            limit = units.parse_time(test.timeout, origin=f"{origin}: {test.name}: timeout")
+        if any(means(glob, image.id) for glob in test.cells):
             yield ImageTest(
                 name=test.name,
                 argv=_argv(test),
                 user=test.user,
-                seconds=limit.total_seconds(),
+                seconds=_seconds(test, origin),
             )
+
+
+def _seconds(test: Test, origin: str) -> float:
+    limit = units.parse_time(test.timeout, origin=f"{origin}: {test.name}: timeout")
+    return limit.total_seconds()
 
 
 def _argv(test: Test) -> tuple[str, ...]:

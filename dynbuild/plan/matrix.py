@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from dynbuild import names
@@ -118,6 +119,45 @@ def every(config: Settings) -> Iterator[ImageId]:
             for cuda in row.cuda or ("",):
                 for target in entry.targets:
                     yield ImageId(framework, target, device, cuda, mark)
+
+
+class Known:
+    """The cells there are, of every release line: what a glob of the settings may mean.
+
+    The cells of the command itself may be fewer, so that one of another line is no mistake.
+    """
+
+    def __init__(self, lines: Mapping[str, Settings], first: Iterable[str]) -> None:
+        """Those of *lines*; settings are combined only where *first* has no cell of a glob."""
+        self._lines = lines
+        self._order = dict.fromkeys((*first, *lines))
+        self._ids: dict[str, list[ImageId]] = {}
+
+    def has(self, glob: str) -> bool:
+        """Whether *glob* means any of them, or one with AWS's layer."""
+        return any(means(glob, one) or means(glob, _with_aws(one)) for one in self._every())
+
+    def hint(self, glob: str) -> str:
+        """What to write in the place of *glob*."""
+        return names.did_you_mean(glob, map(str, self._every()), "`dynbuild list`")
+
+    def _every(self) -> Iterator[ImageId]:
+        """The ids of all; a line that the settings do not fit has none."""
+        for line in self._order:
+            if line not in self._ids:
+                self._ids[line] = []
+                with suppress(RequestError):
+                    self._ids[line] += every(self._lines[line])
+            yield from self._ids[line]
+
+
+def _with_aws(one: ImageId) -> ImageId:
+    return replace(one, target=f"{one.target}{AWS}") if one.target in EFA_TARGETS else one
+
+
+def means(glob: str, one: ImageId) -> bool:
+    """Whether *glob* means a cell; how Dynamo's wheels come need not be in it."""
+    return one.matches(glob) or without_wheels(one).matches(glob)
 
 
 def ids_without_user(config: Settings, targets: Sequence[str]) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ and may have settings of its own for some of them (``of_matrix``).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from dynbuild import names
 from dynbuild.image_id import ImageId
@@ -147,19 +147,17 @@ def of_matrix(
     if not _is_given(config, _LINE):
         chosen = _chosen(lines, named, problems) or chosen
     there = {one: line for line in chosen for one in matrix.every(lines[line])}
+    known = matrix.Known(lines, chosen)
     cells = _by_axes(named, there, problems)
     for glob in named.include:
         # Another line's cells are meant by a glob that says so: its plus sign.
         if "+" in glob.value:
             others = {one: line for line in lines for one in matrix.every(lines[line])}
             there = {**there, **{one: others[one] for one in others if one.matches(glob.value)}}
-        cells += _meant(glob.value, there, problems, glob.origin)
+        cells += [one for one in there if matrix.means(glob.value, one)]
     for glob in named.exclude:
-        left_out = _meant(glob.value, there, problems, glob.origin)
-        cells = [one for one in cells if one not in left_out]
-    for pattern, layer in named.cells.items():
-        written = next(iter(layer.values()), None)
-        _meant(pattern, there, problems, written.origin if written else None)
+        cells = [one for one in cells if not matrix.means(glob.value, one)]
+    _check_globs(named, there, known, problems)
     cells = _narrowed(config, list(dict.fromkeys(cells)), problems)
     cells = _picked(cells, there, globs, problems)
     if not cells and not problems.problems:
@@ -254,20 +252,26 @@ def _narrowed(config: Settings, cells: list[ImageId], problems: Collector) -> li
     return cells
 
 
-def _meant(
-    glob: str, there: Iterable[ImageId], problems: Collector, origin: Origin | None = None
-) -> list[ImageId]:
-    """Those of the cells *there* that *glob* means; that it means none is a problem."""
-    meant = [one for one in there if _means(glob, one)]
+def _check_globs(
+    named: NamedMatrix, there: Collection[ImageId], known: matrix.Known, problems: Collector
+) -> None:
+    """A glob of a matrix means a cell, be it one of a line that is not asked for now."""
+    globs = [(glob.value, glob.origin) for glob in (*named.include, *named.exclude)]
+    for pattern, layer in named.cells.items():
+        written = next(iter(layer.values()), None)
+        globs.append((pattern, written.origin if written else None))
+    for glob, origin in globs:
+        if not (any(matrix.means(glob, one) for one in there) or known.has(glob)):
+            problems.add(f"there is no cell '{glob}'", origin=origin, hint=known.hint(glob))
+
+
+def _meant(glob: str, there: Iterable[ImageId], problems: Collector) -> list[ImageId]:
+    """Those of the cells *there* that a *glob* of the command means; none is a problem."""
+    meant = [one for one in there if matrix.means(glob, one)]
     if not meant:
         hint = names.did_you_mean(glob, map(str, there), "`dynbuild list`")
-        problems.add(f"there is no cell '{glob}'", origin=origin, hint=hint)
+        problems.add(f"there is no cell '{glob}'", hint=hint)
     return meant
-
-
-def _means(glob: str, one: ImageId) -> bool:
-    """Whether *glob* means a cell; how Dynamo's wheels come need not be in it."""
-    return one.matches(glob) or matrix.without_wheels(one).matches(glob)
 
 
 def _picked(
@@ -291,7 +295,7 @@ class _Settings:
         Raises:
             RequestError: Those that the matrix has for it are wrong.
         """
-        globs = tuple(glob for glob in self._named.cells if _means(glob, one))
+        globs = tuple(glob for glob in self._named.cells if matrix.means(glob, one))
         if not globs:
             return self._lines[line]
         if (line, *globs) not in self._made:

@@ -4,7 +4,8 @@ import pytest
 
 from dynbuild.errors import RequestError
 from dynbuild.plan import image_tests
-from tests.support import NONE_CPU, load, make_image
+from dynbuild.plan.matrix import Known
+from tests.support import NONE_CPU, call, load, make_image
 
 
 def of(tmp_path, text, **asked):
@@ -12,7 +13,8 @@ def of(tmp_path, text, **asked):
     file.write_text(text)
     asked = {**NONE_CPU, **asked}
     config = load(file, **asked)
-    return image_tests.of(make_image(file, **asked), config, image_tests.Cells((config,)))
+    image_tests.check(config, Known({"0.9.0": config}, ()))
+    return image_tests.of(make_image(file, **asked), config)
 
 
 def own(tmp_path, text, **asked):
@@ -65,3 +67,15 @@ def test_what_is_no_test(tmp_path, text, message):
     with pytest.raises(RequestError, match=message) as caught:
         own(tmp_path, f"[[test]]\n{text}\n")
     assert "dynbuild.toml" in str(caught.value.origin) + caught.value.message
+
+
+@pytest.mark.processes("git")
+def test_a_test_may_be_for_a_cell_of_another_line(tmp_path):
+    text = "[[test]]\nname = 'x'\ncommand = 'y'\ncells = ['*+1.5', '*-aws-*', '*-cuda12.8']\n"
+    (tmp_path / "dynbuild.toml").write_text(text)
+    image = ("--framework", "none", "--target", "runtime", "--device", "cpu")
+    done = call("plan", *image, "--context", tmp_path)
+    assert done.code == 0, done.err
+    (tmp_path / "dynbuild.toml").write_text(text.replace("*+1.5", "*+1.9"))
+    done = call("plan", *image, "--context", tmp_path)
+    assert (done.code, "the cell '*+1.9', which there is not" in done.err) == (2, True)

@@ -194,6 +194,19 @@ def test_a_cell_of_another_line_is_included_by_its_sign(overlay):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "exclude = ['*+1.5', 'vllm-runtime-aws-cuda12.9']",
+        "include = ['vllm-dev-cpu+1.0']\nlines = ['0.9.0']",
+        "[matrix.m.cells.'*-cuda13.1+1.5']\nargs.BUILD_JOBS = '1'",
+    ],
+)
+def test_a_glob_may_mean_cells_of_a_line_that_is_not_asked_for(overlay, text):
+    path = overlay(f"[matrix.m]\n{text}\n")
+    assert ids(of_matrix(path, "m", only=["none-runtime-cpu"])) == ["none-runtime-cpu"]
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("[matrix.m]\nextends = 'm'\n", "the matrix 'm' extends itself"),

@@ -256,7 +256,9 @@ def _check_globs(
     named: NamedMatrix, there: Collection[ImageId], known: matrix.Known, problems: Collector
 ) -> None:
     """A glob of a matrix means a cell, be it one of a line that is not asked for now."""
-    globs = [(glob.value, glob.origin) for glob in (*named.include, *named.exclude)]
+    globs: list[tuple[str, Origin | None]] = [
+        (glob.value, glob.origin) for glob in (*named.include, *named.exclude)
+    ]
     for pattern, layer in named.cells.items():
         written = next(iter(layer.values()), None)
         globs.append((pattern, written.origin if written else None))

@@ -73,7 +73,16 @@ def test_what_is_no_test(tmp_path, text, message):
 def test_a_test_may_be_for_a_cell_of_another_line(tmp_path):
     text = "[[test]]\nname = 'x'\ncommand = 'y'\ncells = ['*+1.5', '*-aws-*', '*-cuda12.8']\n"
     (tmp_path / "dynbuild.toml").write_text(text)
-    image = ("--framework", "none", "--target", "runtime", "--device", "cpu")
+    image = (
+        "--framework",
+        "none",
+        "--target",
+        "runtime",
+        "--device",
+        "cpu",
+        "--dynamo-wheels",
+        "index",
+    )
     done = call("plan", *image, "--context", tmp_path)
     assert done.code == 0, done.err
     (tmp_path / "dynbuild.toml").write_text(text.replace("*+1.5", "*+1.9"))

@@ -43,6 +43,7 @@ ARG FRONTEND_BASE_IMAGE_TAG=noble-20250619
 ARG ENABLE_KVBM=false
 ARG ENABLE_GPU_MEMORY_SERVICE=false
 ARG DYNAMO_COMMIT_SHA=
+ARG UV_EXCLUDE_NEWER=2026-02-12
 
 # ==== epp =============================================================================
 # The endpoint picker. It has a stage of its own so that a build context named "epp" can
@@ -497,6 +498,7 @@ ARG TARGETARCH
 ARG UV_VERSION
 ARG FRONTEND_BASE_IMAGE
 ARG FRONTEND_BASE_IMAGE_TAG
+ARG UV_EXCLUDE_NEWER
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
@@ -504,7 +506,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${FRONTEND_BASE_IMAGE}-${FRONTEND_BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt | uv pip install -r -
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
@@ -516,7 +518,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${FRONTEND_BASE_IMAGE}-${FRONTEND_BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
         || { echo "no wheel $1 was built" >&2; return 1; }; } \
@@ -542,7 +544,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${FRONTEND_BASE_IMAGE}-${FRONTEND_BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 && uv pip install /workspace/benchmarks
 COPY --chown=dynamo:0 --chmod=775 test[s]/ /workspace/tests/
 COPY --chown=dynamo:0 --chmod=775 example[s]/ /workspace/examples/

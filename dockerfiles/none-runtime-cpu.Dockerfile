@@ -36,6 +36,7 @@ ARG ENABLE_MEDIA_FFMPEG=false
 ARG ENABLE_KVBM=false
 ARG ENABLE_GPU_MEMORY_SERVICE=false
 ARG DYNAMO_COMMIT_SHA=
+ARG UV_EXCLUDE_NEWER=2026-02-12
 
 # ==== base ============================================================================
 # The image everything but the manylinux build stages starts from. It has a stage of its
@@ -474,6 +475,7 @@ ARG TARGETARCH
 ARG UV_VERSION
 ARG BASE_IMAGE
 ARG BASE_IMAGE_TAG
+ARG UV_EXCLUDE_NEWER
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
@@ -483,7 +485,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
         || { echo "no wheel $1 was built" >&2; return 1; }; } \

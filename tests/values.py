@@ -67,6 +67,7 @@ def legal(name):
         "names": st.lists(st.from_regex(r"[a-z][a-z0-9/-]{0,8}", fullmatch=True), min_size=1).map(
             ",".join
         ),
+        "date": st.dates().map(lambda day: day.isoformat()),
         "path": st.lists(LOW, min_size=1, max_size=3).map(lambda parts: "/" + "/".join(parts)),
         "text": st.text(string.ascii_letters + string.digits + " ;=.+-", min_size=1, max_size=20),
     }[declared["kind"]]

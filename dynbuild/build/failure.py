@@ -151,6 +151,12 @@ RECOGNISERS = (
         r"|Remote branch .* not found|Unable to locate package|No matching distribution found",
         "what is fetched is not there: another version, or another mirror",
     ),
+    Recogniser(
+        "user",
+        r"was filtered by `exclude-newer`|is missing an upload date",
+        "UV_EXCLUDE_NEWER leaves out what is newer, and all of an index that tells no dates:"
+        " another date, or --build-arg UV_EXCLUDE_NEWER= for none",
+    ),
     Recogniser("transient", r": EOF$|httpReadSeeker: failed open", _AGAIN, builder=True),
     # Where neither its reason is known nor a fault of the way there.
     Recogniser("auth", r"failed to authorize", _LOGIN, builder=True),

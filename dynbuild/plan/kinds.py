@@ -6,6 +6,7 @@ the grammar of each kind, and what to do about a value that is none.
 
 from __future__ import annotations
 
+import datetime
 import fnmatch
 import re
 import unicodedata
@@ -30,12 +31,14 @@ NOUNS = {
     "url": "address",
     "names": "list of names",
     "path": "path in an image",
+    "date": "date",
     "text": "text",
 }
 """What messages call a value of each kind."""
 
 _VERSION = re.compile(r"v?([0-9]+(?:\.[0-9]+)*)(?:[-+._]?[0-9A-Za-z]+)*")
 _NUMBER = re.compile("0|[1-9][0-9]{0,11}")
+_TIME = re.compile(r"[0-2]\d:[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_./+-]*"
 _NAMES = re.compile(rf"{_NAME}(?:,{_NAME})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(?:@sha256:[0-9a-f]{64})?")
@@ -257,6 +260,17 @@ def _path(value: str, arg: str, declared: Argument) -> Refusal | None:
     return _no(arg, value, declared, "an absolute path, without blanks and colons")
 
 
+def _date(value: str, arg: str, declared: Argument) -> Refusal | None:
+    day, _, time = value.partition("T")
+    try:
+        datetime.date.fromisoformat(day)
+        if len(day) == 10 and (not time or _TIME.fullmatch(time)):
+            return None
+    except ValueError:
+        pass
+    return _no(arg, value, declared, "a day, or a time of one")
+
+
 def _text(value: str, arg: str, declared: Argument) -> Refusal | None:
     del value, arg, declared
     return None
@@ -274,5 +288,6 @@ _REFUSALS: Mapping[str, Callable[[str, str, Argument], Refusal | None]] = {
     "url": _url,
     "names": _names,
     "path": _path,
+    "date": _date,
     "text": _text,
 }

@@ -130,6 +130,9 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
     problems = problems or Collector()
     config, laid = shared.config, _Values(cell, shared, problems)
     laid.decide(lambda: values.of_wheels(matrix.dynamo_wheels(config)))
+    laid.decide(
+        lambda: values.of_date(config, matrix.dynamo_wheels(config), shared.machine, laid.values)
+    )
     laid.decide(lambda: values.of_commit(shared.version))
     laid.decide(lambda: user.given(config))
     laid.decide(lambda: user.caller(shared.machine))

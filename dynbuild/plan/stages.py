@@ -132,11 +132,17 @@ def _installing(recipe: Recipe, stage: Stage, image: tuple[str, ...]) -> Stage:
     return _keeping(stage, *uv, *image)
 
 
+def _as_of_date(recipe: Recipe, stage: Stage, image: tuple[str, ...]) -> Stage:
+    """Likewise, packages as they were on a day: the builders' are all pinned."""
+    dated = replace(stage, args=(*stage.args, "UV_EXCLUDE_NEWER"))
+    return _installing(recipe, dated, image)
+
+
 def _beside_engine(recipe: Recipe, stage: Stage) -> Stage:
     """*stage*, which installs Python packages beside the engine: by pip, if a vendor did that."""
     if recipe.engine in ("vendor", "complete"):
         return _keeping(stage, *recipe.image_below)
-    return _installing(recipe, stage, recipe.image_below)
+    return _as_of_date(recipe, stage, recipe.image_below)
 
 
 def _dynamo_base(recipe: Recipe) -> Stage:
@@ -249,7 +255,7 @@ def _images(recipe: Recipe) -> Iterable[Stage]:
         base = ("FRONTEND_BASE_IMAGE", "FRONTEND_BASE_IMAGE_TAG", "PYTHON_VERSION")
         needs = ("epp", "wheel_builder", *_copied(recipe, "uv"))
         frontend = Stage("frontend", "frontend", (*base, *_WHEEL_SWITCHES, *_COMMIT), needs)
-        yield _installing(recipe, frontend, base[:2])
+        yield _as_of_date(recipe, frontend, base[:2])
         yield from _planner(recipe)
     test = Stage("test", "test", _COMMIT, ("runtime",))
     tests = recipe.from_source and recipe.requirements_of("test")
@@ -258,7 +264,7 @@ def _images(recipe: Recipe) -> Iterable[Stage]:
     yield Stage("dynamo_tools", "dynamo_tools", nsight, ("runtime",))
     dev = ("PYTHON_VERSION", "MATURIN_VERSION", "WORKSPACE_DIR", *_rustup(recipe), *_COMMIT)
     needs = ("dynamo_tools", *_copied(recipe, "uv", "rust", "protoc"))
-    yield _installing(recipe, Stage("dev", "dev", dev, needs), recipe.image_below)
+    yield _as_of_date(recipe, Stage("dev", "dev", dev, needs), recipe.image_below)
     for below in ("runtime", "dev"):
         efa = ("EFA_VERSION", *_COMMIT)
         yield Stage(f"{below}{AWS}", "aws", efa, (below, "efa_src"), below)
@@ -273,7 +279,7 @@ def _planner(recipe: Recipe) -> Iterable[Stage]:
     used = ("PLANNER_BUILD_IMAGE", "PLANNER_BUILD_IMAGE_TAG", "PYTHON_VERSION")
     needs = (*recipe.dynamo_wheel_stages, *tools)
     builder = Stage("planner_builder", "planner_builder", used, needs)
-    yield _installing(recipe, builder, used[:2])
+    yield _as_of_date(recipe, builder, used[:2])
     used = ("PLANNER_IMAGE", "PLANNER_IMAGE_TAG", *_COMMIT)
     yield Stage("planner", "planner", used, ("planner_builder", *tools))
 
@@ -288,7 +294,7 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
         version = ("VLLM_REF", "VLLM_EXTRAS") if recipe.framework == "vllm" else ("SGLANG_REF",)
         wheel = (*RUNTIME, "PYTHON_VERSION", "ENGINE_OVERRIDES", *version)
         wheel += ("ENGINE_PYTORCH_INDEX_URL",)
-        yield _installing(recipe, Stage("framework", "framework.wheel", wheel, uv), RUNTIME)
+        yield _as_of_date(recipe, Stage("framework", "framework.wheel", wheel, uv), RUNTIME)
     if recipe.engine != "stage":
         return
     if recipe.framework == "vllm":
@@ -304,7 +310,7 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
         if recipe.cuda_major == "12":
             used += ("LMCACHE_REF",)
         vllm = Stage("framework", "framework.vllm", used, ("base", "vllm_src", *uv))
-        yield _installing(recipe, vllm, BASE)
+        yield _as_of_date(recipe, vllm, BASE)
         return
     pytorch = ("PYTORCH_BASE_IMAGE", "PYTORCH_BASE_IMAGE_TAG")
     yield Stage("pytorch_base", "pytorch_base", pytorch)

@@ -8,6 +8,7 @@ from dynbuild.addresses import secret_in
 from dynbuild.errors import quote
 from dynbuild.plan import kinds, stages
 from dynbuild.plan.decision import Decision, Values
+from dynbuild.plan.machine import Machine
 from dynbuild.plan.matrix import Cell, Wheels
 from dynbuild.plan.version import Version
 from dynbuild.settings import environment, load
@@ -47,6 +48,27 @@ def left_out(values: Values, used: Collection[str]) -> list[str]:
     if values[_UNPUBLISHED].origin != _NOT_PUBLISHED.origin or _UNPUBLISHED not in used:
         return []
     return ["the GPU memory service is left out: it has no published wheel"]
+
+
+_DATE = "UV_EXCLUDE_NEWER"
+
+
+def of_date(config: Settings, wheels: Wheels, machine: Machine, values: Values) -> Decision:
+    """The line's own date says nothing of other versions, and much to an index without dates.
+
+    uv leaves out each file whose date an index does not tell, as many that stand in for the
+    public one do not.
+    """
+    reason = ""
+    published, own = values["DYNAMO_VERSION"], config.lowest("args", "DYNAMO_VERSION")
+    if values[_DATE].origin.layer != "catalog":
+        pass  # whoever gives a date means it
+    elif config.catalog.site.index_url or machine.index_url:
+        reason = "the site's index may tell no dates"
+    elif wheels.way == "index" and published.value != own:
+        reason = f"DYNAMO_VERSION is not the line's own, {own}"
+    none = {_DATE: Setting("", Origin("derived", reason))}
+    return Decision("fix", none if reason else {})
 
 
 def of_commit(version: Version) -> Decision:

@@ -26,7 +26,7 @@ Args = dict[str, str]
 
 ArgumentKind = Literal[
     "ref", "version", "image", "tag", "reference", "int", "switch", "choice", "url", "names",
-    "path", "text",
+    "path", "date", "text",
 ]  # fmt: skip
 """What the value of an argument is (``dynbuild.plan.kinds``)."""
 

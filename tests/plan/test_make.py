@@ -16,6 +16,7 @@ from dynbuild.plan.version import Version
 from tests.support import (
     CATALOG,
     DEMO,
+    MACHINE,
     NONE_CPU,
     NONE_RUNTIME,
     ROOT,
@@ -681,6 +682,38 @@ def test_what_is_not_published_is_off_where_nobody_asked_for_it(framework):
     assert "no published wheel" in image.origins["ENABLE_GPU_MEMORY_SERVICE"]
     assert "the GPU memory service is left out: it has no published wheel" in plan.warnings
     assert "left out" not in "".join(make_plan(framework=framework, target="runtime").warnings)
+
+
+# ---- the date of what requirements leave open ---------------------------------------------
+
+
+def date_of(**asked):
+    (image,) = make_plan(framework="none", target="runtime", **asked).images
+    return image.build_args["UV_EXCLUDE_NEWER"], image.origins["UV_EXCLUDE_NEWER"]
+
+
+@pytest.mark.parametrize("line", ["0.9.0", "1.0", "1.5", "1.6"])
+def test_every_line_has_a_date(line):
+    date, origin = date_of(release_line=line)
+    assert date.startswith("2026-")
+    assert f"{'catalog' if line == '0.9.0' else f'lines/{line}'}.toml:" in origin
+
+
+def test_a_date_says_nothing_to_an_index_of_the_site(overlay):
+    """uv takes no file whose date an index does not tell."""
+    machine = replace(MACHINE, index_url="https://index.example.com/simple")
+    assert date_of(machine=machine) == ("", "derived the site's index may tell no dates")
+    site = overlay('site.index_url = "https://index.example.com/simple"\n')
+    (image,) = make_plan(site, framework="none", target="runtime").images
+    assert image.build_args["UV_EXCLUDE_NEWER"] == ""
+    given = {"UV_EXCLUDE_NEWER": "2026-03-01T00:00:00Z"}
+    assert date_of(machine=machine, args=given)[0] == given["UV_EXCLUDE_NEWER"]
+
+
+def test_a_line_s_date_is_for_its_own_versions():
+    assert date_of(dynamo_wheels="index==0.9.0")[0]
+    date, origin = date_of(dynamo_wheels="index==0.9.1")
+    assert (date, origin) == ("", "derived DYNAMO_VERSION is not the line's own, 0.9.0")
 
 
 # ---- downloads ---------------------------------------------------------------------------

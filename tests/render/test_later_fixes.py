@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -201,3 +203,40 @@ def test_sglang_s_own_image_gets_what_it_imports_and_lacks():
         assert ["--no-deps" in step for step in steps] == [True] or "published" in name
     image = make_image_job(release_line="1.5", framework="sglang", target="runtime")
     assert image.plan.build_args["SGLANG_ADDED"] == "accelerate==1.13.0 distro==1.9.0"
+
+
+def test_what_requirements_leave_open_is_taken_as_it_was_at_the_release():
+    """Where the package index is asked; those of PyTorch, FlashInfer and NVIDIA tell no dates."""
+    dated = 0
+    for name, image, stages in texts():
+        if image.recipe.engine in ("vendor", "complete"):
+            continue  # pip installs there
+        for stage in stages:
+            known = any(str(one) == "ARG UV_EXCLUDE_NEWER" for one in stage.instructions)
+            for one in stage.instructions:
+                text = one.text if one.keyword == "RUN" else ""
+                if not known or "uv pip install" not in text:
+                    continue
+                dated += 1
+                emptied = '{ test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && '
+                assert emptied in text, (name, text)
+                if "--default-index" in text:
+                    assert "unset UV_EXCLUDE_NEWER && uv pip install --no-deps --def" in text
+                if 'index = "pytorch"' in text:
+                    assert "--exclude-newer-package torch=false" in text, name
+            if stage.name in ("runtime", "frontend", "dev", "planner_builder"):
+                assert known, (name, stage.name)
+    assert dated > 500
+
+
+@pytest.mark.processes("bash")
+def test_without_a_date_uv_is_told_none():
+    none = {"UV_EXCLUDE_NEWER": ""}
+    text = test_dockerfile.text_of(framework="none", target="runtime", args=none)
+    step = text.split('uv pip install "$@"')[-2].split("RUN ")[-1]
+    script = step[step.index("{ test -n") : step.index(" && export UV_CACHE_DIR")]
+    for value, wanted in (("", "unset"), ("2026-01-01", "2026-01-01")):
+        env = {"UV_EXCLUDE_NEWER": value, "PATH": os.defpath}
+        words = ["bash", "-c", f'{script}; echo "${{UV_EXCLUDE_NEWER-unset}}"']
+        done = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{wanted}\n"

@@ -73,7 +73,7 @@ def test_requirements_of_the_engine_are_replaced_and_those_of_the_wheels_left_ou
     assert image.plan.build_args["ENGINE_OVERRIDES"].startswith("cuda-tile==")
     engine = stage(text, "framework")
     assert re.search(r'echo "\$\{ENGINE_OVERRIDES\}" \| .* > /opt/dynamo/overrides.txt', engine)
-    assert "uv pip install --overrides /opt/dynamo/overrides.txt" in engine
+    assert 'uv pip install "$@" --overrides /opt/dynamo/overrides.txt' in engine
     assert "left-out.txt >> /opt/dynamo/overrides.txt" in stage(text, "runtime")
     assert "UV_OVERRIDE" not in text
 

@@ -52,7 +52,7 @@ def entries(context: Path) -> Iterator[Entry]:
     for one in records(context):
         yield Entry(
             record=one,
-            begun=recording.begun(one.id),
+            begun=record.begun(one.id),
             finished=one.result.is_file(),
             bytes=_bytes(one.path),
         )
@@ -83,7 +83,7 @@ def choose(context: Path, named: str | None) -> Record:
     for one in there:
         if one.id == word:
             return one
-    of_image = next((one for one in there if _image(one) == [word]), None)
+    of_image = next((one for one in there if one.of == word), None)
     if of_image:
         return of_image
     fitting = [one for one in there if one.id.startswith(word)]
@@ -124,11 +124,6 @@ def last_of(there: Iterable[Record], images: Iterable[str]) -> Record | None:
     """
     named = set(images)
     return next((one for one in there if named & set(recording.images_of(one))), None)
-
-
-def _image(one: Record) -> list[str]:
-    """The image that the id of a build names."""
-    return one.id.split("-", 2)[2:]
 
 
 def outdated(

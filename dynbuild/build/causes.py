@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from dynbuild.build import differences, recording, snapshot
+from dynbuild.build import differences, record, snapshot
 from dynbuild.build.differences import Cause, Pair
 from dynbuild.build.result import BuildResult
 from dynbuild.build.snapshot import Place, Snapshot, State
@@ -244,7 +244,7 @@ def beside(after: Snapshot, others: Iterable[BuildResult]) -> list[str]:
         return []
     found = []
     for one in others:
-        begun = recording.begun(one.id)
+        begun = record.begun(one.id)
         if one.id == after.id or begun is None:
             continue
         if begun < after.ended and after.begun < begun + timedelta(seconds=one.seconds):

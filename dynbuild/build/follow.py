@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
-from dynbuild.build import recording
+from dynbuild.build import record
 from dynbuild.build.events import Event, RecordBegun, Retried
-from dynbuild.build.record import Record
+from dynbuild.build.record import Record, RecordId
 from dynbuild.build.solve import Solve
 
 _CHUNK = 1 << 20
@@ -39,8 +40,7 @@ class Follower:
     @property
     def begun(self) -> float:
         """When the build began."""
-        begun = recording.begun(self.record.id)
-        return begun.timestamp() if begun else self.record.path.stat().st_ctime
+        return begun(self.record.id, self.record.path)
 
     @property
     def ended(self) -> bool:
@@ -81,6 +81,17 @@ class Follower:
             yield self._last, event
 
 
+def begun(id: str, path: Path) -> float:
+    """When the record of a build or a matrix was begun, in seconds since the epoch.
+
+    Args:
+        id: Its name.
+        path: Its folder, which says it where the name does not.
+    """
+    said = record.begun(id)
+    return said.timestamp() if said else path.stat().st_ctime
+
+
 def is_written(id: str) -> bool:
     """Whether the process runs on this machine that the name of a build or a matrix says.
 
@@ -88,10 +99,10 @@ def is_written(id: str) -> bool:
     """
     import psutil
 
-    parts, begun = id.split("-", 2), recording.begun(id)
-    if len(parts) < 3 or not parts[1].isdecimal() or begun is None:
+    name = RecordId.parse(id)
+    if name is None:
         return False
     try:
-        return psutil.Process(int(parts[1])).create_time() < begun.timestamp() + _CLOCKS
+        return psutil.Process(name.process).create_time() < name.begun.timestamp() + _CLOCKS
     except (psutil.Error, OverflowError):
         return False

@@ -13,8 +13,10 @@ A disk that is full, or a folder that cannot be written, stops no build that has
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -34,6 +36,41 @@ STATE = ".dynbuild"
 # Logs and arguments of a build are the business of who built, whatever the umask says.
 _FOLDER, _FILE = 0o700, 0o600
 _ABANDONED_SECONDS = 24 * 3600
+_TIME = "%Y%m%dT%H%M%S"
+_READ = 256
+
+
+_ID = re.compile(r"([0-9]{8}T[0-9]{6})-([0-9]+)(?:\.[0-9]+)?-(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordId:
+    """The name of a record, taken apart.
+
+    Attributes:
+        begun: When it was begun, to the second.
+        process: The process that did.
+        of: What it is of: the id of an image, or the name of a matrix.
+    """
+
+    begun: datetime
+    process: int
+    of: str
+
+    @classmethod
+    def parse(cls, text: str) -> RecordId | None:
+        """What the name *text* says; ``None`` where it is of another form."""
+        if parts := _ID.fullmatch(text):
+            with suppress(ValueError):
+                begun = datetime.strptime(parts[1], _TIME).replace(tzinfo=UTC)
+                return cls(begun, int(parts[2]), parts[3])
+        return None
+
+
+def begun(record_id: str) -> datetime | None:
+    """When the record of that name was begun; ``None`` where the name does not say it."""
+    name = RecordId.parse(record_id)
+    return name.begun if name else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +83,12 @@ class Record:
     def id(self) -> str:
         """The name of the build."""
         return self.path.name
+
+    @property
+    def of(self) -> str:
+        """What its name says that it is of; empty where that is of another form."""
+        name = RecordId.parse(self.id)
+        return name.of if name else ""
 
     @property
     def log(self) -> Path:
@@ -198,7 +241,7 @@ def builds(context: Path) -> Path:
 
 def new_id(name: str) -> str:
     """A name for a build that starts now: sorts by time, says which image."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{name}"
+    return f"{datetime.now(UTC):{_TIME}}-{os.getpid()}-{name}"
 
 
 def create(context: Path, build_id: str) -> Record:
@@ -231,9 +274,10 @@ def create_in(parent: Path, name: str) -> Record:
 
 
 def _new(parent: Path, name: str) -> Path:
-    """A new folder: *name*, or ``name.2`` and on where the same second has one already."""
+    """A new folder: *name*, or one with a number where the same second has that already."""
+    time, process, of = name.split("-", 2)
     for number in count(1):
-        path = parent / (f"{name}.{number}" if number > 1 else name)
+        path = parent / (f"{time}-{process}.{number}-{of}" if number > 1 else name)
         with suppress(FileExistsError):
             path.mkdir()
             return path
@@ -272,19 +316,26 @@ def read(record: Record) -> BuildResult:
     # A pipe, or a device, would be waited for.
     if not record.result.is_file():
         raise FileNotFoundError(errno.ENOENT, "no such file", str(record.result))
+    state = record.result.stat()
+    return _read(record, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(_READ)
+def _read(record: Record, *_: int) -> BuildResult:
+    """The result of a record whose file is in that state: looked at often, parsed once."""
     ended = result.parse(record.result.read_bytes())
     return ended.model_copy(update={"id": record.id, "record": str(record.path)})
 
 
 def _sweep(parent: Path) -> None:
     for path in parent.iterdir():
-        parts = path.name.split("-")
-        if path.is_symlink() or (path / "result.json").exists() or len(parts) < 3:
+        name = RecordId.parse(path.name)
+        if name is None or path.is_symlink() or (path / "result.json").exists():
             continue
         # On a shared folder the process may be another machine's: a day is a build's end.
         try:
             old = time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
         except OSError:
             continue
-        if old and parts[1].isdecimal() and not Path(f"/proc/{parts[1]}").exists():
+        if old and not Path(f"/proc/{name.process}").exists():
             shutil.rmtree(path, ignore_errors=True)

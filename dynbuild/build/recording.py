@@ -6,11 +6,12 @@ gives what there is of it, and says what there is not.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from dynbuild.build import context, record
@@ -22,6 +23,7 @@ from dynbuild.build.solve import Solve, replay
 from dynbuild.plan.document import PlanDocument
 
 _Read = TypeVar("_Read")
+_REPLAYED = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ def read(source: Record) -> Recording:
     texts = part("Dockerfile", lambda: _dockerfiles(source, plan)) if plan else None
     return Recording(
         id=source.id,
-        begun=begun(source.id),
+        begun=record.begun(source.id),
         result=result,
         plan=plan,
         context=taken,
@@ -89,6 +91,26 @@ def read(source: Record) -> Recording:
         network=_network(source),
         missing=tuple(missing),
     )
+
+
+def steps_of(source: Record) -> Solve:
+    """The steps of a build, as far as its progress is written down.
+
+    Raises:
+        OSError: There is no progress, or it cannot be read.
+    """
+    state = source.events.stat()
+    return _replayed(source, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(_REPLAYED)
+def _replayed(source: Record, *_: int) -> Solve:
+    """The steps of a build whose progress is in that state: several ask for them in a command."""
+    solve = Solve()
+    with source.events.open(encoding="utf-8", errors="replace") as lines:
+        for _event in replay(lines, solve):
+            pass
+    return solve
 
 
 def _dockerfiles(source: Record, plan: PlanDocument) -> dict[str, str]:
@@ -118,10 +140,3 @@ def images_of(source: Record) -> tuple[str, ...]:
 
 def _json(source: Record) -> object:
     return json.loads(source.plan.read_bytes())
-
-
-def begun(build_id: str) -> datetime | None:
-    """When a build of that name began; ``None`` where the name does not say it."""
-    with suppress(ValueError):
-        return datetime.strptime(build_id.partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    return None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from dynbuild.build import archive
-from dynbuild.build.solve import Solve, replay
+from dynbuild.build import archive, recording
 
 _BUILDS = 30
 """Of how many earlier builds: more tell nothing new, and take time to read."""
@@ -18,11 +16,11 @@ def of(context: Path) -> Mapping[tuple[str, int], float]:
     """Seconds of the steps that the last builds of the tree ran, by stage and number in it."""
     taken: dict[tuple[str, int], list[float]] = {}
     for one in archive.records(context)[:_BUILDS]:
-        solve = Solve()
-        with suppress(OSError, ValueError), one.events.open(encoding="utf-8") as lines:
-            for _ in replay(lines, solve):
-                pass
-        for step in solve.steps.values():
+        try:
+            steps = recording.steps_of(one).steps
+        except OSError:
+            continue
+        for step in steps.values():
             if step.name.is_run and step.ended and not step.cached and not step.error:
                 taken.setdefault((step.name.stage, step.name.index), []).append(step.seconds)
     return {step: statistics.median(seconds) for step, seconds in taken.items()}

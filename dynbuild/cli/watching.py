@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,8 +14,8 @@ from dynbuild.errors import DynbuildError
 
 if TYPE_CHECKING:
     from dynbuild.plan.job import Job
-    from dynbuild.report.forecast import Forecast
     from dynbuild.report.live import Live
+    from dynbuild.report.timeline import Timeline
 
 Shown: TypeAlias = AbstractContextManager[Callable[..., None]]
 """Listens to events, those of a build or those of a matrix."""
@@ -70,38 +71,35 @@ def simple(mode: str, plain: Callable[[], Shown]) -> Shown:
 
 def learn_of(live: Live, context: Path) -> None:
     """Look up how long the steps of *live* took in earlier builds of the tree *context*."""
+    from dynbuild.report import forecast
     from dynbuild.report.live import COMMON
 
-    found: dict[str, Forecast] = {}
-    for name in (*live.cells, COMMON):
-        with suppress(OSError, ValueError, RecursionError):
-            if known := _forecast(context, name):
-                found[name] = known
-    live.forecasts = found
+    earlier = _timelines(context, (*live.cells, COMMON))
+    found = {name: forecast.of(those) for name, those in earlier.items()}
+    live.forecasts = {name: known for name, known in found.items() if known}
 
 
-def _forecast(context: Path, name: str) -> Forecast | None:
-    from itertools import islice
-
-    from dynbuild.build import record
+def _timelines(context: Path, names: Iterable[str]) -> dict[str, list[Timeline]]:
+    """The timelines of the last builds that ran steps for each of *names*, the newest first."""
+    from dynbuild.build import record, recording
     from dynbuild.build.record import Record
-    from dynbuild.build.solve import Solve, replay
     from dynbuild.matrix.common import VARIANT
-    from dynbuild.report import forecast, timeline
+    from dynbuild.report import timeline
+    from dynbuild.report.live import COMMON
 
-    timelines = []
+    found: dict[str, list[Timeline]] = {name: [] for name in names}
     for result in islice(record.finished(context), _LOOKED_AT):
-        own = result.made(name) if name else result.id.split("-", 2)[2:] == [VARIANT]
-        if not own or result.status != "done" or not result.steps.run_instructions:
-            continue
-        solve = Solve()
-        with Record(Path(result.record)).events.open(encoding="utf-8", errors="replace") as file:
-            for _ in replay(file, solve):
-                pass
-        timelines.append(timeline.of(solve, seconds=result.seconds))
-        if len(timelines) == _BUILDS:
+        source = Record(Path(result.record))
+        made = {image.id for image in result.images} | ({COMMON} if source.of == VARIANT else set())
+        lacking = [name for name in made & found.keys() if len(found[name]) < _BUILDS]
+        if lacking and result.status == "done" and result.steps.run_instructions:
+            with suppress(OSError, ValueError, RecursionError):
+                one = timeline.of(recording.steps_of(source), seconds=result.seconds)
+                for name in lacking:
+                    found[name].append(one)
+        if all(len(those) == _BUILDS for those in found.values()):
             break
-    return forecast.of(timelines)
+    return found
 
 
 def _total(job: Job, texts: Mapping[str, str], done: frozenset[str]) -> int:

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dynbuild.build import archive, recording
-from dynbuild.build.follow import Follower
+from dynbuild.build import archive
+from dynbuild.build.follow import Follower, begun
+from dynbuild.build.record import RecordId
 from dynbuild.errors import RequestError
 from dynbuild.matrix import record
 from dynbuild.matrix.events import (
@@ -43,8 +44,7 @@ class MatrixFollower:
     @property
     def begun(self) -> float:
         """When it began, in seconds since the epoch."""
-        begun = recording.begun(self.record.id)
-        return begun.timestamp() if begun else self.record.path.stat().st_ctime
+        return begun(self.record.id, self.record.path)
 
     @property
     def ended(self) -> bool:
@@ -77,10 +77,10 @@ class MatrixFollower:
 
     def _find(self) -> None:
         """The records of its solves: those that its process began."""
-        time, process, *_ = self.record.id.split("-")
+        own = RecordId.parse(self.record.id)
         for one in reversed(archive.records(self.context)):
-            begun, writer, *_ = (*one.id.split("-", 2), "", "")
-            if writer == process and begun >= time and one.id not in self._solves:
+            name = RecordId.parse(one.id) if one.id not in self._solves else None
+            if own and name and name.process == own.process and name.begun >= own.begun:
                 self._solves[one.id] = Follower(one)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dynbuild import names
+from dynbuild.build import record
 from dynbuild.errors import RequestError
 from dynbuild.image_id import AWS, ImageId
 from dynbuild.matrix import pending
@@ -108,7 +109,7 @@ def _renamed(cell: CellResult, result: MatrixResult, to: str) -> str:
 
 
 def _filled(cell: CellResult, result: MatrixResult, template: str) -> str:
-    image = ImageId.parse(cell.id)
+    image, begun = ImageId.parse(cell.id), record.begun(result.id)
     values = {
         "version": result.version,
         "framework": image.framework,
@@ -118,7 +119,7 @@ def _filled(cell: CellResult, result: MatrixResult, template: str) -> str:
         "line": cell.line,
         "suffix": image.tag_suffix(""),
         "commit": result.commit[:_SHORT],
-        "date": result.id[:8],
+        "date": f"{begun:%Y%m%d}" if begun else "",
     }
     end = AWS if image.target.endswith(AWS) else ""
     return tag_template.filled(template, values, dirty=False, end=end, origin="flag --to")

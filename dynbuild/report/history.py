@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Literal
 
 from dynbuild import units
-from dynbuild.build.recording import begun
+from dynbuild.build.record import begun
 from dynbuild.build.result import BuildResult, ImageResult
 
 LAST = 10

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dynbuild.build import record
+from dynbuild.build import record, result
 from dynbuild.build.record import Journal, Record
 from dynbuild.build.result import BuildResult
 from dynbuild.errors import NotReady
@@ -45,6 +45,7 @@ def test_the_files_of_a_record(tmp_path):
 def test_an_id_sorts_by_time_and_says_whose_it_is():
     made = record.new_id("none-runtime-cpu")
     time, pid, name = made.split("-", 2)
+    assert record.RecordId.parse(made).of == "none-runtime-cpu"
     assert (len(time), time[8]) == (15, "T")
     assert (int(pid), name) == (os.getpid(), "none-runtime-cpu")
     assert made < record.new_id("x").replace(time, "99991231T235959")
@@ -52,7 +53,10 @@ def test_an_id_sorts_by_time_and_says_whose_it_is():
 
 def test_two_builds_of_a_second_have_two_records(tmp_path):
     made = [record.create(tmp_path, ID).id for _ in range(3)]
-    assert made == sorted(set(made)) == [ID, f"{ID}.2", f"{ID}.3"]
+    assert made == sorted(set(made))
+    assert made[0] == ID
+    names = [record.RecordId.parse(one) for one in made]
+    assert names == [names[0]] * 3, "of the same image, and of the same process"
 
 
 def test_a_record_does_not_show_up_in_its_tree(tmp_path):
@@ -129,6 +133,18 @@ def test_a_result_knows_its_record(tmp_path):
     assert record.read(made) == result
 
 
+def test_a_result_is_parsed_once_while_it_stays_as_it_is(tmp_path, monkeypatch):
+    asked = []
+    parse = result.parse
+    monkeypatch.setattr(result, "parse", lambda text: asked.append(text) or parse(text))
+    made = record.create(tmp_path, ID)
+    made.finish(ended())
+    assert [one.status for _ in range(3) for one in record.finished(tmp_path)] == ["done"] * 3
+    assert len(asked) == 1
+    made.finish(ended("failed"))
+    assert record.read(made).status == "failed"
+
+
 ODD = [
     b"", b"\xff{", b"{", b"null", b"3", b"[]", b'"x"', b"{}", b"[" * 3000, b'{"a":' * 3000,
     b'{"schema": 1, "id": "x", "status": 3}', b'{"schema": 9, "id": "x", "status": "done"}',
@@ -183,7 +199,7 @@ def test_no_records(tmp_path):
 
 @pytest.mark.processes("python")
 def test_what_a_killed_build_left_is_removed(tmp_path, dead_pid):
-    left = record.create(tmp_path, f"1-{dead_pid}-x").path
+    left = record.create(tmp_path, f"20260101T000000-{dead_pid}-x").path
     (left / "log").touch()
     record.create(tmp_path, ID)
     assert left.exists(), "it may be another machine's, on a shared folder"
@@ -195,7 +211,7 @@ def test_what_a_killed_build_left_is_removed(tmp_path, dead_pid):
 
 @pytest.mark.processes("python")
 def test_what_is_somebodys_is_kept(tmp_path, dead_pid):
-    done = record.create(tmp_path, f"1-{dead_pid}-x")
+    done = record.create(tmp_path, f"20260101T000000-{dead_pid}-x")
     done.finish(ended("failed"))
     running = record.create(tmp_path, f"2-{os.getpid()}-x").path
     other = record.builds(tmp_path) / "notes"

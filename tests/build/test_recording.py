@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from dynbuild.build import recording
+from dynbuild.build import record, recording
 from tests.report import builds
 
 
@@ -34,5 +34,5 @@ def test_an_empty_folder(tmp_path):
 
 
 def test_the_name_says_when_it_began():
-    assert recording.begun(builds.ID) == datetime(2026, 11, 22, 1, 30, 12, tzinfo=UTC)
-    assert recording.begun("something-else") is None
+    assert record.begun(builds.ID) == datetime(2026, 11, 22, 1, 30, 12, tzinfo=UTC)
+    assert record.begun("something-else") is None

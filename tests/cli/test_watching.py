@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dynbuild.build import record, recording, step_times
+from dynbuild.build.result import ImageResult, Steps
+from dynbuild.cli import watching
+from dynbuild.report.live import Live
 from tests import fake_docker
+from tests.report import builds
 from tests.support import DEMO, ROOT, call
 from tests.terminal import Session
 
@@ -164,3 +169,25 @@ def test_twelve_cells_of_which_one_fails(docker, tree):
     assert any("12 cells: " in text and "no such file" in text for text in shown)
     assert "frontend-cpu" in session.screen.text
     assert session.screen.cursor
+
+
+def test_an_earlier_build_is_replayed_once_for_all_that_is_learned_of_it(tmp_path, monkeypatch):
+    names = ("none-runtime-cpu", "none-dev-cpu")
+    for number in (1, 2):
+        images = tuple(ImageResult(id=name, output="load") for name in names)
+        ended = builds.result(images=images, steps=Steps(run=1, run_instructions=1))
+        of = f"2026112{number}T013012-{number}-{names[0]}"
+        builds.recorded(record.builds(tmp_path), builds.LINES, ended, of)
+    replayed = []
+    replay = recording.replay
+
+    def noted(lines, solve):
+        replayed.append(lines.name)
+        return replay(lines, solve)
+
+    monkeypatch.setattr(recording, "replay", noted)
+    live = Live(dict.fromkeys(names, "waiting"), 0.0)
+    watching.learn_of(live, tmp_path)
+    assert live.forecasts.keys() == set(names)
+    assert step_times.of(tmp_path)["ucx", 2] == pytest.approx(10)
+    assert len(replayed) == 2

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
-from dynbuild.build import record, recording
+from dynbuild.build import follow, record, recording
 from dynbuild.build.record import Record
 from dynbuild.errors import NotReady, RequestError, quote
 from dynbuild.names import nearest
@@ -28,14 +30,18 @@ class Entry:
     Attributes:
         record: The record.
         begun: When its build began.
-        finished: Whether it has a result.
+        finished: Whether it has a result, and nothing more will be written.
         bytes: What its files take.
+        kind: Of what it is: one build, or a run of a matrix, whose builds have records as well.
+        running: Whether the process that writes it runs on this machine.
     """
 
     record: Record
     begun: datetime | None
     finished: bool
     bytes: int
+    kind: Literal["build", "matrix"] = "build"
+    running: bool = False
 
 
 def records(context: Path) -> list[Record]:
@@ -50,12 +56,19 @@ def records(context: Path) -> list[Record]:
 def entries(context: Path) -> Iterator[Entry]:
     """The records with what they take, the newest first."""
     for one in records(context):
-        yield Entry(
-            record=one,
-            begun=record.begun(one.id),
-            finished=one.result.is_file(),
-            bytes=_bytes(one.path),
-        )
+        yield entry(one, "build", finished=one.result.is_file())
+
+
+def entry(one: Record, kind: Literal["build", "matrix"], *, finished: bool) -> Entry:
+    """The record *one* with what it takes."""
+    return Entry(
+        record=one,
+        begun=record.begun(one.id),
+        finished=finished,
+        bytes=_bytes(one.path),
+        kind=kind,
+        running=not finished and follow.is_written(one.id),
+    )
 
 
 def choose(context: Path, named: str | None) -> Record:
@@ -136,21 +149,22 @@ def outdated(
 ) -> list[Entry]:
     """The records that may go, of those *kept*, the newest of which is first.
 
-    What has no result is of a build that may still run, unless it is a day old.
+    What is not finished may still run, unless it is a day old and its process is not here.
 
     Args:
         kept: All records.
         now: The time.
         older: Only what began longer ago than that; ``None`` where the age does not matter.
-        keep: So many of the newest stay, whatever else is said.
+        keep: So many of the newest of each kind stay, whatever else is said.
         most: Bytes that all records may take together; ``None``: age and number decide alone.
     """
     gone = []
     room = sum(one.bytes for one in kept) - most if most is not None else None
-    for at in range(len(kept) - 1, keep - 1, -1):
-        one = kept[at]
+    left = Counter(one.kind for one in kept)
+    for one in reversed(kept):
+        left[one.kind] -= 1
         age = now - one.begun if one.begun else timedelta.max
-        if not one.finished and age < _ABANDONED:
+        if left[one.kind] < keep or one.running or (not one.finished and age < _ABANDONED):
             continue
         if older is not None and age <= older:
             continue

@@ -174,8 +174,7 @@ def _end(followed: _Followed) -> None:
     from dynbuild.matrix.follow import MatrixFollower
 
     if isinstance(followed, MatrixFollower):
-        _, result = matrix_record.read(followed.record)
-        matrix.show(result, "table")
+        matrix.show(matrix_record.result_of(followed.record), "table")
         return
     try:
         ended = record.read(followed.record)

@@ -31,7 +31,7 @@ class _Kept:
         engine: Whose images and cache they are; ``None`` where none answers.
         images: Images that dynbuild built.
         cache: Entries of the build cache.
-        records: Records of the tree.
+        records: Records of the tree, of builds and of matrices.
         why: Why no engine answers.
         hint: What can be done about it.
     """
@@ -48,23 +48,22 @@ class _Kept:
         """For each kind its name, its number, its bytes, and those of what nobody uses."""
         free = [image.bytes for image in self.images if not image.used]
         cache = [entry.bytes for entry in self.cache if not entry.used]
-        ended = [entry.bytes for entry in self.records if entry.finished]
-        kinds: tuple[tuple[str, Sequence[StoredImage | CachedStep | Entry], list[int]], ...] = (
-            ("images", self.images, free),
-            ("build cache", self.cache, cache),
-            ("records", self.records, ended),
-        )
+        kinds: list[tuple[str, Sequence[StoredImage | CachedStep | Entry], list[int]]] = []
+        if self.engine:
+            kinds = [("images", self.images, free), ("build cache", self.cache, cache)]
+        for name, kind in (("records", "build"), ("matrices", "matrix")):
+            own = [entry for entry in self.records if entry.kind == kind]
+            kinds.append((name, own, [entry.bytes for entry in own if entry.finished]))
         return [
             (name, len(all_), sum(one.bytes for one in all_), sum(unused))
             for name, all_, unused in kinds
-            if self.engine or name == "records"
         ]
 
 
 def _kept(context: str | None, *, engine: bool = True) -> _Kept:
-    from dynbuild.build import archive
+    from dynbuild.matrix import record
 
-    records = tuple(archive.entries(tree.context(context)))
+    records = tuple(record.entries(tree.context(context)))
     if not engine:
         return _Kept(engine=None, records=records)
     from dynbuild.engine import client, usage
@@ -84,7 +83,7 @@ def df(
     ] = "table",
     context: Context = None,
 ) -> None:
-    """Show what dynbuild takes on the disk: images, build cache, records.
+    """Show what dynbuild takes on the disk: images, build cache, records of builds and matrices.
 
     Images are those with dynbuild's label, and an image made from one of them has it too.
     The build cache is the whole one of the engine.  What images share is counted for none of
@@ -155,7 +154,9 @@ def _age(age: timedelta) -> str:
 def clean(
     images: Annotated[bool, typer.Option("--images", help="Images.")] = False,
     cache: Annotated[bool, typer.Option("--cache", help="The engine's build cache.")] = False,
-    records: Annotated[bool, typer.Option("--records", help="Records of builds.")] = False,
+    records: Annotated[
+        bool, typer.Option("--records", help="Records of builds and matrices.")
+    ] = False,
     image: Annotated[
         str,
         typer.Option(
@@ -180,7 +181,8 @@ def clean(
         typer.Option(
             "--keep",
             min=0,
-            help="Of each image id, and of the records, so many of the newest stay.",
+            help="Of each image id, of the records of builds, and of those of matrices, so many"
+            " of the newest stay.",
             show_default=False,
         ),
     ] = 0,
@@ -263,7 +265,10 @@ def _tell(gone: _Kept) -> None:
     rows += [
         (f"cache {kind}", size, f"{count} entries") for kind, count, size in _kinds(gone.cache)
     ]
-    rows += [("record", units.format_size(one.bytes), one.record.id) for one in gone.records]
+    rows += [
+        (f"record of a {one.kind}", units.format_size(one.bytes), one.record.id)
+        for one in gone.records
+    ]
     if rows:
         console.out_table(("what", "size", "name"), rows)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
+from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -63,6 +66,14 @@ def list_(
     tolerance: _Tolerance = 10,
     *,
     fail: _Fail = False,
+    matrices: Annotated[
+        bool,
+        typer.Option(
+            "--matrices",
+            help="List the runs of `dynbuild matrix`, whose solves are builds of their own.",
+            show_default=False,
+        ),
+    ] = False,
     format: _Format = "table",
     context: Context = None,
 ) -> None:
@@ -74,6 +85,9 @@ def list_(
 
     Examples: dynbuild history list; dynbuild history list --fail-on-regression --image "vllm-*"
     """
+    if matrices:
+        _list_matrices(tree.context(context), image=image, limit=limit, fail=fail, format=format)
+        return
     pasts = _pasts(tree.context(context), image=image, last=last, tolerance=tolerance)
     if format == "json":
         console.out_json({"schema": 1, "builds": [_json(past) for past in pasts[:limit]]})
@@ -88,6 +102,57 @@ def list_(
             if past.regressions:
                 console.out(f"{past.result.id}: {_said(past)}")
     _fail_on(pasts, fail=fail)
+
+
+def _list_matrices(root: Path, *, image: str, limit: int, fail: bool, format: str) -> None:
+    """List the runs of matrices, the newest first.
+
+    Raises:
+        RequestError: They are to be compared.
+    """
+    if fail:
+        raise RequestError(
+            "runs of a matrix are not compared with each other",
+            hint="--fail-on-regression without --matrices compares their builds",
+        )
+    from dynbuild.build.follow import is_written
+    from dynbuild.build.record import begun
+    from dynbuild.matrix import record
+
+    results = []
+    for run in record.begun(root):
+        with suppress(RequestError):
+            results.append(record.result_of(run))
+    found = [
+        one for one in results if any(fnmatch.fnmatchcase(cell.id, image) for cell in one.cells)
+    ][:limit]
+    if format == "json":
+        documents = [{"id": one.id, "result": one.document()} for one in found]
+        console.out_json({"schema": 1, "matrices": documents})
+        return
+    if not found:
+        console.say("no matrix has a record here")
+        return
+    rows = []
+    for one in found:
+        running = one.status == "interrupted" and is_written(one.id)
+        counts = Counter(cell.status for cell in one.cells)
+        rows.append(
+            (
+                _when(begun(one.id)),
+                one.name or "-",
+                "running" if running else one.status,
+                units.format_time(one.seconds),
+                *(str(count) for count in (len(one.cells), counts["done"], counts["failed"])),
+                one.id,
+            )
+        )
+    header = ("when", "matrix", "status", "time", "cells", "done", "failed", "id")
+    console.out_table(header, rows)
+
+
+def _when(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else "-"
 
 
 def _pasts(root: Path, *, image: str, last: int, tolerance: float) -> list[Past]:
@@ -114,7 +179,7 @@ def _fail_on(pasts: list[Past], *, fail: bool) -> None:
 def _row(past: Past) -> tuple[str, ...]:
     result = past.result
     return (
-        f"{past.begun:%Y-%m-%d %H:%M}" if past.begun else "-",
+        _when(past.begun),
         past.images,
         result.status,
         units.format_time(result.seconds),
@@ -140,7 +205,7 @@ def _json(past: Past) -> dict[str, object]:
 
 @app.command()
 def show(build: Build = None, format: _Format = "table", context: Context = None) -> None:
-    """Show how one build ended.
+    """Show how one build ended, or one run of a matrix.
 
     Example: dynbuild history show ~1
     """
@@ -148,6 +213,8 @@ def show(build: Build = None, format: _Format = "table", context: Context = None
     from dynbuild.report import history, progress
 
     root = tree.context(context)
+    if build and _show_matrix(root, build, format):
+        return
     chosen = archive.choose(root, build)
     results = [one for one in record.finished(root) if one.id <= chosen.id]
     if not results or results[0].id != chosen.id:
@@ -167,6 +234,28 @@ def show(build: Build = None, format: _Format = "table", context: Context = None
         console.out(f"{'failed':<8}{past.result.failure.message}")
     for one in past.regressions:
         console.out(f"{'worse':<8}{one}")
+
+
+def _show_matrix(root: Path, id: str, format: str) -> bool:
+    """Show the run of a matrix that *id*, or a beginning of it, means; whether there is one.
+
+    Raises:
+        RequestError: Its record is damaged, or has no result yet.
+    """
+    from dynbuild.build import archive
+    from dynbuild.matrix import record
+    from dynbuild.report import matrix
+
+    chosen = record.named(root, id)
+    if chosen is None or any(one.id.startswith(id) for one in archive.records(root)):
+        return False
+    result = record.result_of(chosen)
+    if format == "json":
+        console.out_json({"id": result.id, "result": result.document()})
+        return True
+    for line in (*matrix.table(result, console.out_look()), "", *matrix.summary(result)):
+        console.out(line)
+    return True
 
 
 @app.command()
@@ -244,9 +333,10 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     context: Context = None,
 ) -> None:
-    """Remove records of builds that were; images and caches stay.
+    """Remove records of builds that were, and of runs of matrices; images and caches stay.
 
-    What runs stays, and so does what was killed less than a day ago.
+    Of each of the two kinds so many stay as --keep says.  What runs stays, and so does what was
+    killed less than a day ago.
 
     Examples: dynbuild history prune --older-than 30d --keep 5; dynbuild history prune --max-size 1G
     """
@@ -255,8 +345,9 @@ def prune(
             "nothing says which records go", hint="give --older-than, --keep or --max-size"
         )
     from dynbuild.build import archive
+    from dynbuild.matrix import record
 
-    entries = list(archive.entries(tree.context(context)))
+    entries = record.entries(tree.context(context))
     gone = archive.outdated(
         entries,
         now=datetime.now(UTC),

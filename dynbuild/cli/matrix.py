@@ -225,7 +225,7 @@ def run(
             cancellation=cancellation,
         )
         console.say(f"building {cells - len(kept)} of {cells} images on {builder}: {now.path}")
-        more = ci.marks(now.path.parent.parent / "builds")
+        more = ci.marks(now.builds)
 
         def plain() -> Progress:
             left = cells - len(kept)
@@ -255,6 +255,8 @@ def show(result: MatrixResult, format: str) -> None:
         BuildFailed: A cell failed.
         Interrupted: It was called off.
     """
+    from dynbuild.build.record import Record
+    from dynbuild.matrix.record import MatrixRecord
     from dynbuild.report import matrix as report
 
     if format == "json":
@@ -268,8 +270,8 @@ def show(result: MatrixResult, format: str) -> None:
         )
     if result.status == "failed":
         failed = [cell for cell in result.cells if cell.status != "done"]
-        logs = [Path(result.record).parent.parent / "builds" / cell.build / "log"
-                for cell in failed if cell.build][:1]  # fmt: skip
+        builds = MatrixRecord(Path(result.record)).builds
+        logs = [Record(builds / cell.build).log for cell in failed if cell.build][:1]
         raise BuildFailed(
             f"{len(failed)} of {len(result.cells)} cells are not done: "
             + ", ".join(cell.id for cell in failed[:3])

@@ -86,7 +86,7 @@ def _result(manifest: str, context: str | None) -> MatrixResult:
         path /= "result.json"
     if not path.is_file():
         one = record.find(tree.context(context), "" if manifest == "last" else manifest)
-        return record.read(one)[1]
+        return record.result_of(one)
     try:
         return result.parse(path.read_bytes())
     except (OSError, ValueError) as error:

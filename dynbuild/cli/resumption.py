@@ -87,7 +87,7 @@ def read(context: Path, id: str) -> Resumption:
     from dynbuild.matrix import record
 
     one = record.find(context, id)
-    plan, ended = record.read(one)
+    plan, ended = record.plan_of(one), record.result_of(one)
     try:
         document: dict[str, Any] = json.loads((one.path / _NAME).read_bytes())
         os.chdir(document["folder"])

@@ -54,7 +54,7 @@ class MatrixFollower:
     def events(self) -> Iterator[tuple[float, MatrixEvent]]:
         """What was written since the last call, each with its time."""
         with suppress(RequestError):
-            _, self.result = record.read(self.record)
+            self.result = record.result_of(self.record)
         self._find()
         for name, solve in self._solves.items():
             if name in self._over:

@@ -8,17 +8,21 @@ whenever a cell ends: what is read after a kill is what was done before.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynbuild.build import record
+from dynbuild.build import archive, record
+from dynbuild.build.archive import Entry
 from dynbuild.build.record import Record
 from dynbuild.errors import RequestError
 from dynbuild.matrix import result
 from dynbuild.matrix.result import MatrixResult
 from dynbuild.plan.document import PlanDocument
+
+_READ = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,11 @@ class MatrixRecord:
     def result(self) -> Path:
         """How it ended so far."""
         return self.path / "result.json"
+
+    @property
+    def builds(self) -> Path:
+        """The folder of the records of its solves."""
+        return record.builds(self.path.parents[2])
 
     def write(self, ended: MatrixResult) -> None:
         """Write how it ended so far.
@@ -100,19 +109,70 @@ def find(context: Path, id: str) -> MatrixRecord:
     return one
 
 
-def read(one: MatrixRecord) -> tuple[PlanDocument, MatrixResult]:
-    """What was decided, and how it ended.
+def named(context: Path, text: str) -> MatrixRecord | None:
+    """The record of the run *text*, or of the only one whose id begins so, if there is one."""
+    fitting = [one for one in begun(context) if one.id.startswith(text)]
+    whole = (one for one in fitting if one.id == text)
+    return next(whole, fitting[0] if len(fitting) == 1 else None)
+
+
+def entries(context: Path) -> list[Entry]:
+    """All records of the tree *context*, of builds and of matrices, the newest first."""
+    own = (
+        archive.entry(Record(one.path), "matrix", finished=_ended(one)) for one in begun(context)
+    )
+    every = [*archive.entries(context), *own]
+    return sorted(every, key=lambda one: one.record.id, reverse=True)
+
+
+def _ended(one: MatrixRecord) -> bool:
+    """Whether a run came to its end: until then its result says that it was interrupted."""
+    try:
+        return result_of(one).status != "interrupted"
+    except RequestError:
+        return False
+
+
+def plan_of(one: MatrixRecord) -> PlanDocument:
+    """What was decided.
 
     Raises:
         RequestError: The record is damaged.
     """
+    with _read(one):
+        return PlanDocument.model_validate_json(one.plan.read_bytes())
+
+
+def result_of(one: MatrixRecord) -> MatrixResult:
+    """How it ended, or how far it came.
+
+    Raises:
+        RequestError: The record is damaged, or has no result yet.
+    """
+    with _read(one):
+        state = one.result.stat()
+        return _result(one, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(_READ)
+def _result(one: MatrixRecord, *_: int) -> MatrixResult:
+    """The result of a run whose file is in that state: looked at often, parsed once."""
+    ended = result.parse(one.result.read_bytes())
+    return ended.model_copy(update={"id": one.id, "record": str(one.path)})
+
+
+@contextmanager
+def _read(one: MatrixRecord) -> Iterator[None]:
+    """Tell a file of the record that cannot be read.
+
+    Raises:
+        RequestError: It cannot.
+    """
     try:
-        plan = PlanDocument.model_validate_json(one.plan.read_bytes())
-        ended = result.parse(one.result.read_bytes())
+        yield
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise RequestError(
             f"the record {one.path} cannot be read: {said}",
             hint="run the matrix anew; what is done comes from the cache",
         ) from error
-    return plan, ended.model_copy(update={"id": one.id, "record": str(one.path)})

@@ -81,10 +81,10 @@ def test_what_records_take(tree):
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def entry(day, *, finished=True, size=100):
+def entry(day, *, finished=True, size=100, **more):
     begun = datetime(2026, 11, day, tzinfo=UTC)
     source = Record(Path(f"/builds/202611{day:02}T000000-1-x"))
-    return Entry(record=source, begun=begun, finished=finished, bytes=size)
+    return Entry(record=source, begun=begun, finished=finished, bytes=size, **more)
 
 
 def days(gone):
@@ -115,6 +115,18 @@ def test_a_build_that_may_still_run_stays():
     kept = [entry(24, finished=False), entry(20, finished=False)]
     now = datetime(2026, 11, 24, 12, tzinfo=UTC)
     assert days(archive.outdated(kept, now=now)) == [20]
+
+
+def test_what_runs_stays_however_old_it_is():
+    kept = [entry(20, finished=False, running=True), entry(10, finished=False)]
+    assert days(archive.outdated(kept, now=NOW)) == [10]
+
+
+def test_so_many_of_each_kind_stay():
+    kept = [entry(24), entry(20, kind="matrix"), entry(10, kind="matrix"), entry(1)]
+    assert days(archive.outdated(kept, now=NOW, keep=1)) == [10, 1]
+    assert days(archive.outdated(kept, now=NOW, keep=1, most=300)) == [1]
+    assert days(archive.outdated(kept, now=NOW, most=150)) == [20, 10, 1]
 
 
 def test_removing_the_last_one_takes_the_link_along(tree):

@@ -6,6 +6,8 @@ import os
 import pytest
 
 from dynbuild.build import record
+from dynbuild.matrix import record as matrix_record
+from dynbuild.matrix.result import MatrixResult
 from tests.report import builds
 from tests.support import call
 
@@ -99,6 +101,10 @@ def tree(tmp_path):
     for day in (1, 2):
         build_id = f"202611{day:02}T000000-1-none-runtime-cpu"
         builds.recorded(folder, ended=builds.result(), build_id=build_id)
+    one = matrix_record.folder(tmp_path / "tree") / "20261103T000000-1-release"
+    one.mkdir(parents=True)
+    ended = MatrixResult(id=one.name, status="done")
+    matrix_record.MatrixRecord(one).write(ended)
     return tmp_path / "tree"
 
 
@@ -123,6 +129,7 @@ def test_what_is_on_the_disk(run):
     assert cells[0] == ["images", "4", "400 MB", "300 MB"]
     assert cells[1] == ["build cache", "3", "2.5 GB", "2 GB"]
     assert cells[2][:2] == ["records", "2"]
+    assert cells[3][:2] == ["matrices", "1"]
 
 
 def test_each_image_and_kind_of_cache(run):
@@ -143,7 +150,7 @@ def test_without_an_engine_records_are_counted(docker, run):
     done = run("df")
     assert done.code == 0
     assert "not counted" in done.err
-    assert [line.split()[0] for line in done.out.splitlines()[2:]] == ["records"]
+    assert [line.split()[0] for line in done.out.splitlines()[2:]] == ["records", "matrices"]
 
 
 def test_nothing_goes_without_an_answer(docker, run, tree):
@@ -164,6 +171,7 @@ def test_everything_that_nobody_uses(docker, run, tree):
         "buildx prune --builder=default --all --force",
     ]
     assert list(record.builds(tree).iterdir()) == []
+    assert list(matrix_record.folder(tree).iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """``dynbuild history``."""
 
 import json
+import re
 
 import pytest
 
+from dynbuild import units
 from dynbuild.build import record
+from dynbuild.matrix import record as matrix_record
+from dynbuild.matrix.result import CellResult, MatrixResult
 from tests.report import builds
 from tests.support import call
 
@@ -118,6 +122,73 @@ def test_pruning(tree):
     assert history(tree, "prune", "--max-size", "1", "--yes").code == 0
     assert ids(tree) == []
     assert history(tree, "prune", "--older-than", "1d").code == 0
+
+
+# ---- runs of a matrix ---------------------------------------------------------------------
+
+CELLS = tuple(
+    CellResult(id=f"none-{target}-cpu", status=status, output="load")
+    for target, status in (("runtime", "done"), ("dev", "done"), ("frontend", "failed"))
+)
+
+
+@pytest.fixture
+def matrices(tree):
+    """A tree with a run that ended, one before it that did, and the one of this very process."""
+    of_now = record.new_id("nightly")
+    for name, status in (
+        ("20261101T000000-1-matrix", "done"),
+        ("20261107T000000-2-release", "failed"),
+        (of_now, "interrupted"),
+    ):
+        path = matrix_record.folder(tree) / name
+        path.mkdir(parents=True)
+        cells = CELLS if status == "failed" else CELLS[:2]
+        named = name.rpartition("-")[2].replace("matrix", "")
+        ended = MatrixResult(id=name, name=named, status=status, cells=cells, seconds=90.0)
+        matrix_record.MatrixRecord(path).write(ended)
+    return tree
+
+
+def runs(tree):
+    return sorted(path.name.rpartition("-")[2] for path in matrix_record.folder(tree).iterdir())
+
+
+def test_runs_of_a_matrix_are_listed_with_their_cells(matrices):
+    lines = history(matrices, "list", "--matrices").out.splitlines()
+    assert lines[0].split() == [
+        *("when", "matrix", "status", "time", "cells", "done", "failed", "id"),
+    ]
+    rows = [re.split(r" {2,}", line)[1:] for line in lines[2:]]
+    time = units.format_time(90)
+    assert rows[1] == ["release", "failed", time, "3", "2", "1", "20261107T000000-2-release"]
+    assert rows[2] == ["-", "done", time, "2", "2", "0", "20261101T000000-1-matrix"]
+    assert rows[0][:2] == ["nightly", "running"]
+
+
+def test_runs_of_a_matrix_by_their_images(matrices):
+    done = history(matrices, "list", "--matrices", "--image", "*-frontend-*", "--format", "json")
+    assert [one["id"] for one in json.loads(done.out)["matrices"]] == ["20261107T000000-2-release"]
+    assert history(matrices, "list", "--matrices", "--image", "vllm-*").out == ""
+    assert history(matrices, "list", "--matrices", "--fail-on-regression").code == 2
+
+
+def test_one_run_of_a_matrix(matrices):
+    said = history(matrices, "show", "20261107T000000").out
+    assert "none-frontend-cpu  failed" in said
+    assert "2 done, 1 failed" in said
+    read = json.loads(history(matrices, "show", "20261107T000000", "--format", "json").out)
+    assert read["result"]["name"] == "release"
+    assert "none-runtime-cpu" in history(matrices, "show", "~0").out
+
+
+def test_runs_of_a_matrix_are_pruned_with_the_builds_but_not_the_one_that_runs(matrices):
+    dry = history(matrices, "prune", "--keep", "2", "--dry-run")
+    assert "20261101T000000-1-matrix" in dry.out
+    assert "20261107T000000-2-release" not in dry.out
+    assert history(matrices, "prune", "--keep", "0", "--yes").code == 0
+    assert ids(matrices) == []
+    assert runs(matrices) == ["nightly"]
 
 
 @pytest.mark.parametrize("words", [("--older-than", "soon"), ("--max-size", "much")])

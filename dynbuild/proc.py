@@ -14,6 +14,7 @@ import select
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,10 +119,12 @@ class Cancellation:
 
     Attributes:
         cancelled: Whether the work was called off.
+        late: Whether that was because it took longer than it may.
     """
 
     def __init__(self) -> None:
         self.cancelled = False
+        self.late = False
         self._processes: set[Process] = set()
         self._parts: set[Cancellation] = set()
         self._observers = 0
@@ -149,16 +152,30 @@ class Cancellation:
             part.cancel()
 
     @contextmanager
-    def part(self) -> Iterator[Cancellation]:
-        """A part of the work, which can be called off alone, and is with the whole."""
+    def part(self, seconds: float = 0.0) -> Iterator[Cancellation]:
+        """A part of the work, which can be called off alone, and is with the whole.
+
+        Args:
+            seconds: How long it may take before it is called off; 0 is as long as it needs.
+        """
         part = Cancellation()
         self._parts.add(part)
         if self.cancelled:
             part.cancel()
+        clock = threading.Timer(seconds, part._end_late)
+        clock.daemon = True
+        if seconds:
+            clock.start()
         try:
             yield part
         finally:
+            clock.cancel()
             self._parts.discard(part)
+
+    def _end_late(self) -> None:
+        if not self.cancelled:
+            self.late = True
+            self.cancel()
 
     def sleep(self, seconds: float) -> None:
         """Wait so long, or until the work is called off."""

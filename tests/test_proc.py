@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -163,6 +164,26 @@ def test_work_that_was_called_off_before_starts_nothing_that_lasts():
     token.cancel()
     with start("import time; time.sleep(3600)", cancellation=token) as process:
         assert process.wait() != 0
+
+
+def test_a_part_that_takes_longer_than_it_may_is_called_off_alone():
+    token = proc.Cancellation()
+    with token.part(0.05) as part, start(FOREVER, cancellation=part) as process:
+        list(process.lines())
+        assert process.wait() != 0
+    assert (part.cancelled, part.late) == (True, True)
+    assert not token.cancelled
+    with token.part(0.05) as part:
+        token.cancel()
+        time.sleep(0.1)
+    assert (part.cancelled, part.late) == (True, False), "it was called off before"
+
+
+def test_a_part_that_ends_in_time_is_called_off_by_nobody():
+    with proc.Cancellation().part(0.05) as part:
+        pass
+    time.sleep(0.1)
+    assert (part.cancelled, part.late) == (False, False)
 
 
 def test_a_terminal_does_not_reach_the_process():

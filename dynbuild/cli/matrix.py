@@ -104,7 +104,8 @@ def _options(invocation: Invocation) -> Options:
     Raises:
         RequestError: A value is none of its option.
     """
-    from dynbuild.matrix.run import JOBS, RETRIES, Options
+    from dynbuild.build.drive import RETRIES
+    from dynbuild.matrix.run import JOBS, Options
 
     def number(name: str, low: int, default: int) -> int:
         text, flag = invocation.text(name), f"flag --{name}"

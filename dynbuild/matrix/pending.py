@@ -44,14 +44,8 @@ def is_held(image: ImagePlan, tested: Collection[str]) -> bool:
 
 def pending(image: ImagePlan) -> str:
     """The name under which *image* goes up."""
-    repository = repository_of(image.tags[0])
+    repository, _ = names.split_reference(image.tags[0])
     return f"{repository}:{names.as_tag(f'{PREFIX}{image.name}')}"
-
-
-def repository_of(reference: str) -> str:
-    """The repository of an image reference with a tag."""
-    head, slash, last = reference.rpartition("/")
-    return f"{head}{slash}{last.partition('@')[0].partition(':')[0]}"
 
 
 def move(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], reference: str) -> None:

@@ -9,7 +9,6 @@ from dynbuild import names
 from dynbuild.build import record
 from dynbuild.errors import RequestError
 from dynbuild.image_id import AWS, ImageId
-from dynbuild.matrix import pending
 from dynbuild.matrix.result import CellResult, MatrixResult
 from dynbuild.plan import tag_template
 
@@ -90,7 +89,7 @@ def _why(cell: CellResult) -> str:
 
 
 def _tag(cell: CellResult, result: MatrixResult, to: str) -> str:
-    repository = pending.repository_of(cell.tags[0])
+    repository, _ = names.split_reference(cell.tags[0])
     return f"{repository}:{_filled(cell, result, to) if '{' in to else _renamed(cell, result, to)}"
 
 

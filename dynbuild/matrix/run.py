@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dynbuild import proc
+from dynbuild import names, proc
 from dynbuild.build import drive, failure
 from dynbuild.build.context import Reading
 from dynbuild.build.events import Event
@@ -40,8 +40,6 @@ from dynbuild.render import graph
 
 JOBS = 24
 """Solves at once: as many clients, of 50 MB each, as a small machine has memory for."""
-
-RETRIES = drive.RETRIES
 
 COMMON = "common steps"
 """Name of the solve of what several cells have in common."""
@@ -135,7 +133,6 @@ class _Going:
     common_build: str = ""
     begun: float = field(default_factory=time.monotonic)
     reading: Reading | None = None
-    over: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     # ---- solving ---------------------------------------------------------------------------
@@ -152,10 +149,14 @@ class _Going:
         if not left:
             return
         images = [image for group in left for image in group.images]
-        rest = groups.of_images(held, images)
-        self.reading = drive.reading(rest, {image.name: self.texts[image.name] for image in images})
-        if len(left) > 1:
-            self._solve_common(rest)
+        shared = self._common(groups.of_images(held, images)) if len(left) > 1 else None
+        texts = {image.name: self.texts[image.name] for image in images}
+        if shared:
+            images += shared.job.images
+            texts |= shared.texts
+        self.reading = drive.reading(groups.of_images(held, images), texts)
+        if shared:
+            self._solve_common(shared)
         waiting = [group for group in left if not self._has(group)]
         with (
             self.site.cancellation.part() as work,
@@ -168,9 +169,12 @@ class _Going:
     def _has(self, group: Job) -> bool:
         return all(image.name in self.cells for image in group.images if image.plan.tags)
 
-    def _solve_common(self, rest: Job) -> None:
+    def _common(self, rest: Job) -> Common | None:
         graphs = {image.name: graph.of(image.plan, self.texts[image.name]) for image in rest.images}
-        left = common.of(rest, self.texts, graphs)
+        return common.of(rest, self.texts, graphs)
+
+    def _solve_common(self, shared: Common) -> None:
+        left: Common | None = shared
         while left is not None and not self.site.cancellation.cancelled:
             result = self._solve(COMMON, left.job, left.texts, self.site.cancellation)
             self.common_build = result.id
@@ -197,30 +201,22 @@ class _Going:
     def _solve_group(self, group: Job, work: proc.Cancellation) -> None:
         cells = [image.plan for image in group.images if image.plan.tags]
         name = "+".join(plan.name for plan in cells)
-        if self.over or self.site.cancellation.cancelled:
+        if work.cancelled:
             for plan in cells:
                 self._end(_cell(plan, "", "skipped"))
             return
-        with work.part() as part:
-            late = threading.Timer(self.options.timeout or 1.0, part.cancel)
-            late.daemon = True
-            if self.options.timeout:
-                late.start()
-            try:
+        try:
+            with work.part(self.options.timeout) as part:
                 result = self._solve(name, group, self.texts, part)
-            except DynbuildError as error:
-                why = failure.of_error(error)
-                ended = [_cell(plan, "", "failed", why) for plan in cells]
-            else:
-                ended = self._ended(cells, result, timed_out=part.cancelled and not work.cancelled)
-                late.cancel()
-                ended = [self._tested(cell, work) for cell in ended]
-            finally:
-                late.cancel()
+        except DynbuildError as error:
+            why = failure.of_error(error)
+            ended = [_cell(plan, "", "failed", why) for plan in cells]
+        else:
+            made = self._ended(cells, result, timed_out=part.late)
+            ended = [self._tested(cell, work) for cell in made]
         for cell in ended:
             self._end(cell)
         if self.options.fail_fast and any(cell.status == "failed" for cell in ended):
-            self.over = True
             work.cancel()
 
     def _ended(
@@ -244,7 +240,7 @@ class _Going:
             return cell
         image = pending.pending(plan)
         if plan.output == "push":
-            image = f"{pending.repository_of(image)}@{cell.digest}"
+            image = _by_digest(image, cell)
         found = testing.run(
             tests,
             image,
@@ -276,7 +272,6 @@ class _Going:
         cells = tuple(image.name for image in job.images if image.plan.tags)
         self._say(SolveStarted(solve=name, cells=cells))
         own = {image.name: texts[image.name] for image in job.images}
-        shared = self.reading if cells else None
         try:
             result = drive.build(
                 job,
@@ -287,7 +282,7 @@ class _Going:
                 listen=heard,
                 cancellation=cancellation,
                 name="" if cells else common.VARIANT,
-                taken=shared.part(own) if shared else None,
+                taken=self.reading.part(own) if self.reading else None,
                 retries=self.options.retries,
                 expectation=self.options.expectation(job, own),
             )
@@ -313,8 +308,7 @@ class _Going:
             held = pending.is_held(self._plan(cell.id), self.options.tests)
             update = {"tags": tags, "moved": bool(tags) and not held and cell.output == "load"}
             if cell.output == "push" and cell.status == "done":
-                reference = f"{pending.repository_of(tags[0])}@{cell.digest}"
-                update["reference"] = reference
+                update["reference"] = _by_digest(tags[0], cell)
             self.cells[cell.id] = cell.model_copy(update=update)
             self._write("interrupted")
             self._say(CellEnded(self.cells[cell.id]))
@@ -394,6 +388,12 @@ class _Going:
             said = f"the record {self.record.path} is not whole: {error.strerror}"
             ended = ended.model_copy(update={"warnings": (*ended.warnings, said)})
         return ended
+
+
+def _by_digest(tag: str, cell: CellResult) -> str:
+    """The image of *cell* in the repository of *tag*, whatever it is called there."""
+    repository, _ = names.split_reference(tag)
+    return f"{repository}@{cell.digest}"
 
 
 def _of(plan: ImagePlan, made: ImageResult, build: str) -> CellResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import threading
 import time
 import uuid
 from collections import deque
@@ -86,10 +85,7 @@ def _run(
     user = ("--user", test.user) if test.user else ()
     tail: deque[str] = deque(maxlen=_LINES)
     begun = time.monotonic()
-    with cancellation.part() as part:
-        late = threading.Timer(test.seconds, part.cancel)
-        late.daemon = True
-        late.start()
+    with cancellation.part(test.seconds) as part:
         try:
             with proc.start(
                 (docker, "run", *words, *user, image, *rest), env=own, cancellation=part, grace=1.0
@@ -97,7 +93,6 @@ def _run(
                 tail.extend(process.lines())
                 status = process.wait()
         finally:
-            late.cancel()
             if part.cancelled:
                 # The client is gone; what it started is not.
                 proc.run((docker, "rm", "--force", name), env=own, check=False)
@@ -105,7 +100,7 @@ def _run(
     lines = tuple(tail)
     if cancellation.cancelled:
         return _result(test, "skipped", seconds, "it was called off")
-    if part.cancelled:
+    if part.late:
         return _result(test, "failed", seconds, f"it took longer than {test.seconds:g} s", lines)
     if status == 0:
         return _result(test, "passed", seconds)

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from dynbuild.build import archive, drive
 from tests import fake_docker
 from tests.support import DEMO, call
 
@@ -66,6 +67,35 @@ def test_every_cell_is_made(matrix, tmp_path):
     assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("8", "0", "0")
     assert summary.read_text().startswith("## 3 of 3 images in ")
     assert "::" not in done.err
+
+
+def test_a_cell_that_takes_too_long_is_failed(matrix, docker):
+    docker.says(play="sleep 2")
+    done = matrix("--timeout", "1s", "--format", "json")
+    assert done.code == 1
+    cells = json.loads(done.out)["cells"]
+    assert {cell["status"] for cell in cells} == {"failed"}
+    assert {cell["failure"]["message"] for cell in cells} == {
+        "it took longer than 1 s, which --timeout allows"
+    }
+
+
+def test_what_is_taken_of_the_tree_is_read_once_for_all_solves(matrix, tree, monkeypatch):
+    readings = []
+    reading = drive.reading
+
+    def noted(job, texts):
+        readings.append(sorted(texts))
+        return reading(job, texts)
+
+    monkeypatch.setattr(drive, "reading", noted)
+    assert matrix().code == 0
+    (names,) = readings
+    assert {name for name in names if "common" not in name} == set(CELLS)
+    records = archive.records(tree)
+    of_common = [one for one in records if one.of == "common"]
+    assert (len(of_common), len(records)) == (1, 4)
+    assert all(one.context.is_file() for one in records)
 
 
 @pytest.mark.usefixtures("broken")

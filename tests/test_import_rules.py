@@ -84,7 +84,7 @@ PROCESSES = (
         "doctor.capture",
         "doctor.probe",
     ),
-    *("cli.build", "cli.matrix", "cli.run", "cli.signals"),
+    *("cli.solving", "cli.run", "cli.signals"),
 )
 """Patterns of the modules that may start processes, or end them, by ``proc``."""
 

@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dynbuild.cli import console
-from dynbuild.cli.decided import (
-    Decided,
-    builder_of,
-    check_trust,
-    decide,
-    dockerfiles,
-    dry_run_of,
-    engine_here,
-    notes_of,
-    with_compile_cache,
-)
+from dynbuild.cli.decided import Decided, decide, dockerfiles, notes_of
 from dynbuild.cli.request import Asked, with_builder, with_request
 from dynbuild.cli.trust import HELP
 from dynbuild.errors import RequestError
@@ -29,6 +19,7 @@ from dynbuild.image_id import AWS
 if TYPE_CHECKING:
     from dynbuild.build.expectation import Expectation
     from dynbuild.build.result import BuildResult
+    from dynbuild.cli.solving import Ready
 
 
 @with_request
@@ -153,14 +144,10 @@ def build(
     """
     decided = decide(asked)
     texts = dockerfiles(decided)
-    if dry_run:
-        for note in notes_of(decided):
-            console.warn(note)
-        dry_run_of(asked, decided, texts, format)
-        return
-    check_trust(decided, trust=trust)
-    from dynbuild.cli import why
+    from dynbuild.cli import solving, why
 
+    if not solving.is_to_begin(asked, decided, texts, format, dry_run=dry_run, trust=trust):
+        return
     expectation = why.expectation(Path(decided.plan.context), expect_cached)
     if _is_several(decided):
         from dynbuild.cli import matrix
@@ -169,7 +156,8 @@ def build(
         options = Options(expectation=expectation)
         matrix.show(matrix.run(asked, decided, texts, options), format)
         return
-    show(_built(asked, decided, texts, expectation(decided.job, texts)), format)
+    ready = solving.make_ready(asked, decided, texts)
+    show(_built(asked, ready, expectation(ready.decided.job, ready.texts)), format)
 
 
 def _is_several(decided: Decided) -> bool:
@@ -178,31 +166,14 @@ def _is_several(decided: Decided) -> bool:
     return sum(not image.id.target.endswith(AWS) for image in named) > 1
 
 
-def _built(
-    asked: Asked, decided: Decided, texts: dict[str, str], expectation: Expectation | None
-) -> BuildResult:
+def _built(asked: Asked, ready: Ready, expectation: Expectation | None) -> BuildResult:
     """Build the images of one solve; what is to be known of it is told."""
-    from dynbuild import proc
-    from dynbuild.build import drive, inputs, prepare
-    from dynbuild.cli import signals, watching
+    from dynbuild.build import drive
+    from dynbuild.cli import solving, watching
     from dynbuild.report.progress import Progress
 
-    inputs.check_logins(decided.job, os.environ)
-    engine = engine_here()
-    builder = builder_of(asked, engine, decided.plan, texts)
-    decided, texts, lost = with_compile_cache(asked, decided, texts, builder)
-    for warning in (*decided.plan.warnings, *lost):
-        console.warn(warning)
-    cancellation = proc.Cancellation()
-    with signals.cancelling(cancellation):
-        prepare.run(
-            decided.job,
-            engine=engine,
-            env=os.environ,
-            say=console.say,
-            listen=console.detail,
-            cancellation=cancellation,
-        )
+    decided, texts, builder = ready.decided, ready.texts, ready.builder
+    with solving.underway(ready) as cancellation:
         for image in (image for image in decided.plan.images if image.tags):
             console.say(f"building {image.name} as {image.tags[0]} on {builder}")
 
@@ -220,8 +191,7 @@ def _built(
                 cancellation=cancellation,
                 expectation=expectation,
             )
-    for warning in (*result.warnings, *lost):
-        console.warn(warning)
+    ready.warn_at_end(result.warnings)
     return result
 
 

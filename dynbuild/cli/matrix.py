@@ -11,17 +11,7 @@ import typer
 
 from dynbuild import units
 from dynbuild.cli import ci, console
-from dynbuild.cli.decided import (
-    Decided,
-    builder_of,
-    check_trust,
-    decide,
-    dockerfiles,
-    dry_run_of,
-    engine_here,
-    notes_of,
-    with_compile_cache,
-)
+from dynbuild.cli.decided import Decided, decide, dockerfiles
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import Asked, Cells, asked_of
 from dynbuild.cli.trust import HELP
@@ -143,12 +133,10 @@ def _run(
         # Other records would make other shards: a resumption has these very cells.
         ids = tuple(str(one.id) for one in decided.job.images if not one.id.target.endswith(AWS))
         asked = replace(asked, cells=replace(asked.cells, only=ids, shard=""))
-    if dry_run:
-        for note in notes_of(decided):
-            console.warn(note)
-        dry_run_of(asked, decided, texts, format)
+    from dynbuild.cli import solving
+
+    if not solving.is_to_begin(asked, decided, texts, format, dry_run=dry_run, trust=trust):
         return
-    check_trust(decided, trust=trust)
     if not tests:
         decided = replace(decided, tests={})
     result = run(asked, decided, texts, options, before=before)
@@ -196,35 +184,20 @@ def run(
         NotReady: The machine cannot.
         BuildFailed: What the tree makes before the solves failed.
     """
-    from dynbuild import proc
-    from dynbuild.build import inputs, prepare
-    from dynbuild.cli import resumption, signals, watching
+    from dynbuild.cli import resumption, solving, watching
     from dynbuild.matrix import record
     from dynbuild.matrix import run as matrix_run
     from dynbuild.report.matrix import Progress
 
-    inputs.check_logins(decided.job, os.environ)
     options = replace(options, tests=decided.tests)
-    engine = engine_here()
-    builder = builder_of(asked, engine, decided.plan, texts)
-    decided, texts, lost = with_compile_cache(asked, decided, texts, builder)
-    for warning in (*decided.plan.warnings, *lost):
-        console.warn(warning)
+    ready = solving.make_ready(asked, decided, texts)
+    decided, texts, builder = ready.decided, ready.texts, ready.builder
     kept = before.unchanged(decided.plan) if before else ()
     name = (asked.cells and asked.cells.matrix) or ""
     now = record.create(decided.plan, name)
     resumption.write(now, asked)
-    cancellation = proc.Cancellation()
     cells = sum(1 for image in decided.plan.images if image.tags)
-    with signals.cancelling(cancellation):
-        prepare.run(
-            decided.job,
-            engine=engine,
-            env=os.environ,
-            say=console.say,
-            listen=console.detail,
-            cancellation=cancellation,
-        )
+    with solving.underway(ready) as cancellation:
         console.say(f"building {cells - len(kept)} of {cells} images on {builder}: {now.path}")
         more = ci.marks(now.builds)
 
@@ -244,8 +217,7 @@ def run(
             result = matrix_run.run(
                 decided.job, texts, site=site, options=options, record=now, name=name, done=kept
             )
-    for warning in (*result.warnings, *lost):
-        console.warn(warning)
+    ready.warn_at_end(result.warnings)
     return result
 
 

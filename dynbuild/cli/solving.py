@@ -1,0 +1,322 @@
+"""From a decision to a solve that can begin, and what is around the solve.
+
+``build`` and ``matrix`` share it: consent, logins, engine and builder, the compile cache, the
+tree's own commands, signals.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from dynbuild import proc
+from dynbuild.cli import console, signals
+from dynbuild.cli.decided import Decided, decide, dockerfiles, notes_of, widenings
+from dynbuild.cli.request import Asked
+from dynbuild.errors import NotReady
+from dynbuild.quick import dataclass
+from dynbuild.settings.layers import Origin, Setting
+
+if TYPE_CHECKING:
+    from dynbuild.engine.builder import Builder
+    from dynbuild.engine.model import Engine
+    from dynbuild.plan.document import PlanDocument
+
+_HOUR = 3600.0
+_SLOWER = 1.5
+
+
+def is_to_begin(
+    asked: Asked,
+    decided: Decided,
+    texts: dict[str, str],
+    format: str,
+    *,
+    dry_run: bool,
+    trust: bool,
+) -> bool:
+    """Whether what is *decided* is to be built: not where it is only to be shown, which is done.
+
+    Raises:
+        RequestError: The tree's own file asks for what nobody consented to.
+    """
+    if not dry_run:
+        _check_trust(decided, trust=trust)
+        return True
+    for note in notes_of(decided):
+        console.warn(note)
+    _dry_run_of(asked, decided, texts, format)
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What is decided, on a machine that can solve it.
+
+    Attributes:
+        decided: What is built, with the credentials for it.
+        texts: Text of the Dockerfile of each image, by its name.
+        engine: Where.
+        builder: Who solves it.
+        lost: What is done without, as warnings.
+    """
+
+    decided: Decided
+    texts: dict[str, str]
+    engine: Engine
+    builder: Builder
+    lost: tuple[str, ...]
+
+    def warn_at_end(self, warnings: Iterable[str]) -> None:
+        """Tell the *warnings* of a result, and once more what was done without."""
+        for warning in (*warnings, *self.lost):
+            console.warn(warning)
+
+
+def make_ready(asked: Asked, decided: Decided, texts: dict[str, str]) -> Ready:
+    """Find who can build what is *decided*, and tell the warnings of it.
+
+    Raises:
+        NotReady: The machine cannot build it.
+        RequestError: A tag of it is another image's.
+    """
+    from dynbuild.build import inputs
+
+    inputs.check_logins(decided.job, os.environ)
+    engine = _engine_here()
+    builder = _builder_of(asked, engine, decided.plan, texts)
+    decided, texts, lost = _with_compile_cache(asked, decided, texts, builder)
+    for warning in (*decided.plan.warnings, *lost):
+        console.warn(warning)
+    return Ready(decided=decided, texts=texts, engine=engine, builder=builder, lost=lost)
+
+
+@contextmanager
+def underway(ready: Ready) -> Iterator[proc.Cancellation]:
+    """Run what the tree makes before its solves; signals call off that, and what the block does.
+
+    Raises:
+        Interrupted: It was called off before the block.
+        BuildFailed: A command of the tree failed.
+        NotReady: A program that is needed is not installed.
+    """
+    from dynbuild.build import prepare
+
+    cancellation = proc.Cancellation()
+    with signals.cancelling(cancellation):
+        prepare.run(
+            ready.decided.job,
+            engine=ready.engine,
+            env=os.environ,
+            say=console.say,
+            listen=console.detail,
+            cancellation=cancellation,
+        )
+        yield cancellation
+
+
+def _check_trust(decided: Decided, *, trust: bool) -> None:
+    """Nothing is done that the tree's own file asks for without consent.
+
+    Raises:
+        RequestError: There is none.
+    """
+    if decided.configs[0].tree_file is None:
+        return
+    from dynbuild.cli.trust import check
+
+    check(decided.configs[0], widenings(decided), trust=trust)
+
+
+def _engine_here() -> Engine:
+    """The engine to build on; where none runs, the private one is offered."""
+    from dynbuild.engine import client, private
+
+    try:
+        return client.find(os.environ)
+    except NotReady:
+        offered = sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("DOCKER_HOST")
+        if not offered or not typer.confirm(
+            "No Docker engine answers. Start a private one now?", default=True, err=True
+        ):
+            raise
+    return private.up(os.environ, console.say)
+
+
+def _builder_of(asked: Asked, engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Builder:
+    """The builder of *engine*, which can solve this and hand over what comes of it.
+
+    One that the command line names is that of all processes from here on.
+
+    Raises:
+        NotReady: It cannot.
+    """
+    from dynbuild.build.bases import check_bases, check_load
+    from dynbuild.build.taken import check_tags
+    from dynbuild.engine import builder, private, requirements
+    from dynbuild.render import bake
+
+    _name_builder(asked)
+    if not engine.heeds_builder(os.environ):
+        if asked.builder:
+            raise NotReady(
+                f"the private engine's client has no builder '{asked.builder}'",
+                origin="flag --builder",
+                hint='eval "$(dynbuild engine env)" and docker buildx create make one, and'
+                " docker buildx ls lists them",
+            )
+        console.warn("BUILDX_BUILDER names no builder of the private engine: it builds itself")
+    found = builder.find(engine, os.environ)
+    network = bake.network_of(plan, found.network)
+    requirements.check(found, texts.values(), network=network)
+    check_load(found, plan)
+    check_bases(found, os.environ, plan)
+    check_tags(found, os.environ, plan)
+    if found.in_engine and engine.kind == "private":
+        private.join(os.environ)
+        _check_network(engine)
+    return found
+
+
+def _name_builder(asked: Asked) -> None:
+    from dynbuild.engine.model import BUILDER
+
+    if asked.builder:
+        os.environ[BUILDER] = asked.builder
+
+
+def _check_network(engine: Engine) -> None:
+    """Raise where build steps of the private engine would have no network.
+
+    Raises:
+        NotReady: What its network needs is gone.
+    """
+    from dynbuild.engine import private
+
+    wrong = private.network_trouble(engine, os.environ)
+    if wrong is None:
+        return
+    message = f"build steps have no network: {wrong.message}"
+    if wrong.kind != "connection":
+        raise NotReady(message, hint="`dynbuild engine up` mends that")
+    # Steps may need none of it: a proxy has a name server of its own.
+    console.warn(message)
+
+
+def _with_compile_cache(
+    asked: Asked, decided: Decided, texts: dict[str, str], builder: Builder
+) -> tuple[Decided, dict[str, str], tuple[str, ...]]:
+    """Check the compile cache in S3 and fetch its credentials, before anything is built.
+
+    Returns:
+        The decision with the credentials; or, where the cache cannot be used and is optional,
+        the decision without it and a warning.
+
+    Raises:
+        NotReady: The cache cannot be used.
+    """
+    cache = decided.job.compile_cache
+    if cache is None or cache.kind == "local":
+        return decided, texts, ()
+    from datetime import UTC, datetime
+
+    from dynbuild.plan.secrets import AWS_SECRETS
+    from dynbuild.render import bake
+    from dynbuild.sccache.s3 import credentials, preflight
+
+    console.say(f"checking the compile cache in the bucket {cache.bucket}")
+    found = preflight.check(
+        cache, os.environ, expected_seconds=_expected(decided.plan), now=datetime.now(UTC),
+        network=bake.network_of(decided.plan, builder.network),
+    )  # fmt: skip
+    for finding in found:
+        if finding.note:
+            console.warn(f"{finding.message}; {finding.remedy}")
+    wrong = [finding for finding in found if not finding.note]
+    if not wrong:
+        given = credentials.find(os.environ)
+        values = (given.access_key, given.secret_key, given.token)
+        keys = dict(zip(AWS_SECRETS.values(), values, strict=True))
+        return replace(decided, secrets=decided.secrets | keys), texts, ()
+    first, *more = wrong
+    if not cache.optional:
+        raise NotReady(
+            f"the compile cache cannot be used: {first.message}",
+            hint=f"{first.remedy}; or --sccache-optional builds without it",
+            details=tuple(f"{finding.message}: {finding.remedy}" for finding in more),
+        )
+    off = Setting("", Origin("flag", "--sccache-optional"))
+    asked = replace(asked, flags={**asked.flags, ("request", "use_sccache"): off})
+    decided = decide(asked)
+    lost = f"built without the compile cache: {first.message} ({first.remedy})"
+    return decided, dockerfiles(decided), (lost,)
+
+
+def _expected(plan: PlanDocument) -> float:
+    """Seconds that the build may take: somewhat more than the last one of its image did."""
+    from dynbuild.build import record
+
+    for result in record.finished(Path(plan.context)):
+        if result.status == "done" and result.made(plan.images[0].name):
+            return max(_HOUR, _SLOWER * result.seconds)
+    return _HOUR
+
+
+def _dry_run_of(asked: Asked, decided: Decided, texts: dict[str, str], format: str) -> None:
+    """Print the command that would run, and its definition."""
+    from dynbuild.build import record
+    from dynbuild.engine.model import BUILDER
+    from dynbuild.render import bake
+
+    plan = decided.plan
+    now = record.Record(record.builds(Path(plan.context)) / record.new_id(plan.images[0].name))
+    paths = {name: str(now.dockerfile(name, only=len(texts) == 1)) for name in texts}
+    _name_builder(asked)
+    network, where = _where()
+    where |= {BUILDER: asked.builder} if asked.builder else {}
+    network = bake.network_of(plan, network)
+    definition = bake.definition(decided.job, paths, network=network)
+    argv = bake.argv(
+        plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
+    )
+    # A secret's variable is named, its value is not shown.
+    named = [secret.env for image in decided.job.images for secret in image.secrets if secret.env]
+    env = where | bake.ENVIRONMENT | dict.fromkeys((*decided.secrets, *named), "...")
+    before = [step.argv for step in plan.before]
+    if format == "json":
+        found = {"argv": argv, "env": env, "definition": definition, "dockerfiles": texts}
+        console.out_json(found | ({"before": before} if before else {}))
+        return
+    for step in before:
+        console.out(f"# First, in {plan.context}")
+        console.out_data(f"{shlex.join(step)}\n")
+    console.out(f"# The command; the definition below would be {now.bake}")
+    variables = (f"{name}={shlex.quote(value)}" for name, value in env.items())
+    console.out_data(f"{' '.join(variables)} {shlex.join(argv)}\n")
+    console.out("")
+    console.out_json(definition)
+
+
+def _where() -> tuple[str, dict[str, str]]:
+    """The network build steps would have, and the variables that lead to a private engine."""
+    from dynbuild.engine import builder, client
+
+    try:
+        engine = client.find(os.environ)
+        network = builder.find(engine, os.environ).network
+    except NotReady:
+        return "bridge", {}
+    own = engine.env(os.environ)
+    return network, {
+        name: own[name]
+        for name in ("DOCKER_HOST", "DOCKER_CONFIG")
+        if name in own and own[name] != os.environ.get(name)
+    }

@@ -14,6 +14,7 @@ from dynbuild.build.result import BuildResult, ImageResult, StageFigures
 from dynbuild.errors import shorten
 from dynbuild.plan.document import ImagePlan
 from dynbuild.report import critical, timeline, whatif
+from dynbuild.report.history import same_work
 from dynbuild.report.timeline import Bar, Kind, Span, Timeline
 from dynbuild.report.whatif import WhatIf
 
@@ -190,7 +191,8 @@ def of(recording: Recording, earlier: Sequence[BuildResult] = ()) -> Report:
     grouped = _Grouped(line, recording, result)
     index = {digest: number for number, digest in enumerate(line.bars)}
     parts = tuple(_joined(critical.path(line), index))
-    before = tuple(one.seconds for one in earlier if result and _alike(one, result))
+    alike = (one for one in earlier if result and same_work(one) == same_work(result))
+    before = tuple(one.seconds for one in alike if one.status == "done")
     return Report(
         id=recording.id,
         begun=begun.isoformat() if (begun := line.begun or recording.begun) else "",
@@ -241,12 +243,6 @@ def as_json(report: Report) -> dict[str, object]:
         for group in report.groups
     ]
     return document
-
-
-def _alike(one: BuildResult, other: BuildResult) -> bool:
-    """Whether two builds did the same work: the same images, as many steps run."""
-    same = [image.id for image in one.images] == [image.id for image in other.images]
-    return one.status == "done" and same and one.steps.run == other.steps.run
 
 
 def _images(recording: Recording) -> Iterator[Image]:

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import fnmatch
 import statistics
-from collections.abc import Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from dynbuild import units
 from dynbuild.build.record import begun
-from dynbuild.build.result import BuildResult, ImageResult
+from dynbuild.build.result import BuildResult
 
 LAST = 10
 TOLERANCE = 0.1
-_FEW = 3
+FEW = 3
+"""Of fewer builds nothing is concluded."""
+
 _DEVIATIONS = 3.0
 
 
@@ -102,39 +105,63 @@ def of(
         for one in results
         if image == "*" or any(fnmatch.fnmatchcase(each.id, image) for each in one.images)
     ]
-    return [
-        Past(
-            result=one,
-            begun=begun(one.id),
-            regressions=tuple(_worse(one, chosen[at + 1 :], last, tolerance)),
-        )
-        for at, one in enumerate(chosen)
-    ]
+    earlier = _Earlier(last)
+    pasts = []
+    for one in reversed(chosen):
+        worse = tuple(earlier.worse(one, tolerance))
+        pasts.append(Past(result=one, begun=begun(one.id), regressions=worse))
+        earlier.add(one)
+    return pasts[::-1]
 
 
-def _worse(
-    one: BuildResult, earlier: Sequence[BuildResult], last: int, tolerance: float
-) -> Iterable[Regression]:
-    if one.status != "done":
-        return
-    ids = [image.id for image in one.images]
-    alike = [other for other in earlier if _ids(other) == ids and other.status == "done"]
-    seconds = [other.seconds for other in alike if other.steps.run == one.steps.run][:last]
-    if above(one.seconds, seconds, tolerance):
-        yield Regression(figure="time", value=one.seconds, median=statistics.median(seconds))
-    for image in one.images:
-        sizes = list(_sizes(image, earlier))[:last]
-        if image.size is not None and above(image.size, sizes, tolerance):
-            middle = statistics.median(sizes)
-            yield Regression(figure="size", image=image.id, value=image.size, median=middle)
-    rates = [rate for other in alike if (rate := _hit_rate(other)) is not None][:last]
-    rate = _hit_rate(one)
-    # A share of misses is what grows when it gets worse.
-    if rate is not None and above(1 - rate, [1 - other for other in rates], tolerance, share=True):
-        yield Regression(figure="hit rate", value=rate, median=statistics.median(rates))
+def same_work(result: BuildResult) -> tuple[object, ...]:
+    """What is equal for builds that did the same work: their images, and how many steps ran."""
+    return *_ids(result), result.steps.run
 
 
-def above(value: float, earlier: Sequence[float], tolerance: float, *, share: bool = False) -> bool:
+class _Earlier:
+    """The figures of the builds before one, the last few of each kind."""
+
+    def __init__(self, last: int) -> None:
+        def figures() -> deque[float]:
+            return deque(maxlen=last)
+
+        self._seconds: dict[object, deque[float]] = defaultdict(figures)
+        self._sizes: dict[object, deque[float]] = defaultdict(figures)
+        self._rates: dict[object, deque[float]] = defaultdict(figures)
+
+    def add(self, one: BuildResult) -> None:
+        """Take in a build; those that come later are compared with it."""
+        for image in one.images:
+            if image.size is not None and image.status == "done":
+                self._sizes[image.id, image.output].append(image.size)
+        if one.status == "done":
+            self._seconds[same_work(one)].append(one.seconds)
+            if (rate := _hit_rate(one)) is not None:
+                self._rates[_ids(one)].append(rate)
+
+    def worse(self, one: BuildResult, tolerance: float) -> Iterator[Regression]:
+        """What of a build is worse than of those before it."""
+        if one.status != "done":
+            return
+        seconds = self._seconds[same_work(one)]
+        if above(one.seconds, seconds, tolerance):
+            yield Regression(figure="time", value=one.seconds, median=statistics.median(seconds))
+        for image in one.images:
+            sizes = self._sizes[image.id, image.output]
+            if image.size is not None and above(image.size, sizes, tolerance):
+                middle = statistics.median(sizes)
+                yield Regression(figure="size", image=image.id, value=image.size, median=middle)
+        rate, rates = _hit_rate(one), self._rates[_ids(one)]
+        misses = [1 - other for other in rates]
+        # A share of misses is what grows when it gets worse.
+        if rate is not None and above(1 - rate, misses, tolerance, share=True):
+            yield Regression(figure="hit rate", value=rate, median=statistics.median(rates))
+
+
+def above(
+    value: float, earlier: Collection[float], tolerance: float, *, share: bool = False
+) -> bool:
     """Whether *value* is more than earlier ones by the tolerance, and by more than they differ.
 
     Args:
@@ -143,24 +170,24 @@ def above(value: float, earlier: Sequence[float], tolerance: float, *, share: bo
         tolerance: A share of their median, or what is added to it where they are shares.
         share: Whether they are.
     """
-    if len(earlier) < _FEW:
+    if len(earlier) < FEW:
         return False
     middle = statistics.median(earlier)
-    spread = 1.4826 * statistics.median(abs(one - middle) for one in earlier)
     allowed = tolerance if share else tolerance * middle
-    return value - middle > max(allowed, _DEVIATIONS * spread)
+    return value - middle > max(allowed, _DEVIATIONS * deviation(earlier))
 
 
-def _ids(result: BuildResult) -> list[str]:
-    return [image.id for image in result.images]
+def deviation(values: Collection[float]) -> float:
+    """By how much *values*, of which there is one at least, differ from their median.
+
+    Of a normal distribution this is its standard deviation, and one odd value moves it little.
+    """
+    middle = statistics.median(values)
+    return 1.4826 * statistics.median(abs(one - middle) for one in values)
 
 
-def _sizes(image: ImageResult, earlier: Iterable[BuildResult]) -> Iterable[float]:
-    for other in earlier:
-        for each in other.images:
-            same = each.id == image.id and each.output == image.output
-            if same and each.size is not None and each.status == "done":
-                yield each.size
+def _ids(result: BuildResult) -> tuple[str, ...]:
+    return tuple(image.id for image in result.images)
 
 
 def _hit_rate(result: BuildResult) -> float | None:

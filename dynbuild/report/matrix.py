@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,14 +19,13 @@ from dynbuild.matrix.events import (
     TagsMoved,
 )
 from dynbuild.matrix.result import CellResult, MatrixResult
+from dynbuild.report.heartbeat import SILENCE_SECONDS, Heartbeat
 from dynbuild.report.look import Look
 
-_HEARTBEAT_SECONDS = 30.0
-_BEAT_SECONDS = 5.0
 _STYLES = {"done": "green", "failed": "red", "cancelled": "yellow", "skipped": "yellow"}
 
 
-class Progress:
+class Progress(Heartbeat[MatrixEvent]):
     """Listener that writes a line for each cell that ends, and a sign of life between them."""
 
     def __init__(
@@ -47,28 +45,12 @@ class Progress:
             cells: How many cells there are.
             more: Told of each cell that ends, after its line.
         """
-        self._more = more
-        self._say, self._look, self._verbosity, self._cells = say, look, verbosity, cells
+        super().__init__(say, look, verbosity)
+        self._more, self._cells = more, cells
         self._running: dict[str, dict[str, str]] = {}
         self._names: dict[str, str] = {}
         self._ended = 0
-        self._begun = self._told = time.monotonic()
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._beat = threading.Thread(target=self._heartbeats, daemon=True)
-
-    def __enter__(self) -> Progress:
-        self._beat.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._beat.join()
-
-    def __call__(self, event: MatrixEvent) -> None:
-        """Show *event*."""
-        with self._lock:
-            self._show(event)
+        self._told = self._begun
 
     def _show(self, event: MatrixEvent) -> None:
         match event:
@@ -110,15 +92,13 @@ class Progress:
 
     def _line(self, text: str) -> None:
         self._told = time.monotonic()
-        self._say(f"{self._told - self._begun:6.1f}s  {text}")
+        self._say(f"{self._clock()}  {text}")
 
-    def _heartbeats(self) -> None:
-        while not self._over.wait(_BEAT_SECONDS):
-            with self._lock:
-                if time.monotonic() - self._told > _HEARTBEAT_SECONDS and self._running:
-                    steps = sum(map(len, self._running.values()))
-                    left = self._cells - self._ended
-                    self._line(f"{self._ended} done, {left} to go; {steps} steps running")
+    def _beat(self, now: float) -> None:
+        if now - self._told > SILENCE_SECONDS and self._running:
+            steps = sum(map(len, self._running.values()))
+            left = self._cells - self._ended
+            self._line(f"{self._ended} done, {left} to go; {steps} steps running")
 
 
 def _ended(cell: CellResult, look: Look, count: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -20,14 +19,13 @@ from dynbuild.build.events import (
 from dynbuild.build.result import BuildResult, CacheFigures, StageFigures
 from dynbuild.build.solve import is_cancelled
 from dynbuild.build.steps import StepName
+from dynbuild.report.heartbeat import SILENCE_SECONDS, Heartbeat
 from dynbuild.report.look import COLUMNS, Look
 
-_HEARTBEAT_SECONDS = 30.0
-_BEAT_SECONDS = 5.0
 _LONG_SECONDS = 1.0
 
 
-class Progress:
+class Progress(Heartbeat[Event]):
     """Listener that writes one line a finished step, and a sign of life for a long one."""
 
     def __init__(self, say: Callable[[str], None], look: Look, verbosity: int) -> None:
@@ -38,30 +36,14 @@ class Progress:
             look: How it is to look there.
             verbosity: 1 shows the output of steps as well, 2 every step.
         """
-        self._say = say
-        self._look = look
-        self._verbosity = verbosity
+        super().__init__(say, look, verbosity)
         self._names: dict[str, StepName] = {}
         self._running: dict[str, float] = {}
         self._cached = 0
-        self._begun = time.monotonic()
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._beat = threading.Thread(target=self._heartbeats, daemon=True)
 
-    def __enter__(self) -> Progress:
-        self._beat.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._beat.join()
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         self._say_cached()
-
-    def __call__(self, event: Event) -> None:
-        """Show *event*."""
-        with self._lock:
-            self._show(event)
 
     def _show(self, event: Event) -> None:
         match event:
@@ -92,16 +74,12 @@ class Progress:
             case _:
                 pass
 
-    def _heartbeats(self) -> None:
-        # A step may be silent for minutes, so the clock and not its output is the beat.
-        while not self._over.wait(_BEAT_SECONDS):
-            with self._lock:
-                now = time.monotonic()
-                for digest, since in self._running.items():
-                    name = self._name(digest)
-                    if now - since > _HEARTBEAT_SECONDS and self._worth_showing(name, now - since):
-                        self._running[digest] = now
-                        self._line(digest, "running")
+    def _beat(self, now: float) -> None:
+        for digest, since in self._running.items():
+            name = self._name(digest)
+            if now - since > SILENCE_SECONDS and self._worth_showing(name, now - since):
+                self._running[digest] = now
+                self._line(digest, "running")
 
     def _name(self, digest: str) -> StepName:
         return self._names.get(digest) or StepName(instruction=digest)
@@ -122,9 +100,6 @@ class Progress:
             count = f"{self._cached} step{'s' if self._cached > 1 else ''}"
             self._say(f"{self._clock()}  {count} from the cache")
             self._cached = 0
-
-    def _clock(self) -> str:
-        return f"{time.monotonic() - self._begun:6.1f}s"
 
     def _worth_showing(self, name: StepName, seconds: float) -> bool:
         return not name.is_internal or seconds > _LONG_SECONDS or self._verbosity >= 2

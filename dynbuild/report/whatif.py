@@ -8,17 +8,15 @@ then unless a slot explains it.  Steps that run side by side are taken to cost e
 from __future__ import annotations
 
 import heapq
-import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dynbuild.report import critical
+from dynbuild.report import critical, history
 from dynbuild.report.timeline import Bar, Timeline
 
 _MOST = 24
 _SHORT_SHARE, _SHORT_SECONDS = 0.01, 0.05
-_FEW = 3
 _UNKNOWN_SPREAD = 0.03
 
 
@@ -157,11 +155,9 @@ def spread(seconds: float, earlier: Sequence[float]) -> tuple[float, bool]:
         seconds: How long the build took.
         earlier: How long earlier builds of the same work took.
     """
-    if len(earlier) < _FEW:
+    if len(earlier) < history.FEW:
         return _UNKNOWN_SPREAD * seconds, False
-    middle = statistics.median(earlier)
-    # Of a normal distribution this is its standard deviation, and one odd build moves it little.
-    return 1.4826 * statistics.median(abs(one - middle) for one in earlier), True
+    return history.deviation(earlier), True
 
 
 def of(timeline: Timeline, earlier: Sequence[float] = ()) -> WhatIf:

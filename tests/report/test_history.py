@@ -1,5 +1,7 @@
 """Builds beside each other: what is worse than it was."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +102,10 @@ def test_what_is_no_more_than_before_is_never_worse(earlier, tolerance):
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few(count):
     assert not history.above(100, [1] * count, 0)
+
+
+def test_a_long_history_is_read_in_one_pass():
+    many = [result(seconds=20.0 + number % 3) for number in range(4000)]
+    begun = time.process_time()
+    assert len(history.of(many)) == 4000
+    assert time.process_time() - begun < 2

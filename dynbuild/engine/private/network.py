@@ -128,21 +128,27 @@ def trouble(place: Place, noted: Sequence[str]) -> Trouble | None:
     return None
 
 
-def mend(place: Place, noted: Sequence[str]) -> Trouble | None:
+def mend(place: Place, noted: Sequence[str], wrong: Trouble) -> Trouble | None:
     """Put back what is gone; what is still wrong then.
+
+    Args:
+        place: The engine.
+        noted: Its ``rules`` when it started.
+        wrong: What was found of it (``trouble``).
 
     Raises:
         ToolFailed: The packet filter refuses its rules.
     """
+    found: Trouble | None = wrong
     for _ in range(2):
-        found = trouble(place, noted)
         if found is None or found.kind not in ("rules", "forward"):
             return found
         if found.kind == "rules":
             firewall.restore(found.gone)
         else:
             _FORWARD.write_text("1\n", encoding="ascii")
-    return trouble(place, noted)
+        found = trouble(place, noted)
+    return found
 
 
 def _address(name: str) -> IPv4Interface | None:

@@ -116,6 +116,7 @@ class _Comparison:
     _known: Mapping[str, Step] = field(init=False)
     _done: frozenset[str] = field(init=False)
     _general: tuple[Cause, ...] = field(init=False)
+    _pairs: dict[str, Pair] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         before, after = self.before, self.after
@@ -141,12 +142,11 @@ class _Comparison:
         reasons: dict[str, Reason] = {}
         passed: dict[str, Reason] = {}
         for image in self.after.plan.images:
-            old, new = self._old.get(image.name), self._new[image.name]
-            pair = Pair(old, new, self.before, self.after, image.name)
+            new = self._new[image.name]
             for place, key in new.places.items():
                 where = (image.name, *place)
                 state = states.get(where)
-                reason = self._reason(where, new.steps[key], state, pair, reasons)
+                reason = self._reason(where, new.steps[key], state, reasons)
                 runs = state in ("run", "failed") if happened else self._will_run(reason, reasons)
                 if runs and (key not in reasons or reasons[key].kind == "unexplained"):
                     reasons[key] = reason
@@ -175,7 +175,6 @@ class _Comparison:
         place: Place,
         step: Step,
         state: State | None,
-        pair: Pair,
         reasons: Mapping[str, Reason],
     ) -> Reason:
         image = self.after.image(place[0])
@@ -184,7 +183,7 @@ class _Comparison:
         causes: tuple[Cause, ...] = ()
         after = ran
         if step.key not in self._known:
-            causes = pair.causes(place, step)
+            causes = self._pair(place[0]).causes(place, step)
             after = tuple(
                 dict.fromkeys((*ran, *(key for key in step.inputs if key not in self._known)))
             )
@@ -193,6 +192,13 @@ class _Comparison:
         if forced:
             causes = (Cause("no-cache", "--no-cache: nothing is taken from the cache"),)
         return Reason(place=place, step=step, state=state, causes=causes, after=after)
+
+    def _pair(self, image: str) -> Pair:
+        """An image in both builds; matching its steps is only worth it where one differs."""
+        if image not in self._pairs:
+            old, new = self._old.get(image), self._new[image]
+            self._pairs[image] = Pair(old, new, self.before, self.after, image)
+        return self._pairs[image]
 
     def _elsewhere(self) -> Iterator[Cause]:
         """Why a step of the same inputs is not in the cache that was asked."""

@@ -77,19 +77,12 @@ def build(
     """
     plan = job.plan
     network = bake.network_of(plan, builder.network)
-    now = record.create(Path(plan.context), record.new_id(name or plan.images[0].name))
-    try:
-        _write_inputs(now, job, dockerfiles, network)
-    except OSError as error:
-        # Nothing was built: a folder that says so is of no use to anybody.
-        shutil.rmtree(now.path, ignore_errors=True)
-        raise record.unwritable(now.path, error) from error
+    now = _begun(job, dockerfiles, network, name or plan.images[0].name)
     _, *words = bake.argv(
         plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
-    going = _Going(
-        job, dockerfiles, now, Solve(datetime.now(UTC), _targets(job)), expectation=expectation
-    )
+    solve = Solve(datetime.now(UTC), _targets(job))
+    going = _Going(job, dockerfiles, now, solve, taken=taken, expectation=expectation)
     begun = time.monotonic()
 
     def finish(why: Failure | None) -> BuildResult:
@@ -98,7 +91,6 @@ def build(
     with cancellation.observe(), Journal(now.log) as log:
         try:
             listen(RecordBegun(now.id, str(now.path)))
-            going.taken = taken
             attempt = partial(
                 going.attempt,
                 (builder.engine.docker, *words),
@@ -107,14 +99,7 @@ def build(
                 log,
                 cancellation,
             )
-            for tried in range(1, retries + 2):
-                why = attempt()
-                if why is None or tried > retries or not retry.is_worth(why):
-                    break
-                going.again(why, tried, listen, log)
-                cancellation.sleep(going.retries[-1].waited)
-            if why is None:
-                going.write_caches(attempt, retries, listen, log, cancellation)
+            why = going.solved(attempt, retries, listen, log, cancellation)
         except BaseException as error:
             # Whatever it is, the record says that this build is over.
             finish(failure.of_error(error))
@@ -199,7 +184,25 @@ class _Going:
                     listen(event)
         self.lost = log.error or events.error
 
-    def again(
+    def solved(
+        self,
+        attempt: Callable[[], Failure | None],
+        retries: int,
+        listen: Callable[[Event], None],
+        log: Journal,
+        cancellation: proc.Cancellation,
+    ) -> Failure | None:
+        """Solve, and again where that is worth it; why it failed in the end, if it did."""
+        tried = 1
+        while (why := attempt()) and tried <= retries and retry.is_worth(why):
+            self._again(why, tried, listen, log)
+            cancellation.sleep(self.retries[-1].waited)
+            tried += 1
+        if why is None:
+            self._write_caches(attempt, retries, listen, log, cancellation)
+        return why
+
+    def _again(
         self, why: Failure, tried: int, listen: Callable[[Event], None], log: Journal
     ) -> None:
         """Note that a try failed, and make ready for the next."""
@@ -217,7 +220,7 @@ class _Going:
         log.write("".join(f"{text}\n" for text in Log().lines(event)))
         listen(event)
 
-    def write_caches(
+    def _write_caches(
         self,
         attempt: Callable[[], Failure | None],
         retries: int,
@@ -394,6 +397,22 @@ def _ignore(tree: Path) -> str:
     records never travel to the builder.
     """
     return f"{ignore_file(tree)}\n{record.STATE}/\n"
+
+
+def _begun(job: Job, dockerfiles: Mapping[str, str], network: str, name: str) -> Record:
+    """A new record called after *name*, with what is built.
+
+    Raises:
+        NotReady: It cannot be written.
+    """
+    now = record.create(Path(job.plan.context), record.new_id(name))
+    try:
+        _write_inputs(now, job, dockerfiles, network)
+    except OSError as error:
+        # Nothing was built: a folder that says so is of no use to anybody.
+        shutil.rmtree(now.path, ignore_errors=True)
+        raise record.unwritable(now.path, error) from error
+    return now
 
 
 def _write_inputs(now: Record, job: Job, dockerfiles: Mapping[str, str], network: str) -> None:

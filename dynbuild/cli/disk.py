@@ -13,7 +13,7 @@ import typer
 
 from dynbuild import units
 from dynbuild.cli import console, tree
-from dynbuild.cli.asking import confirm
+from dynbuild.cli.asking import DryRun, Yes, age, confirm
 from dynbuild.cli.report import Context
 from dynbuild.errors import NotReady
 
@@ -151,45 +151,48 @@ def _age(age: timedelta) -> str:
     return units.format_time(max(0.0, age.total_seconds()))
 
 
+_Image = Annotated[
+    str,
+    typer.Option(
+        "--image",
+        help="Of images only those whose id or tag fits the pattern.",
+        metavar="GLOB",
+        show_default=False,
+    ),
+]
+_OlderThan = Annotated[
+    str | None,
+    typer.Option(
+        "--older-than",
+        help="Only what was made, or used last (cache), longer ago: 12h, 7d, 4w.",
+        metavar="TIME",
+        show_default=False,
+    ),
+]
+_Keep = Annotated[
+    int,
+    typer.Option(
+        "--keep",
+        min=0,
+        help="Of each image id, of the records of builds, and of those of matrices, so many"
+        " of the newest stay.",
+        show_default=False,
+    ),
+]
+
+
 def clean(
     images: Annotated[bool, typer.Option("--images", help="Images.")] = False,
     cache: Annotated[bool, typer.Option("--cache", help="The engine's build cache.")] = False,
     records: Annotated[
-        bool, typer.Option("--records", help="Records of builds and matrices.")
+        bool, typer.Option("--records", help="Records of builds and of matrices.")
     ] = False,
-    image: Annotated[
-        str,
-        typer.Option(
-            "--image",
-            help="Of images only those whose id or tag fits the pattern.",
-            metavar="GLOB",
-            show_default=False,
-        ),
-    ] = "*",
-    older_than: Annotated[
-        str | None,
-        typer.Option(
-            "--older-than",
-            help="Only what was made, or used last (cache), longer ago: 12h, 7d, 4w.",
-            metavar="TIME",
-            show_default=False,
-        ),
-    ] = None,
+    image: _Image = "*",
+    older_than: _OlderThan = None,
     *,
-    keep: Annotated[
-        int,
-        typer.Option(
-            "--keep",
-            min=0,
-            help="Of each image id, of the records of builds, and of those of matrices, so many"
-            " of the newest stay.",
-            show_default=False,
-        ),
-    ] = 0,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    keep: _Keep = 0,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     context: Context = None,
 ) -> None:
     """Remove images, build cache and records, after asking.
@@ -207,7 +210,7 @@ def clean(
     """
     named = images or cache or image != "*"
     which = _which(images=images or image != "*", cache=cache, records=records)
-    older = units.parse_time(older_than, origin="flag --older-than") if older_than else None
+    older = age(older_than)
     kept = _kept(context, engine=which.images or which.cache)
     if kept.why and named:
         raise NotReady(kept.why, hint=f"{kept.hint}; --records needs no engine")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-import sys
 from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dynbuild import units
-from dynbuild.cli import console
-from dynbuild.errors import Interrupted, NotReady, RequestError
+from dynbuild.cli import asking, console
+from dynbuild.errors import NotReady, RequestError
 
 if TYPE_CHECKING:
     from dynbuild.engine.cuda_base import Toolkit
@@ -158,9 +157,7 @@ def prune(
         ),
     ] = None,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")
-    ] = False,
+    dry_run: asking.DryRun = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask; nothing is asked in a script.")
     ] = False,
@@ -176,6 +173,7 @@ def prune(
     """
     from dynbuild.engine import private
 
+    answered = yes or not asking.possible()
     if everything:
         if images or cache or older_than:
             raise RequestError(
@@ -187,12 +185,14 @@ def prune(
             size = units.format_size(private.status(os.environ).data_bytes)
             console.say(f"{size} of data below {home} would go, and the programs")
             return
-        _confirm(yes, f"Remove all data and programs of the private engine below {home}?")
+        asking.confirm(
+            f"Remove all data and programs of the private engine below {home}?", yes=answered
+        )
         console.say(f"{units.format_size(private.remove(os.environ))} freed")
         return
-    older = units.parse_time(older_than, origin="flag --older-than") if older_than else None
+    older = asking.age(older_than)
     chosen = private.Selection(images=images or not cache, cache=cache or not images, older=older)
-    if dry_run or _asks(yes):
+    if dry_run or not answered:
         found = private.unused(os.environ, chosen)
         rows = [(one.kind, units.format_size(one.bytes), one.name) for one in found]
         console.out_table(("what", "size", "name"), rows)
@@ -200,23 +200,8 @@ def prune(
             total = sum(one.bytes for one in found)
             console.say(f"{len(found)} would go, about {units.format_size(total)}")
             return
-    _confirm(yes, "Remove that?")
+    asking.confirm("Remove that?", yes=answered)
     console.say(f"{units.format_size(private.prune(os.environ, chosen))} freed")
-
-
-def _asks(yes: bool) -> bool:
-    """Whether there is somebody to ask, and something to ask."""
-    return not yes and sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _confirm(yes: bool, question: str) -> None:
-    """Ask *question*, unless it is answered already or there is nobody to ask.
-
-    Raises:
-        Interrupted: The answer is no.
-    """
-    if _asks(yes) and not typer.confirm(question, err=True):
-        raise Interrupted("nothing was removed")
 
 
 @app.command()

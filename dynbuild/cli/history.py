@@ -13,7 +13,7 @@ import typer
 
 from dynbuild import units
 from dynbuild.cli import complete, console, tree
-from dynbuild.cli.asking import confirm
+from dynbuild.cli.asking import DryRun, Yes, age, confirm
 from dynbuild.cli.report import Build, Context
 from dynbuild.errors import BuildFailed, RequestError
 
@@ -327,10 +327,8 @@ def prune(
         ),
     ] = None,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     context: Context = None,
 ) -> None:
     """Remove records of builds that were, and of runs of matrices; images and caches stay.
@@ -351,7 +349,7 @@ def prune(
     gone = archive.outdated(
         entries,
         now=datetime.now(UTC),
-        older=units.parse_time(older_than, origin="flag --older-than") if older_than else None,
+        older=age(older_than),
         keep=keep or 0,
         most=units.parse_size(max_size, origin="flag --max-size") if max_size else None,
     )

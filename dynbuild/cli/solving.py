@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynbuild import proc
-from dynbuild.cli import console, signals
+from dynbuild.cli import asking, console, signals
 from dynbuild.cli.decided import Decided, decide, dockerfiles, notes_of, widenings
 from dynbuild.cli.request import Asked
 from dynbuild.errors import NotReady
@@ -143,7 +142,7 @@ def _engine_here() -> Engine:
     try:
         return client.find(os.environ)
     except NotReady:
-        offered = sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("DOCKER_HOST")
+        offered = asking.possible() and not os.environ.get("DOCKER_HOST")
         if not offered or not typer.confirm(
             "No Docker engine answers. Start a private one now?", default=True, err=True
         ):

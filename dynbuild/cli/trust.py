@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from dynbuild.cli import console
+from dynbuild.cli import asking, console
 from dynbuild.errors import RequestError
 from dynbuild.settings.option import Option
 
@@ -95,4 +94,4 @@ def _folder() -> Path:
 
 
 def _somebody_is_there() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
+    return asking.possible() and not os.environ.get("CI")

@@ -254,3 +254,14 @@ def test_secrets_are_not_shown():
     )
     assert len(one.causes) == 2
     assert token not in repr(list(one.causes))
+
+
+def test_steps_of_an_image_are_matched_only_where_one_differs(monkeypatch):
+    matched = []
+    pair = causes.Pair
+    monkeypatch.setattr(causes, "Pair", lambda *of: matched.append(of) or pair(*of))
+    assert causes.explain(snapshot(), snapshot(ran="tool 1")).reasons
+    assert matched == []
+    changed = snapshot(args={"VERSION": "2"}, ran="tool 1")
+    assert causes.explain(snapshot(), changed).causes
+    assert len(matched) == 1

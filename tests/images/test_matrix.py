@@ -185,7 +185,7 @@ def test_the_record_is_whole_whenever_it_is_read(lab, tree):
     many = Set(lab, tree, SMALL[:2])
     result = many.run()
     one = record.find(tree, "")
-    plan, ended = record.read(one)
+    plan, ended = record.plan_of(one), record.result_of(one)
     assert plan == many.job.plan
     assert ended == result
     assert json.loads(one.result.read_text())["cells"][0]["id"] == many.job.images[0].name

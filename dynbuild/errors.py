@@ -11,6 +11,11 @@ _QUOTED = 60
 """Characters of a user's value that a message shows."""
 
 
+def one_line(text: str) -> str:
+    """*text* in one line, its white space folded."""
+    return " ".join(text.split())
+
+
 def shorten(text: str, width: int) -> str:
     """*text* cut in the middle to *width* characters, the ends being what identifies it."""
     if len(text) <= width:

@@ -12,6 +12,7 @@ from dynbuild import addresses, masking
 from dynbuild.build.context import ContextRecord, StepFiles
 from dynbuild.build.ignore import expression
 from dynbuild.build.snapshot import Place, Snapshot
+from dynbuild.errors import one_line
 from dynbuild.render import instructions
 from dynbuild.render.graph import Graph, Step
 
@@ -387,5 +388,5 @@ def _public(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = one_line(text)
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

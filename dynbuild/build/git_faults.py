@@ -10,7 +10,7 @@ import re
 import shlex
 from pathlib import Path
 
-from dynbuild.errors import NotReady
+from dynbuild.errors import NotReady, one_line
 from dynbuild.plan.version import NO_REPOSITORY, Fault, GitFacts
 
 OWNER = "dubious ownership"
@@ -36,7 +36,7 @@ def facts(directory: Path, said: str) -> GitFacts:
             f"where it was moved: git -C REPOSITORY worktree repair {shlex.quote(str(top))}; "
             "in a container: mount it at the same path as outside",
         )
-    words = " ".join(said.removeprefix("fatal: ").split())
+    words = one_line(said.removeprefix("fatal: "))
     return _without(
         f"git cannot read the repository of {directory}: {words[:_SHOWN]}",
         "a new clone has what this one lacks",

@@ -12,7 +12,7 @@ from dynbuild.build.solve import Solve
 from dynbuild.build.steps import StepName
 from dynbuild.engine import images
 from dynbuild.engine.model import Engine
-from dynbuild.errors import shorten
+from dynbuild.errors import one_line, shorten
 from dynbuild.plan.document import ImagePlan, PlanDocument
 
 _LOOK_BACK = 20
@@ -111,7 +111,7 @@ def _made_by(text: str) -> str:
     """The instruction in a line, without its arguments, its shell and BuildKit's mark."""
     instruction = _SHELL.sub("RUN ", text.removesuffix(" # buildkit"), count=1)
     telling = StepName(index=1, total=1, instruction=instruction).telling
-    return shorten(" ".join(telling.split()), _LONG)
+    return shorten(one_line(telling), _LONG)
 
 
 def _failed(solve: Solve, why: Failure) -> frozenset[str]:

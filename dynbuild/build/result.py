@@ -6,7 +6,7 @@ dynbuild wrote is read as far as it is known; anything else is refused as a whol
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,8 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+
+_Document = TypeVar("_Document", bound=BaseModel)
 
 Kind = Literal["transient", "auth", "missing", "platform", "disk", "user", "cancelled"]
 
@@ -193,8 +195,17 @@ def parse(text: bytes | str) -> BuildResult:
     Raises:
         ValueError: It is no JSON, or no result of a build.
     """
+    return parse_as(BuildResult, text)
+
+
+def parse_as(model: type[_Document], text: bytes | str) -> _Document:
+    """What *text* holds, which is to be of that *model*.
+
+    Raises:
+        ValueError: It is not; the first thing that is wrong is told.
+    """
     try:
-        return BuildResult.model_validate_json(text)
+        return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -203,6 +214,11 @@ def parse(text: bytes | str) -> BuildResult:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of ``BuildResult.document()``."""
-    document = BuildResult.model_json_schema(mode="serialization", by_alias=True)
+    return schema_of(BuildResult)
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schema of the documents of a *model*."""
+    document = model.model_json_schema(mode="serialization", by_alias=True)
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return document

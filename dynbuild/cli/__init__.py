@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from dynbuild.cli import console
-from dynbuild.errors import DynbuildError, shorten
+from dynbuild.errors import DynbuildError, one_line, shorten
 
 if TYPE_CHECKING:
     from typer.exceptions import TyperException
@@ -158,7 +158,7 @@ def _bug(error: BaseException) -> int:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename.startswith(package)]
     where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
-    said = " ".join(str(error).split())
+    said = one_line(str(error))
     what = f"{type(error).__name__}{f': {said}' if said else ''}"
     _say(
         f"this is a bug of dynbuild: {masking.scrub(what)}{where}",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
-from dynbuild.build.result import ImageResult, Steps
+from dynbuild.build.result import ImageResult, Steps, parse_as, schema_of
 
 Status = Literal["done", "failed", "cancelled", "skipped"]
 
@@ -80,16 +80,9 @@ def parse(text: bytes | str) -> MatrixResult:
     Raises:
         ValueError: It is no JSON, or no result of a matrix.
     """
-    try:
-        return MatrixResult.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
+    return parse_as(MatrixResult, text)
 
 
 def schema() -> dict[str, Any]:
     """JSON Schema of ``MatrixResult.document()``."""
-    document = MatrixResult.model_json_schema(mode="serialization", by_alias=True)
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return document
+    return schema_of(MatrixResult)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+from dynbuild.errors import one_line
 from dynbuild.quick import dataclass
 from dynbuild.report.look import Look
 
@@ -67,7 +68,7 @@ def error(system: System, title: str, text: str) -> tuple[str, ...]:
 
 def _visible(text: str) -> str:
     """*text* in one line; what a terminal would obey in it is shown."""
-    return Look().visible(" ".join(text.split()))
+    return Look().visible(one_line(text))
 
 
 def _escaped(text: str) -> str:

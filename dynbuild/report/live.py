@@ -14,6 +14,7 @@ from dynbuild import units
 from dynbuild.build.events import Event, LogLine, Retried, StepEnded, StepStarted, Transfer
 from dynbuild.build.solve import is_cancelled
 from dynbuild.build.steps import StepName
+from dynbuild.errors import one_line
 from dynbuild.matrix.events import CellEnded, MatrixEvent, SolveEnded, SolveEvent, SolveStarted
 from dynbuild.report import forecast
 from dynbuild.report.forecast import Forecast
@@ -222,13 +223,13 @@ class Live:
             self._fail(step.name.title, event.error, tuple(step.tail), solve.cells)
 
     def _fail(self, what: str, message: str, lines: Sequence[str], cells: tuple[str, ...]) -> None:
-        what = harmless(" ".join(what.split()))
+        what = harmless(one_line(what))
         before = self.failures.get(what)
         whose = (*(before.cells if before else ()), *cells)
         self.failures[what] = LiveFailure(
             what=what,
             cells=tuple(dict.fromkeys(whose)),
-            message=harmless(" ".join(message.split())),
+            message=harmless(one_line(message)),
             lines=tuple(harmless(line) for line in lines) or (before.lines if before else ()),
         )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dynbuild import units
-from dynbuild.errors import shorten
+from dynbuild.errors import one_line, shorten
 from dynbuild.report.document import Part, Report
 
 _SHARE = 0.01
@@ -114,7 +114,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]
 
 def code(text: str) -> str:
     """*text* as code in a line, whatever is in it."""
-    folded = " ".join(text.split())
+    folded = one_line(text)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", folded)), default=0))
     edge = " " if folded.startswith("`") or folded.endswith("`") else ""
     return f"{fence}{edge}{folded}{edge}{fence}"
@@ -122,7 +122,7 @@ def code(text: str) -> str:
 
 def plain(text: str) -> str:
     """*text* in a line, with nothing in it that Markdown or HTML would take for its own."""
-    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", one_line(text))
 
 
 def fenced(lines: Sequence[str]) -> Iterator[str]:

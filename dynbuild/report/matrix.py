@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dynbuild import units
 from dynbuild.build.events import LogLine, Retried, StepEnded, StepStarted, Warned
 from dynbuild.build.solve import is_cancelled
-from dynbuild.errors import shorten
+from dynbuild.errors import one_line, shorten
 from dynbuild.matrix.events import (
     CellEnded,
     MatrixEvent,
@@ -167,13 +167,13 @@ def _row(cell: CellResult) -> tuple[str, ...]:
         str(cell.steps.cached) if cell.build else "",
         "" if cell.size is None else units.format_size(cell.size),
         cell.digest,
-        "" if failure is None else " ".join((failure.step or failure.message).split()),
+        "" if failure is None else one_line(failure.step or failure.message),
     )
 
 
 def _tests(cell: CellResult) -> Iterator[tuple[str, ...]]:
     for test in cell.told_tests:
-        time, said = units.format_time(test.seconds), " ".join(test.message.split())
+        time, said = units.format_time(test.seconds), one_line(test.message)
         yield (f"  {test.name}", test.status, time, "", "", "", "", said)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -86,16 +85,12 @@ def make_base(
         raise RequestError(f"'{arch}' is not one of {', '.join(_PLATFORMS)}", origin="arch")
     native = _native(env)
     arch = arch or native
-    temporary = tempfile.mkdtemp(prefix="dynbuild-base-", dir=env.get("TMPDIR") or None)
-    try:
+    with tempfile.TemporaryDirectory(
+        prefix="dynbuild-base-", dir=env.get("TMPDIR") or None, ignore_cleanup_errors=True
+    ) as temporary:
         work = Path(temporary)
         main = packages.main_source(env)
-        codename = _codename(main.uri, suite, work, env)
-        if codename is None:
-            raise RequestError(
-                f"the mirror {public(main.uri)} has no suite '{suite}'",
-                hint="name one that it has, with --suite",
-            )
+        codename = _existing(suite, main, work, env)
         name = name or f"dynbuild/debian:{codename}{'' if arch == native else f'-{arch}'}"
         if (force and not toolkit) or not images.has(engine, env, name):
             packages.ensure_programs(("mmdebstrap",), env, say)
@@ -108,13 +103,26 @@ def make_base(
             _import(engine, env, work / "base.tar", name, arch)
         else:
             say(f"{name} is there already")
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     if toolkit is None:
         return name
     emulation.ensure(arch, env, say)
     platform = _PLATFORMS[arch]
     return cuda_base.make(engine, env, toolkit, on=name, platform=platform, force=force, say=say)
+
+
+def _existing(suite: str, main: packages.Source, work: Path, env: Mapping[str, str]) -> str:
+    """The codename of *suite*.
+
+    Raises:
+        RequestError: The mirror has no such suite.
+    """
+    codename = _codename(main.uri, suite, work, env)
+    if codename is None:
+        raise RequestError(
+            f"the mirror {public(main.uri)} has no suite '{suite}'",
+            hint="name one that it has, with --suite",
+        )
+    return codename
 
 
 def _import(engine: Engine, env: Mapping[str, str], tar: Path, name: str, arch: str) -> None:

@@ -185,16 +185,8 @@ def make(
     options = [own, f"--platform={platform}", "--provenance=false", "--load"]
     options += ["--no-cache"] if force else []
     options += ["--network=host"] if engine.network == "host" else []
-    variables = {}
-    if toolkit.ca_bundle:
-        options.append(f"--secret=id=ca_bundle,src={toolkit.ca_bundle}")
-        variables[_CA_BUNDLE_PATH] = "/run/secrets/ca_bundle"
-    if toolkit.index_url:
-        variables[_INDEX_URL] = toolkit.index_url
-    options += [
-        f"--secret=id={variable.removeprefix('DYNBUILD_SECRET_').lower()},env={variable}"
-        for variable in variables
-    ]
+    secrets, variables = _secrets(toolkit)
+    options += secrets
     try:
         proc.run(
             (engine.docker, "buildx", "build", "--progress=plain", *options, f"--tag={name}", "-"),
@@ -210,6 +202,21 @@ def make(
             details=_reasons(error),
         ) from error
     return name
+
+
+def _secrets(toolkit: Toolkit) -> tuple[list[str], dict[str, str]]:
+    """How the index is reached: options of the build, and the variables that they name."""
+    variables = {}
+    options = []
+    if toolkit.ca_bundle:
+        options.append(f"--secret=id=ca_bundle,src={toolkit.ca_bundle}")
+        variables[_CA_BUNDLE_PATH] = "/run/secrets/ca_bundle"
+    if toolkit.index_url:
+        variables[_INDEX_URL] = toolkit.index_url
+    for variable in variables:
+        secret = variable.removeprefix("DYNBUILD_SECRET_").lower()
+        options.append(f"--secret=id={secret},env={variable}")
+    return options, variables
 
 
 def _reasons(error: ToolFailed) -> tuple[str, ...]:

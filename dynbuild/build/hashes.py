@@ -58,7 +58,7 @@ class Memory:
             part = Path(name)
             try:
                 with os.fdopen(number, "w", encoding="utf-8") as file:
-                    json.dump(self._now, file)
+                    file.write(json.dumps(self._now))
                 part.replace(self._path)
             except OSError:
                 part.unlink()

@@ -17,6 +17,6 @@ def test_what_a_tree_has_beside_them_is_not_written_to(tmp_path):
     memory._settled = 2 * 10**18 * 2
     digest = memory.sha256(str(file), file.stat(), lambda: False)
     memory.keep()
-    assert json.loads(kept.read_text())[str(file)][-1] == digest
+    assert json.loads(kept.read_text())[str(file)].split()[-1] == digest
     assert not outside.exists()
     assert len(list(kept.parent.iterdir())) == 2

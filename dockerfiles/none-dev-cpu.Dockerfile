@@ -11,12 +11,12 @@
 
 # ==== arguments =======================================================================
 # A stage sees an argument only where it declares it again.
-ARG BASE_IMAGE=debian
-ARG BASE_IMAGE_TAG=trixie-slim
+ARG BASE_IMAGE=ubuntu
+ARG BASE_IMAGE_TAG=24.04
 ARG NATS_VERSION=v2.10.28
 ARG ETCD_VERSION=v3.5.21
 ARG UV_VERSION=0.11.2
-ARG PYTHON_VERSION=3.13
+ARG PYTHON_VERSION=3.12
 ARG MESON_VERSION=1.10.1
 ARG NINJA_VERSION=1.13.0
 ARG PYBIND11_VERSION=3.0.1

@@ -11,10 +11,10 @@
 # ==== arguments =======================================================================
 # A stage sees an argument only where it declares it again.
 ARG EPP_IMAGE=us-central1-docker.pkg.dev/k8s-staging-images/gateway-api-inference-extension/epp:v0.5.1
-ARG BASE_IMAGE=debian
-ARG BASE_IMAGE_TAG=trixie-slim
+ARG BASE_IMAGE=ubuntu
+ARG BASE_IMAGE_TAG=24.04
 ARG UV_VERSION=0.11.2
-ARG PYTHON_VERSION=3.13
+ARG PYTHON_VERSION=3.12
 ARG MESON_VERSION=1.10.1
 ARG NINJA_VERSION=1.13.0
 ARG PYBIND11_VERSION=3.0.1
@@ -32,8 +32,8 @@ ARG NIXL_REF=0.9.0
 ARG MATURIN_FEATURES=
 ARG ENABLE_MEDIA_NIXL=false
 ARG ENABLE_MEDIA_FFMPEG=false
-ARG FRONTEND_BASE_IMAGE=debian
-ARG FRONTEND_BASE_IMAGE_TAG=trixie-slim
+ARG FRONTEND_BASE_IMAGE=ubuntu
+ARG FRONTEND_BASE_IMAGE_TAG=24.04
 ARG ENABLE_KVBM=false
 ARG ENABLE_GPU_MEMORY_SERVICE=false
 ARG DYNAMO_COMMIT_SHA=

@@ -66,7 +66,7 @@ def test_a_table():
     assert "platforms  linux/amd64" in lines
     assert "output     load" in lines
     (row,) = [line for line in lines if line.startswith("PYTHON_VERSION")]
-    assert row.split() == ["PYTHON_VERSION", "3.13", row.split()[-1]]
+    assert row.split() == ["PYTHON_VERSION", "3.12", row.split()[-1]]
     assert row.split()[-1].startswith("catalog.toml:")
 
 

@@ -684,6 +684,15 @@ def test_what_is_not_published_is_off_where_nobody_asked_for_it(framework):
     assert "left out" not in "".join(make_plan(framework=framework, target="runtime").warnings)
 
 
+@pytest.mark.parametrize("line", ["0.9.0", "1.0", "1.5"])
+def test_without_a_gpu_there_is_a_python_that_the_trees_requirements_support(line):
+    """SciPy below 1.14, which the planner wants, has no wheel for 3.13."""
+    for target in load(release_line=line).catalog.frameworks["none"].targets:
+        (image,) = make_plan(**NONE_CPU | {"target": target}, release_line=line).images
+        assert image.build_args.get("PYTHON_VERSION", "3.12") == "3.12"
+        assert image.build_args.get("BASE_IMAGE", "ubuntu") == "ubuntu"
+
+
 # ---- the date of what requirements leave open ---------------------------------------------
 
 

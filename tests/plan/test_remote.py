@@ -185,7 +185,7 @@ def test_only_the_asked_architecture_is_contacted():
 
 def test_values_are_filled_in():
     (image,) = _of(places_of(**NONE_CPU), stage="base")
-    assert (image.kind, image.address) == ("image", "debian:trixie-slim")
+    assert (image.kind, image.address) == ("image", "ubuntu:24.04")
     (ucx,) = _of(places_of(**NONE_CPU, args={"NIXL_UCX_REF": "v1.20.x"}), stage="ucx_src")
     assert ucx.kind == "git"
     assert ucx.address == f"{CATALOG['sources']['ucx']['repo']}#v1.20.x"
@@ -209,7 +209,7 @@ def test_a_folder_in_the_place_of_a_stage_is_no_place(tmp_path):
     assert place.covered_by == "context ucx_src"
 
 
-@pytest.mark.parametrize("name", ["debian:trixie-slim", "docker.io/library/debian:trixie-slim"])
+@pytest.mark.parametrize("name", ["ubuntu:24.04", "docker.io/library/ubuntu:24.04"])
 def test_an_image_in_the_place_of_another_covers_it(name):
     there = "docker-image://registry.example.com/debian:x"
     (place,) = _of(places_of(**NONE_CPU, contexts={name: there}), stage="base")
@@ -222,7 +222,7 @@ def test_a_base_made_here_brings_the_machine_s_package_sources():
     assert {place.covered_by for place in _of(found, kind="apt")} == {
         "machine, apt's configuration"
     }
-    local = {"debian:trixie-slim": "docker-image://dynbuild/debian:trixie"}
+    local = {"ubuntu:24.04": "docker-image://dynbuild/debian:trixie"}
     found = places_of(**NONE_CPU, contexts=local)
     assert not _of(found, stage="base")
     assert {place.covered_by for place in _of(found, kind="apt")} == {
@@ -230,7 +230,7 @@ def test_a_base_made_here_brings_the_machine_s_package_sources():
     }
     apt = _of(places_of(**NONE_CPU), kind="apt")
     assert {place.covered_by for place in apt} == {""}
-    assert {place.address for place in apt} == {"package sources of debian:trixie-slim"}
+    assert {place.address for place in apt} == {"package sources of ubuntu:24.04"}
 
 
 def test_the_index_of_the_machine_covers_python():

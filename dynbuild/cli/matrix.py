@@ -80,7 +80,7 @@ def matrix(
         )
     from dynbuild.cli import resumption
 
-    before = resumption.read(asked.context, "" if resume == "last" else resume)
+    before = resumption.read(asked.context, "" if resume == "last" else resume, trusted=trust)
     again = replace(before.asked, builder=asked.builder, progress=asked.progress)
     _run(
         again, options, files, format,

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynbuild.cli import console
+from dynbuild.cli import console, trust
 from dynbuild.cli.request import Asked, Cells
 from dynbuild.errors import RequestError
 from dynbuild.quick import dataclass
@@ -28,6 +28,7 @@ def write(now: MatrixRecord, asked: Asked) -> None:
         NotReady: It cannot be written.
     """
     from dynbuild.build import record
+    from dynbuild.settings import consent
 
     document = {
         "folder": str(Path.cwd()),
@@ -47,6 +48,7 @@ def write(now: MatrixRecord, asked: Asked) -> None:
     }
     try:
         record.Record(now.path).write_json(now.path / _NAME, document)
+        consent.sign(trust.folder(), (now.path / _NAME).read_bytes())
     except OSError as error:
         raise record.unwritable(now.path, error) from error
 
@@ -78,18 +80,26 @@ class Resumption:
         return tuple(kept)
 
 
-def read(context: Path, id: str) -> Resumption:
+def read(context: Path, id: str, *, trusted: bool) -> Resumption:
     """The run *id*, or the last one where it is empty; the current folder becomes its own.
 
+    Args:
+        context: The tree that has its record.
+        id: Which run.
+        trusted: Whether the caller takes it for his own, wherever it came from.
+
     Raises:
-        RequestError: There is no such run, or its record is damaged.
+        RequestError: There is no such run, its record is damaged, or came with the tree.
     """
     from dynbuild.matrix import record
 
     one = record.find(context, id)
     plan, ended = record.plan_of(one), record.result_of(one)
     try:
-        document: dict[str, Any] = json.loads((one.path / _NAME).read_bytes())
+        content = (one.path / _NAME).read_bytes()
+        if not trusted:
+            _check_signed(one, context, content)
+        document: dict[str, Any] = json.loads(content)
         os.chdir(document["folder"])
         asked = Asked(
             flags={
@@ -109,6 +119,23 @@ def read(context: Path, id: str) -> Resumption:
         ) from error
     done = tuple(cell for cell in ended.cells if cell.status == "done")
     return Resumption(asked, plan, done)
+
+
+def _check_signed(one: MatrixRecord, context: Path, content: bytes) -> None:
+    """What a run was asked for counts as flags do, so a tree must not bring it along.
+
+    Raises:
+        RequestError: It was not written here, by this user.
+    """
+    from dynbuild.settings import consent
+
+    if not consent.is_signed(trust.folder(), context, content):
+        raise RequestError(
+            f"the run {one.id} was not begun on this machine, by you: it cannot go on",
+            origin=str(one.path / _NAME),
+            hint="run the matrix anew, what is done comes from the cache; or take what it was "
+            "asked for as your own word: --trust",
+        )
 
 
 def _cells(said: dict[str, Any] | None) -> Cells | None:

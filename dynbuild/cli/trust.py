@@ -47,8 +47,8 @@ def check(settings: Settings, asked: Sequence[Widening], *, trust: bool) -> None
 
     if trust:
         asked = list({one.identity: one for one in (*of_file(settings), *asked)}.values())
-    folder = _folder()
-    new = consent.missing(folder, file, asked)
+    store = folder()
+    new = consent.missing(store, file, asked)
     if not new:
         return
     lines = tuple(map(str, new))
@@ -66,7 +66,7 @@ def check(settings: Settings, asked: Sequence[Widening], *, trust: bool) -> None
         console.say(f"  {_plain(line)}")
     if not trust and not typer.confirm("Trust it with that?", default=False, err=True):
         raise RequestError("what the tree asks for was not consented to")
-    consent.grant(folder, file, new)
+    consent.grant(store, file, new)
 
 
 def notes(settings: Settings, asked: Sequence[Widening], command: str) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def notes(settings: Settings, asked: Sequence[Widening], command: str) -> tuple[
         return ()
     from dynbuild.settings import consent
 
-    missing = consent.missing(_folder(), settings.tree_file, asked)
+    missing = consent.missing(folder(), settings.tree_file, asked)
     return tuple(_plain(f"{one} ({command} asks for --trust)") for one in missing)
 
 
@@ -87,7 +87,8 @@ def _plain(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in scrubbed)
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Where consents are kept, outside of every tree."""
     from dynbuild.engine.private import place
 
     return place.home(os.environ) / "trust"

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from dynbuild import kept
+from dynbuild import kept, paths
 from dynbuild.errors import NotReady
 from dynbuild.settings.trust import Widening
 
@@ -38,6 +38,23 @@ def grant(folder: Path, file: Path, asked: Iterable[Widening]) -> None:
             hint="DYNBUILD_HOME names a folder outside of the tree in which only you can write; "
             "or name the file: --config dynbuild.toml",
         )
+
+
+def sign(folder: Path, content: bytes) -> None:
+    """Remember that *content*, which a tree keeps, is the caller's own word."""
+    kept.put(_signature(folder, content), b"")
+
+
+def is_signed(folder: Path, tree: Path, content: bytes) -> bool:
+    """Whether *content*, which is in *tree*, is the caller's own word and came not with it."""
+    with suppress(OSError):
+        apart = paths.leads_out(folder, tree) and kept.is_own(folder)
+        return apart and _signature(folder, content).is_file()
+    return False
+
+
+def _signature(folder: Path, content: bytes) -> Path:
+    return folder / f"{hashlib.sha256(content).hexdigest()}.own"
 
 
 def _granted(folder: Path, file: Path) -> list[list[str]]:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 from xml.etree import ElementTree
 
 import pytest
@@ -38,7 +39,7 @@ def matrix(docker, tree):
     def run(*words, command="matrix", chosen=WORDS, columns=None, **env):
         path = f"{docker.path}{os.pathsep}{os.environ['PATH']}"
         flags = ("--config", DEMO / "dynbuild.toml", "--context", tree)
-        given = {"PATH": path, **env}
+        given = {"PATH": path, "DYNBUILD_HOME": f"{tree}.home", **env}
         return call(command, *flags, *chosen, *words, env=given, columns=columns)
 
     return run
@@ -139,12 +140,37 @@ def test_resuming_builds_what_failed_alone(matrix, docker, tree):
     assert done.code == 2, "it takes no other options, such as --config"
     done = call(
         "matrix", "--resume", "last", "--context", tree, "--format", "json",
-        env={"PATH": f"{docker.path}{os.pathsep}{os.environ['PATH']}"},
+        env={
+            "PATH": f"{docker.path}{os.pathsep}{os.environ['PATH']}",
+            "DYNBUILD_HOME": f"{tree}.home",
+        },
     )  # fmt: skip
     assert done.code == 0, done.err
     assert {cell["status"] for cell in json.loads(done.out)["cells"]} == {"done"}
     solves = [line for line in docker.asked[before:] if line.startswith("buildx bake")]
     assert [line.split()[-1] for line in solves] == ["none-wheel_builder-cpu--index"]
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_run_that_came_with_the_tree_does_not_go_on(matrix, docker, tree):
+    """What it was asked for counts as flags do: with it the tree would consent to itself."""
+    assert matrix().code == 1
+    (own,) = (tree / ".dynbuild/matrices").iterdir()
+    brought = own.with_name(f"9{own.name[1:]}")
+    shutil.copytree(own, brought)
+    asked = json.loads((own / "request.json").read_text())
+    asked["flags"].append([["request", "output"], "push", "flag --output"])
+    (brought / "request.json").write_text(json.dumps(asked))
+    before = len(docker.asked)
+    env = {**ENV, "DYNBUILD_HOME": f"{tree}.home"}
+    done = call("matrix", "--resume", "last", "--context", tree, env=env)
+    assert (done.code, done.out) == (2, "")
+    assert f"the run {brought.name} was not begun on this machine, by you" in done.err
+    assert len(docker.asked) == before
+    done = call("matrix", "--resume", own.name, "--context", tree, "--dry-run", env=env)
+    assert done.code == 0, done.err
+    words = ("--resume", "last", "--context", tree, "--dry-run", "--trust")
+    assert "names no commit, so it is not pushed" in call("matrix", *words, env=env).err
 
 
 @pytest.mark.usefixtures("broken")
@@ -160,7 +186,10 @@ def test_build_of_several_costs_the_one_that_fails_alone(matrix, docker, tree):
     docker.says(**{"progress-none-wheel_builder-cpu--index": fake_docker.progress()})
     done = call(
         "matrix", "--resume", "last", "--context", tree, "--format", "json",
-        env={"PATH": f"{docker.path}{os.pathsep}{os.environ['PATH']}"},
+        env={
+            "PATH": f"{docker.path}{os.pathsep}{os.environ['PATH']}",
+            "DYNBUILD_HOME": f"{tree}.home",
+        },
     )  # fmt: skip
     assert done.code == 0, done.err
     assert [cell["id"] for cell in json.loads(done.out)["cells"]] == [
@@ -383,7 +412,8 @@ def test_shards_are_all_of_it_and_are_resumed_as_they_were(matrix, tree):
         made += [cell["id"] for cell in json.loads(done.out)["cells"]]
         assert f"shard {number}/2: " in done.err
     assert sorted(made) == sorted(CELLS)
-    again = call("matrix", "--context", tree, "--resume", "last", "--dry-run", env=ENV)
+    again = call("matrix", "--context", tree, "--resume", "last", "--dry-run",
+                 env={**ENV, "DYNBUILD_HOME": f"{tree}.home"})  # fmt: skip
     assert "shard" not in again.err
     assert again.code == 0, again.err
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
 
-from dynbuild.plan import contexts
-from tests.support import NONE_CPU, NONE_RUNTIME, ROOT, load, make_plan, refusal
+from dynbuild.plan import contexts, stages
+from dynbuild.plan.trtllm.intent import CONTEXT
+from tests.support import (
+    CATALOG,
+    NONE_CPU,
+    NONE_RUNTIME,
+    ROOT,
+    load,
+    make_image_job,
+    make_plan,
+    refusal,
+)
 
 IMAGE = "docker-image://registry.example.com/x:y"
 
@@ -23,6 +34,24 @@ def test_every_stage_of_every_dockerfile_is_known():
         there |= set(re.findall(r"^FROM .* AS (\S+)$", file.read_text(), re.MULTILINE))
     assert len(there) > 40
     assert there - contexts._every_stage(load()) == set()
+
+
+def test_the_stages_are_those_of_all_lines_and_no_others():
+    """Every stage that any cell can have, and those inside of a template."""
+    there, inside = set(), {"manylinux_amd64", "manylinux_arm64", "trtllm_scripts", "dev-aws"}
+    for line, published in itertools.product(("0.9.0", "1.0", "1.5"), (False, True)):
+        wheels = {"dynamo_wheels": "index"} if published else {}
+        entries = load(release_line=line).catalog.frameworks
+        for framework, entry in entries.items():
+            for device in entry.devices:
+                asked = {"framework": framework, "device": device, "target": "runtime"}
+                job = make_image_job(release_line=line, **wheels, **asked)
+                there |= {stage.name for stage in stages._all(job.recipe) if not stage.subject}
+                there |= {f"{stage.subject}-aws" for stage in stages._all(job.recipe)
+                          if stage.template == "aws"}  # fmt: skip
+    own = {*CATALOG["sources"], CONTEXT}
+    assert there - own - set(contexts._STAGES) == set()
+    assert set(contexts._STAGES) - there - inside == {"local-dev", "local-dev-aws"}
 
 
 @pytest.mark.parametrize("name", ["nixll", "ucx_source", "basee", "x", "NIXL"])

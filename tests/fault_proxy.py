@@ -74,21 +74,22 @@ class Proxy:
 
     Attributes:
         address: Its host and port.
+        plain: Whether it tells a client that wants TLS that there is none; else it says nothing.
         asked: The requests that came, in their order.
     """
 
-    def __init__(self, upstream: str, *, host: str = "127.0.0.1") -> None:
+    def __init__(self, upstream: str, *, plain: bool = True) -> None:
         """Listen.
 
         Args:
             upstream: Host and port that requests are handed on to.
-            host: Where it listens.
+            plain: The attribute.
         """
-        self.upstream = upstream
+        self.upstream, self.plain = upstream, plain
         self.asked: list[Asked] = []
         self._rules: list[Rule] = []
         self._lock = threading.RLock()
-        self._server = _Server((host, 0), self)
+        self._server = _Server(("127.0.0.1", 0), self)
         self.address = "{}:{}".format(*self._server.server_address[:2])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
@@ -140,9 +141,9 @@ class Proxy:
 
 
 @contextmanager
-def before(upstream: str, *, host: str = "127.0.0.1") -> Iterator[Proxy]:
+def before(upstream: str, *, plain: bool = True) -> Iterator[Proxy]:
     """A proxy in front of *upstream*, a host and a port."""
-    proxy = Proxy(upstream, host=host)
+    proxy = Proxy(upstream, plain=plain)
     proxy.start()
     try:
         yield proxy
@@ -171,10 +172,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Write nothing."""
 
     def handle(self) -> None:
-        """Answer a connection; one that begins as TLS does ends in the middle of its handshake."""
+        """Answer a connection; one that begins as TLS does has no end of its handshake.
+
+        It is told that it came to the wrong place, in plain text as other servers do: then a
+        client of registries asks without TLS.
+        """
         if self.connection.recv(1, socket.MSG_PEEK) == _TLS:
-            self.server.proxy.note("TLS", "", "handshake")
             self.connection.recv(_CHUNK)
+            if self.server.proxy.plain:
+                self.connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            else:
+                self.server.proxy.note("TLS", "", "handshake")
             return
         super().handle()
 

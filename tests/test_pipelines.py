@@ -72,7 +72,9 @@ def test_the_commands_of_a_pipeline_run(lines, tmp_path):
     env = {
         **ENV, "FRAMEWORK": "none", "REPOSITORY": "r.example/ai/dynamo", "CACHE": "r.example/cache",
         "PATH": f"{docker.path}{os.pathsep}{ENV['PATH']}", "HOME": str(tmp_path),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT), "SHARD": "2", "CI_NODE_INDEX": "4", "CI_NODE_TOTAL": "4",
+        # What --if-changed asks of the world outside has no answer here.
+        "GIT_ALLOW_PROTOCOL": "none", "https_proxy": "http://127.0.0.1:9",
     }  # fmt: skip
     assert lines
     for line in lines:

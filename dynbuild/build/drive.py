@@ -55,6 +55,7 @@ def build(
     taken: Taken | None = None,
     retries: int = RETRIES,
     expectation: Expectation | None = None,
+    asked_again: Sequence[Retry] = (),
 ) -> BuildResult:
     """Build *job*; how it ended is the result, whatever happens in the solve.
 
@@ -71,6 +72,7 @@ def build(
             read beside the solve.
         retries: How often it is tried again where a server or the network failed.
         expectation: What has to come from the cache; without it, nothing.
+        asked_again: What was asked of a registry again before.
 
     Raises:
         NotReady: The record cannot be begun, or there is no docker client.
@@ -83,6 +85,7 @@ def build(
     )
     solve = Solve(datetime.now(UTC), _targets(job))
     going = _Going(job, dockerfiles, now, solve, taken=taken, expectation=expectation)
+    going.asked_again = tuple(asked_again)
     begun = time.monotonic()
 
     def finish(why: Failure | None) -> BuildResult:
@@ -127,6 +130,7 @@ class _Going:
         retries: Tries that failed.
         events: Where progress is written; ``None`` for its place in the record.
         expectation: What has to come from the cache.
+        asked_again: What was asked of a registry again before.
     """
 
     job: Job
@@ -140,6 +144,7 @@ class _Going:
     retries: list[Retry] = field(default_factory=list)
     events: Path | None = None
     expectation: Expectation | None = None
+    asked_again: tuple[Retry, ...] = ()
 
     def attempt(
         self,
@@ -286,7 +291,7 @@ class _Going:
             images=done,
             materials=metadata.materials(),
             compile_cache=cached,
-            retries=tuple(self.retries),
+            retries=(*self.asked_again, *self.retries),
             failure=why,
             failed=images.failed(plan, self.solve, why),
         )

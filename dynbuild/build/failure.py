@@ -90,7 +90,7 @@ RECOGNISERS = (
         r"|authentication (?:is )?required|requested access to the resource is denied"
         r"|failed to fetch (?:anonymous|oauth) token.*(?:40[13])"
         r"|could not read (?:Username|Password)|Authentication failed"
-        r"|Permission denied \(publickey|401:? +unauthorized|403:? +forbidden"
+        r"|Permission denied \(publickey|401:?\s+unauthorized|403:?\s+forbidden"
         r"|unexpected status(?: from \w+ request to \S+)?:? 40[13]\b"
         r"|returned error: 40[13]\b|40[13] client error|HTTP error 40[13]\b"
         r"|status code: 40[13]\b|HTTP response from .*, got 40[13]\b"
@@ -129,7 +129,9 @@ RECOGNISERS = (
         r"|Gateway Time-?out)|the remote end hung up unexpectedly|RPC failed|spurious network error"
         r"|IncompleteRead|Connection aborted|Connection broken|transfer closed with"
         r"|transferred a partial file|connection closed at byte|failure when receiving data"
-        r"|empty reply from server|server returned nothing|error reading from server"
+        r"|connection closed before message completed|end of file before message length"
+        r"|error decoding response body|empty reply from server|server returned nothing"
+        r"|error reading from server"
         # apt says no more of a connection, or a body, that ended early.
         r"|Connection failed \[IP|Undetermined Error \[IP"
         r"|blob unknown to registry|request must be retried"
@@ -148,7 +150,8 @@ RECOGNISERS = (
         "missing",
         r"404 +Not Found|returned error: 404\b|404 client error|HTTP error 404\b|ERROR 404:"
         r"|status code: 404\b|couldn't find remote ref"
-        r"|Remote branch .* not found|Unable to locate package|No matching distribution found",
+        r"|Remote branch .* not found|Unable to locate package|No matching distribution found"
+        r"|was not found in the package registry",
         "what is fetched is not there: another version, or another mirror",
     ),
     Recogniser(

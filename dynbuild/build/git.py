@@ -23,6 +23,7 @@ from dynbuild.build import git_faults
 from dynbuild.errors import NotReady
 from dynbuild.plan.version import NO_COMMIT, NO_REPOSITORY, GitFacts
 
+_REMOTE_SECONDS = 60.0
 _MAINS = ("refs/remotes/origin/main", "refs/heads/main")
 _RELEASES = "refs/remotes/origin/release/"
 
@@ -66,6 +67,21 @@ def merge_base(directory: Path, env: Mapping[str, str], facts: GitFacts) -> str:
         with suppress(_Refused, NotReady):
             return _with_leave(repository, env, partial(_common, main)).strip()
     return ""
+
+
+def remote_ref(address: str, env: Mapping[str, str]) -> str:
+    """What git says of the ref of ``REPOSITORY#REF``, for comparison; empty if it says nothing.
+
+    Raises:
+        NotReady: There is no git, or no answer in time.
+    """
+    repository, _, ref = address.rpartition("#")
+    ref = ref.partition(":")[0] or "HEAD"
+    # Of a tag with a message, the commit has a line of its own.
+    argv = ("git", "ls-remote", "--", repository, ref, f"{ref}^{{}}")
+    own = {**env, "GIT_TERMINAL_PROMPT": "0"}
+    said = proc.run(argv, env=own, check=False, timeout=_REMOTE_SECONDS).stdout
+    return " ".join(said.split())
 
 
 def _common(main: str, repository: _Repository) -> str:

@@ -22,6 +22,9 @@ Place = tuple[str, str, str, int]
 
 State = Literal["run", "cached", "failed"]
 
+FOLDER = "folder"
+"""What stands for a build context that is a folder: what is in it counts, not where it is."""
+
 _IMPORT = "importing cache manifest "
 
 
@@ -104,7 +107,7 @@ def graphs(of: Snapshot, known: Pins, *, files: bool, network: bool) -> dict[str
     every = _every_name(known)
     for image in of.plan.images:
         made[image.name] = graph.of(
-            _without_folders(image, of.files),
+            without_folders(image, of.files),
             of.texts[image.name],
             linked=made,
             files=files_of(of.files, image.name) if files else {},
@@ -125,13 +128,12 @@ def _every_name(known: Pins) -> dict[tuple[str, str], str]:
     return more
 
 
-def _without_folders(image: ImagePlan, files: ContextRecord | None) -> ImagePlan:
+def without_folders(image: ImagePlan, files: ContextRecord | None) -> ImagePlan:
     """*image* with contexts that are folders wherever they are: what is in them counts."""
     if files is None:
         return image
     where = {
-        name: "folder" if name in files.contexts else place
-        for name, place in image.contexts.items()
+        name: FOLDER if name in files.contexts else place for name, place in image.contexts.items()
     }
     return image.model_copy(update={"contexts": where})
 

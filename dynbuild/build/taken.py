@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from dynbuild.build import failure
+from dynbuild.build import backoff, failure
+from dynbuild.build.backoff import Told
 from dynbuild.engine import registry
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import NotReady, RequestError
@@ -21,13 +21,14 @@ _ABSENT = re.compile(
 )
 
 
-def check_tags(builder: Builder, env: Mapping[str, str], plan: PlanDocument) -> None:
+def check_tags(builder: Builder, env: Mapping[str, str], plan: PlanDocument, told: Told) -> None:
     """Raise if a tag that is to be pushed carries another image of dynbuild's.
 
     Args:
         builder: Who pushes.
         env: The caller's environment.
         plan: What is pushed.
+        told: Told of what is asked again.
 
     Raises:
         RequestError: One does; all such are told.
@@ -42,10 +43,13 @@ def check_tags(builder: Builder, env: Mapping[str, str], plan: PlanDocument) -> 
             if image.output == "push" and not image.retag
             for tag in image.tags
         ],
+        told,
     )
 
 
-def check(builder: Builder, env: Mapping[str, str], pushed: Sequence[tuple[str, str]]) -> None:
+def check(
+    builder: Builder, env: Mapping[str, str], pushed: Sequence[tuple[str, str]], told: Told
+) -> None:
     """``check_tags`` for the ids of images, each with a tag that it is to get.
 
     Raises:
@@ -55,7 +59,7 @@ def check(builder: Builder, env: Mapping[str, str], pushed: Sequence[tuple[str, 
     if not pushed:
         return
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        owners_of = pool.map(lambda one: _owners(builder, env, one[1]), pushed)
+        owners_of = pool.map(lambda one: _owners(builder, env, one[1], told), pushed)
         found = list(zip(pushed, owners_of, strict=True))
     taken = [
         f"{tag} is {owner}, and would become {name}"
@@ -71,16 +75,21 @@ def check(builder: Builder, env: Mapping[str, str], pushed: Sequence[tuple[str, 
         )
 
 
-def _owners(builder: Builder, env: Mapping[str, str], tag: str) -> set[str]:
+def _owners(builder: Builder, env: Mapping[str, str], tag: str, told: Told) -> set[str]:
     """The ids of dynbuild's images that *tag* stands for; none where it is not there.
 
     Raises:
         NotReady: The registry does not answer.
     """
-    answer = registry.inspect(builder, env, tag)
+    answer = backoff.ask(
+        lambda: registry.inspect(builder, env, tag),
+        lambda answer: answer.refusal,
+        what=f"looking at {tag}",
+        told=told,
+    )
     words = answer.refusal
     if not words:
-        return set(_labels(answer.images))
+        return set(registry.labels(answer.images, LABEL))
     known = failure.recognise(words)
     # Who may not read may push all the same; the push itself is refused where it is.
     if _ABSENT.search(words) or (known and known.kind == "auth"):
@@ -90,16 +99,3 @@ def _owners(builder: Builder, env: Mapping[str, str], tag: str) -> set[str]:
         hint=(known.hint if known else "") or "--retag pushes without asking it",
         details=tuple(words.splitlines()[-3:]),
     )
-
-
-def _labels(text: str) -> Iterator[str]:
-    """The labels of an image, or of each platform of an index."""
-    try:
-        read: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    for config in (read, *read.values()) if isinstance(read, dict) else ():
-        inner = config.get("config") if isinstance(config, dict) else None
-        labels = inner.get("Labels") if isinstance(inner, dict) else None
-        if isinstance(labels, dict) and labels.get(LABEL):
-            yield str(labels[LABEL])

@@ -156,6 +156,10 @@ def build(
         options = Options(expectation=expectation)
         matrix.show(matrix.run(asked, decided, texts, options), format)
         return
+    own = [test.name for tests in decided.tests.values() for test in tests if not test.promised]
+    if own:
+        named = ", ".join(dict.fromkeys(own))
+        console.warn(f"`dynbuild matrix` runs the tests of the settings ({named}), not this")
     ready = solving.make_ready(asked, decided, texts)
     show(_built(asked, ready, expectation(ready.decided.job, ready.texts)), format)
 
@@ -190,6 +194,7 @@ def _built(asked: Asked, ready: Ready, expectation: Expectation | None) -> Build
                 listen=shown,
                 cancellation=cancellation,
                 expectation=expectation,
+                asked_again=ready.again.retries,
             )
     ready.warn_at_end(result.warnings)
     return result

@@ -9,6 +9,7 @@ import typer
 from dynbuild.cli import complete, console
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.request import configs_of, context_of, lines_of
+from dynbuild.errors import RequestError
 from dynbuild.settings.axis_options import ONLY
 from dynbuild.settings.request_options import LIST
 
@@ -34,6 +35,12 @@ def cells(
         Literal["table", "json", "names", "github", "gitlab", "bake"],
         typer.Option("--format", help="For people, or for what programs."),
     ] = "table",
+    levels: Annotated[
+        bool,
+        typer.Option(
+            "--levels", help="With --format github: a list of matrices, one after the other."
+        ),
+    ] = False,
 ) -> None:
     """List the cells there are: the images that can be built.
 
@@ -47,6 +54,10 @@ def cells(
 
       dynbuild list --matrix release --device cuda --format github
     """
+    if levels and format != "github":
+        raise RequestError(
+            "--levels is for --format github", hint="a matrix of GitHub Actions has no order"
+        )
     from dynbuild.plan import selection
     from dynbuild.plan.named_matrix import every_line, named
     from dynbuild.report import cell_list
@@ -65,7 +76,9 @@ def cells(
     matrix = every_line(lines) if name is None else named(own, name)
     found = selection.of_matrix(lines, lines.chosen, matrix, globs)
     rows = [cell_list.Row.of(one) for one in found]
-    if format == "json":
+    if levels:
+        console.out(cell_list.levels(rows))
+    elif format == "json":
         console.out_json([row.document() for row in rows])
     elif format == "table":
         for line in cell_list.table(rows, console.out_look()):

@@ -24,7 +24,8 @@ from dynbuild.settings.request_options import REQUEST
 
 if TYPE_CHECKING:
     from dynbuild.cli.resumption import Resumption
-    from dynbuild.matrix.result import MatrixResult
+    from dynbuild.cli.solving import Ready
+    from dynbuild.matrix.result import CellResult, MatrixResult
     from dynbuild.matrix.run import Options
 
 _MOST = 10_000
@@ -66,6 +67,7 @@ def matrix(
         only=invocation.items("only"),
         skip=invocation.items("skip"),
         shard=invocation.text("shard") or "",
+        if_changed=invocation.switch("if_changed"),
     )
     asked = replace(asked_of(invocation), cells=cells)
     resume, files = invocation.text("resume"), ci.Files() if dry_run else ci.files(invocation)
@@ -191,8 +193,12 @@ def run(
 
     options = replace(options, tests=decided.tests)
     ready = solving.make_ready(asked, decided, texts)
+    there: tuple[CellResult, ...] = ()
+    if asked.cells and asked.cells.if_changed:
+        ready, there = _unchanged(ready)
     decided, texts, builder = ready.decided, ready.texts, ready.builder
-    kept = before.unchanged(decided.plan) if before else ()
+    done = before.unchanged(decided.plan) if before else ()
+    kept = tuple({cell.id: cell for cell in (*there, *done)}.values())
     name = (asked.cells and asked.cells.matrix) or ""
     now = record.create(decided.plan, name)
     resumption.write(now, asked)
@@ -205,8 +211,8 @@ def run(
             left = cells - len(kept)
             return Progress(console.say, console.err_look(), console.verbosity(), left, more)
 
-        there = frozenset(cell.id for cell in kept)
-        with watching.shown(asked.progress, plain, decided.job, texts, done=there) as shown:
+        ids = frozenset(cell.id for cell in kept)
+        with watching.shown(asked.progress, plain, decided.job, texts, done=ids) as shown:
             site = matrix_run.Site(
                 builder=builder,
                 env=os.environ,
@@ -215,10 +221,40 @@ def run(
                 listen=shown,
             )
             result = matrix_run.run(
-                decided.job, texts, site=site, options=options, record=now, name=name, done=kept
-            )
+                decided.job, texts, site=site, options=options, record=now, name=name, done=kept,
+                retries=ready.again.retries,
+            )  # fmt: skip
     ready.warn_at_end(result.warnings)
     return result
+
+
+def _unchanged(ready: Ready) -> tuple[Ready, tuple[CellResult, ...]]:
+    """What is *ready*, with labels that tell its content; the cells that need no solve.
+
+    Raises:
+        RequestError: Nothing of it is pushed, or an ignore file is malformed.
+    """
+    from dynbuild.matrix import content
+
+    decided = ready.decided
+    if not any(image.output == "push" for image in decided.plan.images):
+        raise RequestError(
+            "what is not pushed has no tags in a registry to look at",
+            origin="flag --if-changed",
+            hint="--push --repository sends the images to one",
+        )
+    registry = content.Registry(builder=ready.builder, env=os.environ, told=ready.again)
+    try:
+        ids = content.ids(decided.job, ready.texts, decided.tests, registry)
+    except ValueError as error:
+        raise RequestError(f"what the build takes cannot be told: {error}") from error
+    for name, why in ids.unknown.items():
+        console.warn(f"{name} counts as changed: {why}")
+    job = content.labelled(decided.job, ids.known)
+    found = tuple(content.unchanged(job, ids.known, registry))
+    for cell in found:
+        console.say(f"{cell.id} is unchanged: {cell.reference}")
+    return replace(ready, decided=replace(decided, job=job)), found
 
 
 def show(result: MatrixResult, format: str) -> None:

@@ -104,18 +104,20 @@ def _move(found: tuple[Promotion, ...], *, retag: bool) -> None:
         NotReady: The registry does not have one, or takes no tag.
     """
     from dynbuild.build import taken
+    from dynbuild.cli import solving
     from dynbuild.engine import builder, client
     from dynbuild.matrix import pending
 
+    again = solving.Again()
     driver = builder.find(client.find(os.environ), os.environ)
     if not retag:
-        taken.check(driver, os.environ, [(one.cell, one.tag) for one in found])
+        taken.check(driver, os.environ, [(one.cell, one.tag) for one in found], again)
     moved: list[str] = []
     try:
         for one in found:
-            pending.check(driver, os.environ, one.reference)
+            pending.check(driver, os.environ, one.reference, again)
         for one in found:
-            pending.move(driver, os.environ, (one.tag,), one.reference)
+            pending.move(driver, os.environ, (one.tag,), one.reference, told=again)
             moved.append(one.tag)
     except ToolFailed as error:
         raise NotReady(

@@ -32,12 +32,14 @@ class Cells:
         only: Globs of ids that are in it.
         skip: Globs of ids that are left out.
         shard: Which part of them, as it is written; empty is all.
+        if_changed: Whether those are left out whose tags have their content already.
     """
 
     matrix: str | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     shard: str = ""
+    if_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

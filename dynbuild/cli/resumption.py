@@ -44,6 +44,7 @@ def write(now: MatrixRecord, asked: Asked) -> None:
             "matrix": asked.cells.matrix,
             "only": asked.cells.only,
             "skip": asked.cells.skip,
+            "if_changed": asked.cells.if_changed,
         },
     }
     try:
@@ -141,4 +142,9 @@ def _check_signed(one: MatrixRecord, context: Path, content: bytes) -> None:
 def _cells(said: dict[str, Any] | None) -> Cells | None:
     if said is None:
         return None
-    return Cells(matrix=said["matrix"], only=tuple(said["only"]), skip=tuple(said["skip"]))
+    return Cells(
+        matrix=said["matrix"],
+        only=tuple(said["only"]),
+        skip=tuple(said["skip"]),
+        if_changed=bool(said.get("if_changed")),
+    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dynbuild import proc
+from dynbuild import proc, units
 from dynbuild.cli import asking, console, signals
 from dynbuild.cli.decided import Decided, decide, dockerfiles, notes_of, widenings
 from dynbuild.cli.request import Asked
@@ -25,6 +25,7 @@ from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
 
 if TYPE_CHECKING:
+    from dynbuild.build.result import Retry
     from dynbuild.engine.builder import Builder
     from dynbuild.engine.model import Engine
     from dynbuild.plan.document import PlanDocument
@@ -56,6 +57,19 @@ def is_to_begin(
     return False
 
 
+class Again:
+    """What was asked of a registry again; a person is told of each."""
+
+    def __init__(self) -> None:
+        self.retries: list[Retry] = []
+
+    def __call__(self, one: Retry) -> None:
+        """Take in one."""
+        self.retries.append(one)
+        wait = units.format_time(one.waited)
+        console.warn(f"{one.step}: {one.message}: tried again in {wait}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """What is decided, on a machine that can solve it.
@@ -66,6 +80,7 @@ class Ready:
         engine: Where.
         builder: Who solves it.
         lost: What is done without, as warnings.
+        again: What was asked of a registry again.
     """
 
     decided: Decided
@@ -73,6 +88,7 @@ class Ready:
     engine: Engine
     builder: Builder
     lost: tuple[str, ...]
+    again: Again
 
     def warn_at_end(self, warnings: Iterable[str]) -> None:
         """Tell the *warnings* of a result, and once more what was done without."""
@@ -91,11 +107,14 @@ def make_ready(asked: Asked, decided: Decided, texts: dict[str, str]) -> Ready:
 
     inputs.check_logins(decided.job, os.environ)
     engine = _engine_here()
-    builder = _builder_of(asked, engine, decided.plan, texts)
+    again = Again()
+    builder = _builder_of(asked, engine, decided.plan, texts, again)
     decided, texts, lost = _with_compile_cache(asked, decided, texts, builder)
     for warning in (*decided.plan.warnings, *lost):
         console.warn(warning)
-    return Ready(decided=decided, texts=texts, engine=engine, builder=builder, lost=lost)
+    return Ready(
+        decided=decided, texts=texts, engine=engine, builder=builder, lost=lost, again=again
+    )
 
 
 @contextmanager
@@ -150,7 +169,9 @@ def _engine_here() -> Engine:
     return private.up(os.environ, console.say)
 
 
-def _builder_of(asked: Asked, engine: Engine, plan: PlanDocument, texts: dict[str, str]) -> Builder:
+def _builder_of(
+    asked: Asked, engine: Engine, plan: PlanDocument, texts: dict[str, str], again: Again
+) -> Builder:
     """The builder of *engine*, which can solve this and hand over what comes of it.
 
     One that the command line names is that of all processes from here on.
@@ -178,7 +199,7 @@ def _builder_of(asked: Asked, engine: Engine, plan: PlanDocument, texts: dict[st
     requirements.check(found, texts.values(), network=network)
     check_load(found, plan)
     check_bases(found, os.environ, plan)
-    check_tags(found, os.environ, plan)
+    check_tags(found, os.environ, plan, again)
     if found.in_engine and engine.kind == "private":
         private.join(os.environ)
         _check_network(engine)

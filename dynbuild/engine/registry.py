@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 
 from dynbuild import proc
 from dynbuild.engine.builder import Builder
@@ -17,10 +18,12 @@ class Answer:
 
     Attributes:
         images: The configuration of the image as JSON, or of each platform's; empty for none.
+        digest: Of what the name stands for, where that was asked for.
         refusal: What was said in place of it; empty where there is one.
     """
 
     images: str = ""
+    digest: str = ""
     refusal: str = ""
 
 
@@ -35,8 +38,37 @@ def inspect(builder: Builder, env: Mapping[str, str], name: str) -> Answer:
     Raises:
         NotReady: There is no answer in time.
     """
-    argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--format", "{{json .Image}}")
-    done = proc.run((*argv, name), env=builder.env(env), check=False, timeout=_SECONDS)
+    done = _ask(builder, env, name, "{{json .Image}}")
+    return done if isinstance(done, Answer) else Answer(images=done)
+
+
+def digest(builder: Builder, env: Mapping[str, str], name: str) -> Answer:
+    """Ask what the name of an image stands for: its digest, of all platforms together.
+
+    Raises:
+        NotReady: There is no answer in time.
+    """
+    done = _ask(builder, env, name, "{{.Manifest.Digest}}")
+    return done if isinstance(done, Answer) else Answer(digest=done.strip())
+
+
+def labels(text: str, name: str) -> Iterator[str]:
+    """The label *name* of an image, or of each platform of an index, from ``Answer.images``."""
+    try:
+        read: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    for config in (read, *read.values()) if isinstance(read, dict) else ():
+        inner = config.get("config") if isinstance(config, dict) else None
+        found = inner.get("Labels") if isinstance(inner, dict) else None
+        if isinstance(found, dict) and found.get(name):
+            yield str(found[name])
+
+
+def _ask(builder: Builder, env: Mapping[str, str], name: str, template: str) -> str | Answer:
+    """What is said, or the refusal."""
+    argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--format", template, name)
+    done = proc.run(argv, env=builder.env(env), check=False, timeout=_SECONDS)
     if done.returncode == 0:
-        return Answer(images=done.stdout)
+        return done.stdout
     return Answer(refusal=done.stderr.strip() or f"exit status {done.returncode}")

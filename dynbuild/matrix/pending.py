@@ -8,10 +8,12 @@ of the image.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from dynbuild import names, proc
+from dynbuild.build import backoff
+from dynbuild.build.backoff import Told
 from dynbuild.engine.builder import Builder
 from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.job import Job
@@ -48,8 +50,24 @@ def pending(image: ImagePlan) -> str:
     return f"{repository}:{names.as_tag(f'{PREFIX}{image.name}')}"
 
 
-def move(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], reference: str) -> None:
+def move(
+    builder: Builder,
+    env: Mapping[str, str],
+    tags: tuple[str, ...],
+    reference: str,
+    *,
+    told: Told,
+    sleep: Callable[[float], None] | None = None,
+) -> None:
     """Put *tags* on the image *reference*, ``REPOSITORY@DIGEST``, in its registry.
+
+    Args:
+        builder: Whose logins count.
+        env: The caller's environment.
+        tags: Whole names.
+        reference: The image.
+        told: Told of what is tried again.
+        sleep: Waits so many seconds.
 
     Raises:
         ToolFailed: The registry did not take them.
@@ -58,7 +76,12 @@ def move(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], refere
     argv = [builder.engine.docker, "buildx", "imagetools", "create", "--prefer-index=false"]
     for tag in tags:
         argv += ["--tag", tag]
-    proc.run((*argv, reference), env=builder.env(env))
+    backoff.run(
+        lambda: proc.run((*argv, reference), env=builder.env(env)),
+        what=f"moving {', '.join(tags)}",
+        told=told,
+        sleep=sleep,
+    )
 
 
 def rename(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], pending: str) -> None:
@@ -74,12 +97,14 @@ def rename(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], pend
     proc.run((docker, "image", "rm", pending), env=own, check=False)
 
 
-def check(builder: Builder, env: Mapping[str, str], reference: str) -> None:
-    """Ask the registry for the image *reference*.
+def check(builder: Builder, env: Mapping[str, str], reference: str, told: Told) -> None:
+    """Ask the registry for the image *reference*; *told* is told of what is asked again.
 
     Raises:
         ToolFailed: It does not have it.
         NotReady: There is no docker client.
     """
     argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--raw", reference)
-    proc.run(argv, env=builder.env(env))
+    backoff.run(
+        lambda: proc.run(argv, env=builder.env(env)), what=f"looking at {reference}", told=told
+    )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
-from dynbuild.build.result import ImageResult, Steps, parse_as, schema_of
+from dynbuild.build.result import ImageResult, Retry, Steps, parse_as, schema_of
 
 Status = Literal["done", "failed", "cancelled", "skipped"]
 
@@ -44,6 +44,17 @@ class CellResult(ImageResult):
     )
     moved: bool = Field(default=False, description="whether its tags are on it")
     tests: tuple[TestResult, ...] = ()
+    unchanged: bool = Field(
+        default=False, description="whether its tags had its content already: nothing was built"
+    )
+    retries: tuple[Retry, ...] = Field(
+        default=(), description="what failed for a fault of the moment, and was tried again"
+    )
+
+    @property
+    def told(self) -> str:
+        """The result as reports call it."""
+        return "unchanged" if self.unchanged else self.status
 
     @property
     def told_tests(self) -> tuple[TestResult, ...]:
@@ -67,7 +78,16 @@ class MatrixResult(_Model):
     )
     common: str = Field(default="", description="name of the build of the common steps")
     cells: tuple[CellResult, ...] = ()
+    retries: tuple[Retry, ...] = Field(
+        default=(), description="the same of what belongs to no cell alone"
+    )
     warnings: tuple[str, ...] = ()
+
+    @property
+    def every_retry(self) -> tuple[tuple[str, Retry], ...]:
+        """What was tried again, each with the cell it is of, or with nothing."""
+        own = [(cell.id, one) for cell in self.cells for one in cell.retries]
+        return (*(("", one) for one in self.retries), *own)
 
     def document(self) -> dict[str, Any]:
         """The result as the JSON object of the interface."""

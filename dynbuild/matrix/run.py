@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from dynbuild import names, proc
 from dynbuild.build import drive, failure
 from dynbuild.build.context import Reading
-from dynbuild.build.events import Event
+from dynbuild.build.events import Event, Retried
 from dynbuild.build.expectation import Expectation
-from dynbuild.build.result import BuildResult, Failure, ImageResult, Steps
+from dynbuild.build.result import BuildResult, Failure, ImageResult, Retry, Steps
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import DynbuildError, ToolFailed
 from dynbuild.matrix import common, groups, pending, testing
@@ -97,6 +98,7 @@ def run(
     record: MatrixRecord,
     name: str = "",
     done: Iterable[CellResult] = (),
+    retries: Iterable[Retry] = (),
 ) -> MatrixResult:
     """Build all images of *job*.
 
@@ -108,8 +110,9 @@ def run(
         record: Where it is written down.
         name: Of the matrix.
         done: Cells that are there already, of an earlier run: of them only tags may move.
+        retries: What was tried again before.
     """
-    going = _Going(job, texts, site, options, record, name)
+    going = _Going(job, texts, site, options, record, name, retries=[*retries])
     going.take_over(done)
     with site.cancellation.observe():
         going.solve_all()
@@ -129,6 +132,7 @@ class _Going:
     name: str
     cells: dict[str, CellResult] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list)
     steps: Steps = field(default_factory=Steps)
     common_build: str = ""
     begun: float = field(default_factory=time.monotonic)
@@ -178,6 +182,7 @@ class _Going:
         while left is not None and not self.site.cancellation.cancelled:
             result = self._solve(COMMON, left.job, left.texts, self.site.cancellation)
             self.common_build = result.id
+            self.retries += result.retries
             failed = self._failed(left, result)
             if not failed:
                 return
@@ -225,7 +230,7 @@ class _Going:
         made = {image.id: image for image in result.images}
         ended = []
         for plan in cells:
-            cell = _of(plan, made[plan.name], result.id)
+            cell = _of(plan, made[plan.name], result)
             if timed_out and cell.status != "done":
                 text = f"it took longer than {self.options.timeout:g} s, which --timeout allows"
                 slow = Failure(kind="user", message=text)
@@ -334,22 +339,39 @@ class _Going:
         if self.site.cancellation.cancelled:
             return
         builder, env = self.site.builder, self.site.env
+        again = partial(self._again, name)
         try:
             if cell.output == "load":
                 pending.rename(builder, env, cell.tags, pending.pending(self._plan(name)))
             else:
-                pending.move(builder, env, cell.tags, cell.reference)
+                pending.move(
+                    builder,
+                    env,
+                    cell.tags,
+                    cell.reference,
+                    told=again,
+                    sleep=self.site.cancellation.sleep,
+                )
         except DynbuildError as error:
             why = _of_registry(error)
             update = {"status": "failed", "failure": why}
             with self.lock:
+                cell = self.cells[name]
                 self.cells[name] = cell.model_copy(update=update)
                 self._say(CellEnded(self.cells[name]))
             return
         with self.lock:
-            self.cells[name] = cell.model_copy(update={"moved": True})
+            self.cells[name] = self.cells[name].model_copy(update={"moved": True})
             self._write("interrupted")
             self._say(TagsMoved(name, cell.tags))
+
+    def _again(self, name: str, one: Retry) -> None:
+        """Note that the tags of a cell are tried again to be moved."""
+        with self.lock:
+            cell = self.cells[name]
+            self.cells[name] = cell.model_copy(update={"retries": (*cell.retries, one)})
+            event = Retried(message=one.message, seconds=one.waited, tried=1)
+            self._say(SolveEvent(name, event))
 
     def _every(self) -> list[CellResult]:
         """All cells, in the order of the plan; those that nothing was done for are skipped."""
@@ -369,6 +391,7 @@ class _Going:
             steps=self.steps,
             common=self.common_build,
             cells=tuple(self._every()),
+            retries=tuple(self.retries),
             warnings=tuple(dict.fromkeys(self.warnings)),
         )
 
@@ -396,8 +419,13 @@ def _by_digest(tag: str, cell: CellResult) -> str:
     return f"{repository}@{cell.digest}"
 
 
-def _of(plan: ImagePlan, made: ImageResult, build: str) -> CellResult:
-    own = {"build": build, "platforms": plan.platforms, "line": plan.release_line}
+def _of(plan: ImagePlan, made: ImageResult, build: BuildResult) -> CellResult:
+    own = {
+        "build": build.id,
+        "platforms": plan.platforms,
+        "line": plan.release_line,
+        "retries": build.retries,
+    }
     return CellResult(**{**dict(made), **own})
 
 

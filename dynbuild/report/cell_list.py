@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dynbuild.image_id import AWS
 from dynbuild.plan.selection import Selected
 from dynbuild.quick import dataclass
 from dynbuild.report.look import Look
@@ -44,6 +45,14 @@ class Row:
             platforms=one.cell.platforms,
         )
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The target, and all that other targets of the same row have in common with it."""
+        return (
+            self.target, self.framework, self.device, self.cuda_version, self.release_line,
+            ",".join(self.platforms), self.id.partition("+")[2],
+        )  # fmt: skip
+
     def document(self) -> dict[str, Any]:
         """The row as a JSON object."""
         return {
@@ -74,8 +83,34 @@ def _github(rows: Sequence[Row]) -> str:
 
     https://docs.github.com/actions/how-tos/write-workflows/choose-what-workflows-do/run-job-variations
     """
-    jobs = [{**row.document(), "platforms": ",".join(row.platforms)} for row in rows]
-    return json.dumps({"include": jobs}, separators=(",", ":"))
+    return json.dumps(_jobs(rows), separators=(",", ":"))
+
+
+def _jobs(rows: Sequence[Row]) -> dict[str, Any]:
+    return {"include": [{**row.document(), "platforms": ",".join(row.platforms)} for row in rows]}
+
+
+_BUILT_ON = {"local-dev": "dev", "dev": "runtime"}
+"""The target whose steps those of another go on from."""
+
+
+def levels(rows: Sequence[Row]) -> str:
+    """One line for ``fromJSON``: a list of matrices, each of cells that the ones before lead to.
+
+    A job for each level, after that of the level before, finds the steps of the images that its
+    own go on from in the build cache.
+    """
+    by_place = {row.place: row for row in rows}
+    depth: dict[str, int] = {}
+    for row in rows:
+        count, target = 0, row.target
+        while target:
+            aws = target.endswith(AWS)
+            target = target.removesuffix(AWS) if aws else _BUILT_ON.get(target, "")
+            count += (target, *row.place[1:]) in by_place
+        depth[row.id] = count
+    found = [[row for row in rows if depth[row.id] == level] for level in range(len(rows))]
+    return json.dumps([_jobs(level) for level in found if level], separators=(",", ":"))
 
 
 def _gitlab(rows: Sequence[Row]) -> str:

@@ -38,8 +38,11 @@ def _cell(suite: Element, cell: CellResult) -> None:
     case = _case(suite, "dynbuild", cell.id, cell.seconds)
     if cell.failure is not None:
         _failure(case, cell.failure)
-    elif cell.status != "done":
-        SubElement(case, "skipped", message=cell.status)
+    elif cell.told != "done":
+        SubElement(case, "skipped", message=cell.told)
+    if cell.retries:
+        lines = (f"tried again: {one.step}: {one.message}" for one in cell.retries)
+        SubElement(case, "system-out").text = _plain("\n".join(lines))
     for test in cell.tests:
         _test(_case(suite, cell.id, f"{cell.id}: {test.name}", test.seconds), test)
 

@@ -22,7 +22,13 @@ from dynbuild.matrix.result import CellResult, MatrixResult
 from dynbuild.report.heartbeat import SILENCE_SECONDS, Heartbeat
 from dynbuild.report.look import Look
 
-_STYLES = {"done": "green", "failed": "red", "cancelled": "yellow", "skipped": "yellow"}
+_STYLES = {
+    "done": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "skipped": "yellow",
+    "unchanged": "green",
+}
 
 
 class Progress(Heartbeat[MatrixEvent]):
@@ -161,7 +167,7 @@ def _row(cell: CellResult) -> tuple[str, ...]:
     failure = cell.failure
     return (
         cell.id,
-        cell.status,
+        cell.told,
         units.format_time(cell.seconds) if cell.build else "",
         str(cell.steps.run) if cell.build else "",
         str(cell.steps.cached) if cell.build else "",
@@ -179,7 +185,7 @@ def _tests(cell: CellResult) -> Iterator[tuple[str, ...]]:
 
 def summary(result: MatrixResult) -> Iterator[str]:
     """The lines below the table."""
-    counts = Counter(str(cell.status) for cell in result.cells)
+    counts = Counter(cell.told for cell in result.cells)
     said = ", ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status])
     yield f"{'cells':<8}{said}"
     yield f"{'time':<8}{units.format_time(result.seconds)}"
@@ -188,6 +194,9 @@ def summary(result: MatrixResult) -> Iterator[str]:
     if tests:
         said = ", ".join(f"{count} {status}" for status, count in sorted(tests.items()))
         yield f"{'tests':<8}{said}"
+    again = len(result.every_retry)
+    if again:
+        yield f"{'again':<8}{again} tries, of which the record tells"
     yield f"{'record':<8}{result.record}"
     failed = next((cell for cell in result.cells if cell.failure), None)
     if failed and failed.failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dynbuild import units
-from dynbuild.build.result import Failure
+from dynbuild.build.result import Failure, Retry
 from dynbuild.errors import shorten
 from dynbuild.matrix.result import CellResult, MatrixResult
 from dynbuild.report.markdown import code, fenced, plain, table
@@ -14,7 +14,7 @@ _FAILURES = 20
 _LINE = 400
 _TITLE = 90
 _HEX = 12
-_MARKS = {"done": "✅", "failed": "❌", "cancelled": "⏹️", "skipped": "⏭️"}
+_MARKS = {"done": "✅", "failed": "❌", "cancelled": "⏹️", "skipped": "⏭️", "unchanged": "✅"}
 
 
 def render(result: MatrixResult) -> str:
@@ -30,6 +30,8 @@ def render(result: MatrixResult) -> str:
         ),
         *_failures(result),
     ]
+    if result.every_retry:
+        lines += ["### Tried again", "", *map(_again, result.every_retry[:_FAILURES]), ""]
     if result.warnings:
         lines += ["### Warnings", "", *(f"- {plain(one)}" for one in result.warnings), ""]
     return "\n".join(lines)
@@ -40,7 +42,7 @@ def _row(cell: CellResult) -> tuple[str, ...]:
     why = cell.failure
     return (
         code(cell.id),
-        f"{_MARKS[cell.status]} {cell.status}",
+        f"{_MARKS[cell.told]} {cell.told}",
         units.format_time(cell.seconds) if solved else "",
         str(cell.steps.run) if solved else "",
         str(cell.steps.cached) if solved else "",
@@ -48,6 +50,14 @@ def _row(cell: CellResult) -> tuple[str, ...]:
         code(cell.digest.removeprefix("sha256:")[:_HEX]) if cell.digest else "",
         code(shorten(why.step or why.message, _TITLE)) if why else "",
     )
+
+
+def _again(one: tuple[str, Retry]) -> str:
+    cell, retry = one
+    where = code(cell) if cell else "for all"
+    step = f" {code(shorten(retry.step, _TITLE))}" if retry.step else ""
+    wait = units.format_time(retry.waited)
+    return f"- {where}{step} after {wait}: {code(shorten(retry.message, _TITLE))}"
 
 
 def _tests(cell: CellResult) -> Iterator[tuple[str, ...]]:

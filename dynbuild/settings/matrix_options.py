@@ -26,6 +26,13 @@ MATRIX_RUN = (
         default="all",
     ),
     Option(
+        name="if_changed",
+        kind="switch",
+        switches=(("--if-changed", True),),
+        help="With --push: build no cell whose tags have its content already.",
+        panel=RUNNING,
+    ),
+    Option(
         name="jobs",
         flags=("--jobs", "-j"),
         help="Solves at once (default 24).",

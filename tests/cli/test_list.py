@@ -77,3 +77,20 @@ def test_an_id_that_is_none_has_its_nearest(tmp_path):
     assert result.code == 2
     assert result.hint.startswith("did you mean 'vllm-runtime-cuda12.9',")
     assert result.hint.endswith("(`dynbuild list` lists all)")
+
+
+def test_levels_follow_what_goes_on_from_what(tmp_path):
+    words = ("none-*", "--format", "github", "--levels", "--release-line", "0.9.0")
+    levels = json.loads(listed(*words, cwd=tmp_path))
+    place = {row["id"]: number for number, level in enumerate(levels) for row in level["include"]}
+    for device in ("cpu", "cuda12.8"):
+        assert place[f"none-runtime-{device}"] == 0
+        assert place[f"none-dev-{device}"] == 1
+        assert place[f"none-local-dev-{device}"] == 2
+    assert place["none-frontend-cpu"] == 0
+    flat = json.loads(listed(*(word for word in words if word != "--levels"), cwd=tmp_path))
+    assert len(place) == len(flat["include"])
+    (only,) = json.loads(listed("none-local-dev-cpu", *words[1:], cwd=tmp_path))
+    assert len(only["include"]) == 1
+    result = call("list", "--levels", cwd=tmp_path)
+    assert (result.code, "--format github" in result.err) == (2, True)

@@ -381,6 +381,34 @@ def test_what_is_pushed_is_tested_by_its_digest_and_no_tag_moves(matrix, docker,
     assert any("imagetools create" in line for line in docker.asked)
 
 
+def test_build_of_one_image_says_that_it_runs_no_test(matrix, docker, tree):
+    (tree / "dynbuild.toml").write_text("[[test]]\nname = 'serves'\ncommand = 'serve'\n")
+    done = matrix(command="build", chosen=("--target", "frontend"))
+    assert done.code == 0
+    assert "`dynbuild matrix` runs the tests of the settings (serves), not this" in done.err
+    assert not any(line.startswith("run ") for line in docker.asked)
+
+
+def test_tags_are_moved_again_after_a_fault_of_the_moment(matrix, docker, monkeypatch, tmp_path):
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("dynbuild.proc.Cancellation.sleep", lambda *_: None)
+    docker.says(metadata=json.dumps(
+        {GOOD.replace("+", "--"): {"containerimage.digest": f"sha256:{1:064}"}}))  # fmt: skip
+    # After the look at both tags, the next question moves them.
+    docker.says(play='cat "$here/progress$progress"; echo "502 Bad Gateway" > "$here/passing"\n')
+    summary = tmp_path / "summary.md"
+    words = ("--push", "--repository", "r.example/ai/x", "--allow-unversioned", "--no-tests",
+             "--only", "none-frontend-cpu", "--format", "json", "--summary", summary)  # fmt: skip
+    done = matrix(*words, chosen=())
+    assert done.code == 0, done.err
+    (cell,) = json.loads(done.out)["cells"]
+    assert cell["moved"]
+    assert [one["message"] for one in cell["retries"]] == ["502 Bad Gateway"]
+    assert sum("imagetools create" in line for line in docker.asked) == 2
+    assert "502 Bad Gateway: tried again in" in done.err
+    assert "### Tried again" in summary.read_text()
+
+
 def test_an_image_that_this_machine_cannot_run_is_not_tested(matrix, docker):
     docker.says(**dict.fromkeys(("run-here",), "exec /bin/true: exec format error\n"))
     script = docker.path / "docker"
@@ -425,3 +453,66 @@ def test_a_shard_that_is_none(matrix):
 
 
 ENV = {"PATH": os.environ["PATH"]}
+
+
+PUSH = ("--push", "--repository", "r.example/ai/x", "--allow-unversioned", "--no-tests",
+        "--format", "json", "--if-changed")  # fmt: skip
+DIGEST = f"sha256:{1:064}"
+
+
+@pytest.fixture
+def pushing(matrix, docker):
+    """Push with --if-changed; what came of it, and the labels that the images got."""
+    made = {name.replace("+", "--"): {"containerimage.digest": DIGEST} for name in CELLS}
+    docker.says(digest=DIGEST, metadata=json.dumps(made))
+
+    def run(*words):
+        done = matrix(*PUSH, *words)
+        assert done.code == 0, done.err
+        return done, {cell["id"]: cell for cell in json.loads(done.out)["cells"]}
+
+    return run
+
+
+def labels(tree):
+    """The content labels of the last definitions, by image."""
+    found = {}
+    for path in sorted((tree / ".dynbuild" / "builds").glob("*/bake.json")):
+        for target in json.loads(path.read_text())["target"].values():
+            if content := target["labels"].get("dynbuild.content"):
+                found[target["labels"]["dynbuild.image"]] = content
+    return found
+
+
+def bakes(docker):
+    return sum(line.startswith("buildx bake") for line in docker.asked)
+
+
+def test_a_matrix_that_is_in_the_registry_ends_without_a_solve(pushing, docker, tree, tmp_path):
+    _, cells = pushing("--only", "none-frontend-cpu", "--skip", "none-[wd]*")
+    assert not cells[GOOD]["unchanged"]
+    made = labels(tree)
+    assert list(made) == [GOOD]
+    before = bakes(docker)
+    config = {"Labels": {"dynbuild.image": GOOD, "dynbuild.content": made[GOOD]}}
+    docker.says(tag=json.dumps({"config": config}))
+    junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
+    words = ("--only", "none-frontend-cpu", "--skip", "none-[wd]*", "--junit", junit)
+    done, cells = pushing(*words, "--summary", summary)
+    assert bakes(docker) == before
+    assert (cells[GOOD]["status"], cells[GOOD]["unchanged"]) == ("done", True)
+    assert (cells[GOOD]["digest"], cells[GOOD]["moved"]) == (DIGEST, True)
+    assert cells[GOOD]["reference"] == f"r.example/ai/x@{DIGEST}"
+    assert f"{GOOD} is unchanged: r.example/ai/x@{DIGEST}" in done.err
+    assert 'message="unchanged"' in junit.read_text()
+    assert "| ✅ unchanged |" in summary.read_text()
+    # Another base image behind the same name.
+    docker.says(image=f"sha256:{2:064} 1\n")
+    _, cells = pushing("--only", "none-frontend-cpu", "--skip", "none-[wd]*")
+    assert not cells[GOOD]["unchanged"]
+    assert bakes(docker) == before + 1
+
+
+def test_what_is_not_pushed_cannot_be_unchanged(matrix):
+    done = matrix("--if-changed")
+    assert (done.code, "flag --if-changed" in done.err) == (2, True)

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynbuild.build.result import Failure
+from dynbuild.build.result import Failure, Retry
 from dynbuild.report import junit, matrix_markdown
 from tests.report.test_matrix import DONE, FAILED, SKIPPED, ended
 
@@ -45,3 +45,14 @@ def test_a_failure_of_several_cells_is_told_once():
 def test_warnings_are_told():
     result = ended(DONE).model_copy(update={"warnings": ("a *star*",)})
     assert matrix_markdown.render(result).endswith("### Warnings\n\n- a \\*star\\*\n")
+
+
+def test_what_was_tried_again_is_told():
+    one = Retry(step="[a 1/2] RUN x", message="connection reset", waited=2.5)
+    cell = DONE.model_copy(update={"retries": (one,)})
+    result = ended(cell).model_copy(update={"retries": (one,)})
+    text = matrix_markdown.render(result)
+    assert f"- `{DONE.id}` `[a 1/2] RUN x` after 2.5 s: `connection reset`\n" in text
+    assert "- for all `[a 1/2] RUN x`" in text
+    (case,) = ElementTree.fromstring(junit.render(result))[0]
+    assert case.find("system-out").text == "tried again: [a 1/2] RUN x: connection reset"

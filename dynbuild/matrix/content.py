@@ -1,0 +1,205 @@
+"""What makes an image, as one id: a cell whose tags carry it already is not built again.
+
+The id is of the steps with all that they see (``dynbuild.render.graph``): text, values, files of
+the build contexts, and what base images, git refs and addresses stand for; of the image's labels,
+its commit and its version among them; and of the tests that it has to pass.  It is as good as
+BuildKit's cache, which runs no step again for a newer package on an index either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from dynbuild import names
+from dynbuild.build import backoff, drive, resolution, snapshot
+from dynbuild.build.backoff import Told
+from dynbuild.build.resolution import Name
+from dynbuild.engine import registry
+from dynbuild.engine.builder import Builder
+from dynbuild.matrix.result import CellResult
+from dynbuild.plan.document import ImagePlan
+from dynbuild.plan.image_tests import ImageTest
+from dynbuild.plan.job import Job
+from dynbuild.render import bake, graph
+from dynbuild.render.graph import Graph, Pins
+
+LABEL = "dynbuild.content"
+"""The label of an image that has the id."""
+
+_FORM = "1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ids:
+    """The ids of the cells of a job.
+
+    Attributes:
+        known: By the cell's name.
+        unknown: Why a cell has none, by its name.
+    """
+
+    known: Mapping[str, str]
+    unknown: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Who tells what names stand for.
+
+    Attributes:
+        builder: Whose images come first, and whose logins count.
+        env: The caller's environment.
+        told: Told of what a registry is asked again.
+    """
+
+    builder: Builder
+    env: Mapping[str, str]
+    told: Told
+
+
+class _Asked(Mapping[Name, str]):
+    """Pins that there are none of; it notes what is asked for."""
+
+    def __init__(self) -> None:
+        self.names: set[Name] = set()
+
+    def __getitem__(self, key: Name) -> str:
+        self.names.add(key)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[Name]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def ids(
+    job: Job,
+    texts: Mapping[str, str],
+    tests: Mapping[str, tuple[ImageTest, ...]],
+    where: Registry,
+) -> Ids:
+    """The ids of the cells of *job*, as they would be built now.
+
+    Args:
+        job: What would be built.
+        texts: Text of the Dockerfile of each image.
+        tests: What is run in each image.
+        where: Who tells what names stand for.
+
+    Raises:
+        ValueError: An ignore file is malformed.
+    """
+    files = drive.taken_now(job, texts)
+    network = bake.network_of(job.plan, where.builder.network)
+
+    def graph_of(image: ImagePlan, made: Mapping[str, Graph], pins: Pins) -> Graph:
+        return graph.of(
+            snapshot.without_folders(image, files),
+            texts[image.name],
+            linked=made,
+            files=snapshot.files_of(files, image.name),
+            pins=pins,
+            network=network,
+        )
+
+    wanted: dict[str, frozenset[Name]] = {}
+    for image in job.plan.images:
+        asked = _Asked()
+        found = graph_of(image, {}, asked)
+        wanted[image.name] = resolution.open_names(found, asked.names)
+    every = frozenset().union(*wanted.values())
+    pins = resolution.of(where.builder, where.env, every, where.told)
+    made: dict[str, Graph] = {}
+    known, unknown = {}, {}
+    for image in job.plan.images:
+        made[image.name] = graph_of(image, made, pins)
+    for image in job.plan.images:
+        lacking = sorted(name for name in wanted[image.name] if name not in pins)
+        if why := _unknowable(job, image, lacking):
+            unknown[image.name] = why
+        else:
+            known[image.name] = _id(made[image.name], tests.get(image.name, ()))
+    return Ids(known=known, unknown=unknown)
+
+
+def _unknowable(job: Job, image: ImagePlan, lacking: Sequence[Name]) -> str:
+    """Why nobody can say what *image* will be; empty where that is known."""
+    if image.no_cache:
+        return "it is built without a cache"
+    if job.plan.before:
+        return f"{job.plan.before[0].what} is made before the solve"
+    if any(below not in {one.name for one in job.plan.images} for below in image.depends_on):
+        return "it is built on an image of another run"
+    return f"what {lacking[0][0]} stands for cannot be told" if lacking else ""
+
+
+def _id(made: Graph, tests: Sequence[ImageTest]) -> str:
+    parts = [_FORM, made.key, json.dumps([asdict(test) for test in tests], sort_keys=True)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def labelled(job: Job, known: Mapping[str, str]) -> Job:
+    """*job* with the ids as labels of what is pushed.
+
+    A label is in an image's configuration alone: no step has another cache key by it.
+    """
+    images = tuple(
+        replace(
+            image,
+            plan=image.plan.model_copy(
+                update={"labels": {**image.plan.labels, LABEL: known[image.name]}}
+            ),
+        )
+        if image.name in known and image.plan.output == "push"
+        else image
+        for image in job.images
+    )
+    plan = job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+    return replace(job, plan=plan, images=images)
+
+
+def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[CellResult]:
+    """The cells of *job* whose tags are all on one image that carries their id.
+
+    Args:
+        job: What would be built.
+        known: The ids.
+        where: Who tells what tags are.
+    """
+    for image in job.plan.images:
+        if not image.tags or image.output != "push" or image.name not in known:
+            continue
+        found = {_digest(tag, known[image.name], where) for tag in image.tags}
+        digest = found.pop()
+        if digest and not found:
+            yield CellResult(
+                id=image.name,
+                status="done",
+                output="push",
+                tags=image.tags,
+                digest=digest,
+                platforms=image.platforms,
+                line=image.release_line,
+                reference=f"{names.split_reference(image.tags[0])[0]}@{digest}",
+                moved=True,
+                unchanged=True,
+            )
+
+
+def _digest(tag: str, id: str, where: Registry) -> str:
+    """The digest of the image *tag* if that carries the *id* for every platform."""
+    answer = backoff.ask(
+        lambda: registry.inspect(where.builder, where.env, tag),
+        lambda answer: answer.refusal,
+        what=f"looking at {tag}",
+        told=where.told,
+    )
+    carried = set(registry.labels(answer.images, LABEL))
+    if answer.refusal or carried != {id}:
+        return ""
+    return registry.digest(where.builder, where.env, tag).digest

@@ -1,0 +1,264 @@
+"""Faults of the network at every place that a build goes to: got over where they pass, told at once
+where they last.
+
+A proxy on loopback stands in front of a registry, a package index and a mirror, and fails the
+requests of one build each; the builds run side by side.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynbuild import proc
+from dynbuild.build import drive
+from dynbuild.build.result import BuildResult
+from dynbuild.engine import builder
+from dynbuild.engine.model import Engine
+from tests import fault_proxy, session
+from tests.fault_proxy import LASTING, TRANSIENT, Proxy
+from tests.support import NONE_CPU, make_job
+
+FOR_EVER = 10**6
+KINDS = {"401": "auth", "403": "auth", "404": "missing"}
+AT_ONCE = 6
+PLACES = ("pull", "apt", "index", "push")
+
+TEXT = """\
+FROM {registry}/{name}-pull:x AS pulled
+FROM {tools} AS last
+COPY --from=pulled / /
+RUN echo "deb [trusted=yes] http://{web}/{name}-apt/ ./" > /etc/apt/sources.list.d/own.list \\
+    && apt-get -oAcquire::Retries=1 update -o Dir::Etc::SourceParts=/dev/null \\
+        -o Dir::Etc::SourceList=/etc/apt/sources.list.d/own.list \\
+    && apt-get -oAcquire::Retries=1 install -y tiny-thing
+ENV UV_HTTP_RETRIES=1
+RUN uv pip install --no-cache --system --break-system-packages \\
+        --default-index http://{web}/{name}-index/simple/ tiny
+"""
+"""Something of each place; the programs try once more by themselves, so that solves do too."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What builds go to.
+
+    Attributes:
+        registry: The proxy in front of a registry.
+        web: The one in front of a package index and a mirror.
+        tools: An image with uv and apt.
+        folder: What the index and the mirror serve.
+    """
+
+    registry: Proxy
+    web: Proxy
+    tools: str
+    folder: Path
+
+
+@pytest.fixture
+def solve(engine: Engine, tmp_path: Path) -> Callable[..., BuildResult]:
+    """Build a Dockerfile as dynbuild builds one, with its retries and its record."""
+
+    def run(text: str, tag: str, folder: Path | None = None, **more: Any) -> BuildResult:
+        tree = tmp_path / uuid.uuid4().hex
+        if folder:
+            shutil.copytree(folder, tree, symlinks=True)
+        tree.mkdir(exist_ok=True)
+        job = make_job(**NONE_CPU, context=tree)
+        (image,) = job.images
+        own = {"contexts": {}, "secrets": (), "output": "push", "stage": "last", "tags": (tag,)}
+        plan = image.plan.model_copy(update={**own, **more})
+        document = job.plan.model_copy(update={"images": (plan,), "network": "host"})
+        images = (replace(image, plan=plan, secrets=()),)
+        return drive.build(
+            replace(job, plan=document, images=images, registry_seconds=60.0),
+            {image.name: text},
+            builder=builder.find(engine, os.environ),
+            env=os.environ,
+            secrets={},
+            listen=lambda _: None,
+            cancellation=proc.Cancellation(),
+            retries=6,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def site(
+    registry: str, docker: Any, base_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    tools, folder = (tmp_path_factory.mktemp(name) for name in ("tools", "www"))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--target", tools / "uv", "uv==0.11.2"],
+        check=True,
+    )
+    (tools / "Dockerfile").write_text(
+        f"FROM {base_image}\nRUN apt-get -oAcquire::Retries=5 update"
+        " && apt-get -oAcquire::Retries=5 install -y --no-install-recommends python3\n"
+        "COPY uv/bin/uv /usr/bin/uv\n"
+    )
+    name = f"{session.NAME}/fault-tools"
+    docker("build", "--quiet", "--network", "host", "--tag", name, str(tools))
+    _index(folder)
+    _mirror(folder)
+    handler = functools.partial(_Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"127.0.0.1:{server.server_address[1]}"
+    with fault_proxy.before(registry) as images, fault_proxy.before(address) as web:
+        yield Site(images, web, name, folder)
+    server.shutdown()
+    server.server_close()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Write nothing."""
+
+
+def _index(folder: Path) -> None:
+    """A package index with one wheel."""
+    place = folder / "simple" / "tiny"
+    place.mkdir(parents=True)
+    wheel = place / "tiny-1.0-py3-none-any.whl"
+    info = "tiny-1.0.dist-info"
+    files = {
+        "tiny.py": f"X = '{uuid.uuid4().hex * 500}'\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(wheel, "w") as written:
+        for name, text in files.items():
+            written.writestr(name, text)
+        written.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in files))
+    (place / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>\n')
+
+
+def _mirror(folder: Path) -> None:
+    """A mirror with one package."""
+    root = folder / "deb"
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "etc").mkdir()
+    (root / "etc" / "tiny").write_text(uuid.uuid4().hex * 500)
+    fields = "Package: tiny-thing\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.com>\n"
+    (root / "DEBIAN" / "control").write_text(f"{fields}Description: x\n")
+    archive = folder / "tiny-thing_1_all.deb"
+    subprocess.run(["dpkg-deb", "--build", root, archive], check=True, capture_output=True)
+    data = archive.read_bytes()
+    sums = f"Size: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
+    packages = f"{fields}Filename: ./{archive.name}\n{sums}Description: x\n"
+    (folder / "Packages").write_text(packages)
+    digest = hashlib.sha256(packages.encode()).hexdigest()
+    (folder / "Release").write_text(
+        "Suite: x\nDate: Thu, 01 Jan 2026 00:00:00 UTC\n"
+        f"SHA256:\n {digest} {len(packages)} Packages\n"
+    )
+
+
+def pushed(registry: str, name: str, docker: Any, folder: Path) -> None:
+    """A small image that the engine does not have, in the registry."""
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY file /\n")
+    (folder / name).write_text(name * 500)
+    (folder / "file").write_text(uuid.uuid4().hex * 500)
+    docker("buildx", "build", "--quiet", "--push", "--provenance=false",
+           "--tag", f"{registry}/{name}:x", str(folder))  # fmt: skip
+
+
+def side_by_side(cases: list[Any], one: Callable[[Any], BuildResult]) -> dict[Any, BuildResult]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = dict(zip(cases, pool.map(one, cases), strict=True))
+    for case, result in found.items():
+        again = [f"{retry.step[:40]}: {retry.message[-60:]}" for retry in result.retries]
+        print(case, result.status, round(result.seconds, 1), again, result.failure)
+    return found
+
+
+@pytest.fixture
+def built(site: Site, solve: Any, docker: Any, registry: str, tmp_path: Path) -> Any:
+    """Build with a fault at *places*; what is pushed has a fault as well where that is one."""
+
+    def run(fault: str, places: Sequence[str], times: int, **more: Any) -> BuildResult:
+        name = f"fault-{fault}-{uuid.uuid4().hex[:10]}"
+        pushed(registry, f"{name}-pull", docker, tmp_path / name)
+        seconds = 1.0 if fault in ("429", "503", "timeout") else 0.0
+        for place in places:
+            proxy = site.registry if place in ("pull", "push", "cache") else site.web
+            path = f"/v2/{name}-{place}/*" if proxy is site.registry else f"/{name}-{place}/*"
+            proxy.fail(path, fault, times, seconds=seconds)
+        for place in ("apt", "index"):
+            (site.folder / f"{name}-{place}").symlink_to(".")
+        here = site.registry.address
+        text = TEXT.format(registry=here, web=site.web.address, tools=site.tools, name=name)
+        cache = f"type=registry,ref={here}/{name}-cache:x,mode=max,ignore-error=true"
+        return solve(text, f"{here}/{name}-push:x", cache_to=(cache,), **more)
+
+    return run
+
+
+def test_what_passes_is_got_over_at_every_place(built, site):
+    results = side_by_side(list(TRANSIENT), lambda fault: built(fault, (*PLACES, "cache"), 2))
+    for fault, result in results.items():
+        assert (result.status, result.warnings) == ("done", ()), (fault, result.failure)
+    assert {one.fault for one in (*site.registry.failed(), *site.web.failed())} == set(TRANSIENT)
+    steps = {
+        retry.step.partition("RUN ")[2][:8] for one in results.values() for retry in one.retries
+    }
+    assert {'echo "de', "uv pip i"} <= steps, "each retry is in the record, with its step"
+
+
+RESOLVER = """\
+FROM {tools} AS last
+COPY <<'END' /own.sh
+set -e
+# A name server that cannot be reached, then names that need none.
+echo 'hosts: dns' > /etc/nsswitch.conf
+(sleep 10; echo 'hosts: files' > /etc/nsswitch.conf) &
+python3 -m http.server --bind 127.0.0.1 --directory /www 8000 > /dev/null 2>&1 &
+"$@"
+END
+COPY . /www
+RUN --network=none sh /own.sh {command}
+"""
+RESOLVED = {
+    "apt": 'sh -c \'rm /etc/apt/sources.list.d/*; echo "deb [trusted=yes] http://localhost:8000 ./"'
+    " > /etc/apt/sources.list && apt-get -oAcquire::Retries=5 update -o"
+    " APT::Update::Error-Mode=any && apt-get -oAcquire::Retries=5 install -y tiny-thing'",
+    "uv": "env UV_HTTP_RETRIES=5 uv pip install --no-cache --system --break-system-packages"
+    " --default-index http://localhost:8000/simple/ tiny",
+}
+
+
+def test_a_name_server_that_is_away_for_ten_seconds(site, solve):
+    def one(program):
+        text = RESOLVER.format(tools=site.tools, command=RESOLVED[program])
+        return solve(text, f"{site.registry.address}/resolver-{program}:x", site.folder)
+
+    for program, result in side_by_side(list(RESOLVED), one).items():
+        assert result.status == "done", (program, result.failure)
+        assert result.seconds > 9, program
+
+
+def test_what_lasts_is_told_at_the_first_try(built):
+    cases = [(fault, place) for fault in LASTING for place in PLACES]
+    results = side_by_side(cases, lambda case: built(case[0], (case[1],), FOR_EVER))
+    for (fault, place), result in results.items():
+        assert result.failure, (fault, place)
+        assert (result.failure.kind, result.retries) == (KINDS[fault], ()), (fault, place)

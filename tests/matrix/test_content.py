@@ -1,0 +1,123 @@
+"""The content id of an image: what changes it, and what does not."""
+
+import json
+
+import pytest
+
+from dynbuild.build import resolution
+from dynbuild.engine.builder import Builder
+from dynbuild.engine.model import Engine
+from dynbuild.matrix import content
+from dynbuild.plan.image_tests import ImageTest
+from dynbuild.render import graph
+from tests.support import NONE_CPU, make_job
+
+TEXT = """\
+ARG BASE=debian:trixie
+FROM ${BASE} AS runtime
+ADD https://example.com/x.tar.gz /x
+ADD --checksum=sha256:0 https://example.com/y.tar.gz /y
+ADD https://example.com/r.git#v1 /r
+ADD https://example.com/s.git#0123456789012345678901234567890123456789 /s
+COPY file /file
+RUN make
+"""
+NAMES = {
+    ("debian:trixie", "linux/amd64"), ("https://example.com/x.tar.gz", ""),
+    ("https://example.com/r.git#v1", ""),
+}  # fmt: skip
+
+
+@pytest.fixture
+def builder():
+    engine = Engine(
+        kind="system", docker="docker", host=None, config=None, version="28.5.2", buildx="0.29.1",
+        containerd_store=True,
+    )  # fmt: skip
+    return Builder(name="x", driver="docker", nodes=(), engine=engine)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    (tmp_path / "file").write_text("1")
+    return tmp_path
+
+
+@pytest.fixture
+def pins(monkeypatch):
+    """What names stand for; a test changes it."""
+    known = dict.fromkeys(NAMES, "sha256:1")
+    asked = []
+
+    def of(_builder, _env, names, _told):
+        asked.append(set(names))
+        return {name: known[name] for name in names if name in known}
+
+    monkeypatch.setattr(resolution, "of", of)
+    return known, asked
+
+
+@pytest.fixture
+def id_of(builder, tree):
+    def run(text=TEXT, tests=(), **changed):
+        job = make_job(**NONE_CPU, context=tree)
+        (image,) = job.images
+        plan = image.plan.model_copy(update={"contexts": {}, **changed})
+        job = job.__class__(
+            plan=job.plan.model_copy(update={"images": (plan,)}),
+            images=(image,), registry_seconds=1.0,
+        )  # fmt: skip
+        where = content.Registry(builder=builder, env={}, told=print)
+        return content.ids(job, {image.name: text}, {image.name: tests}, where)
+
+    return run
+
+
+def test_what_may_stand_for_something_else_is_looked_at(id_of, pins):
+    _, asked = pins
+    ids = id_of()
+    assert asked == [NAMES]
+    assert not ids.unknown
+    assert list(ids.known) == ["none-runtime-cpu"]
+
+
+def test_the_same_again_has_the_same_id(id_of, pins):
+    del pins
+    assert id_of() == id_of()
+
+
+def test_all_that_makes_an_image_is_in_its_id(id_of, pins, tree):
+    known, _ = pins
+    found = [id_of().known, id_of(TEXT.replace("make", "make all")).known]
+    found.append(id_of(tests=(ImageTest(name="x", argv=("true",)),)).known)
+    found.append(id_of(labels={"org.opencontainers.image.revision": "b"}).known)
+    found.append(id_of(platforms=("linux/arm64",)).known or {"arm64": ""})
+    for name in sorted(NAMES):
+        known[name] = "sha256:2"
+        found.append(id_of().known)
+    (tree / "file").write_text("2")
+    found.append(id_of().known)
+    assert len({json.dumps(one) for one in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_name_that_cannot_be_told_is_no_id(id_of, pins, name):
+    known, _ = pins
+    del known[name]
+    ids = id_of()
+    assert ids.known == {}
+    assert name[0] in ids.unknown["none-runtime-cpu"]
+
+
+def test_what_is_built_without_a_cache_has_no_id(id_of, pins):
+    del pins
+    assert "without a cache" in id_of(no_cache=True).unknown["none-runtime-cpu"]
+
+
+def test_the_label_is_no_part_of_any_step(tree):
+    job = make_job(**NONE_CPU, context=tree, output="push", repository="r.example/x")
+    labelled = content.labelled(job, {"none-runtime-cpu": "1"})
+    (before,), (after,) = job.images, labelled.images
+    assert after.plan.labels == {**before.plan.labels, content.LABEL: "1"}
+    assert labelled.plan.images[0].labels == after.plan.labels
+    assert graph.of(before.plan, TEXT).key == graph.of(after.plan, TEXT).key

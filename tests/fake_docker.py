@@ -37,9 +37,7 @@ case "$1 $2" in
     case "$*" in
     *" create "*) exit 0 ;;
     *--raw*) there=registry ;;
-    # What each name stands for, where a test says it: no slash in the name of a file.
-    *Manifest.Digest*) there="digest-$(echo "$last" | tr / _)"
-        [ -e "$here/$there" ] || there=digest ;;
+    *"json .Manifest"*) there=digest ;;
     *) there=tag ;;
     esac
     [ -e "$here/$there" ] || { echo "ERROR: $last: not found" >&2; exit 1; }

@@ -48,8 +48,14 @@ def digest(builder: Builder, env: Mapping[str, str], name: str) -> Answer:
     Raises:
         NotReady: There is no answer in time.
     """
-    done = _ask(builder, env, name, "{{.Manifest.Digest}}")
-    return done if isinstance(done, Answer) else Answer(digest=done.strip())
+    # With {{.Manifest.Digest}}, buildx prints what it prints without a format.
+    done = _ask(builder, env, name, "{{json .Manifest}}")
+    if isinstance(done, Answer):
+        return done
+    try:
+        return Answer(digest=str(json.loads(done)["digest"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Answer(refusal="it says nothing that is known")
 
 
 def labels(text: str, name: str) -> Iterator[str]:

@@ -464,7 +464,7 @@ DIGEST = f"sha256:{1:064}"
 def pushing(matrix, docker):
     """Push with --if-changed; what came of it, and the labels that the images got."""
     made = {name.replace("+", "--"): {"containerimage.digest": DIGEST} for name in CELLS}
-    docker.says(digest=DIGEST, metadata=json.dumps(made))
+    docker.says(digest=json.dumps({"digest": DIGEST}), metadata=json.dumps(made))
 
     def run(*words):
         done = matrix(*PUSH, *words)

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from dynbuild import proc
+from dynbuild.engine import builder
 from dynbuild.engine.model import Engine
-from dynbuild.matrix import record
+from dynbuild.matrix import content, record
 from dynbuild.matrix.events import CellEnded, TagsMoved
 from dynbuild.plan.image_tests import ImageTest
 from dynbuild.render import graph
@@ -190,6 +191,32 @@ def test_the_record_is_whole_whenever_it_is_read(lab, tree):
     assert ended == result
     assert json.loads(one.result.read_text())["cells"][0]["id"] == many.job.images[0].name
     assert threading.active_count() < 20
+
+
+def test_what_is_in_the_registry_with_its_content_needs_no_solve(lab, tree, registry):
+    chosen = [cell for cell in SMALL if cell.framework == "none"][:2]
+    many = Set(lab, tree, chosen, output="push", repository=f"{registry}/if-changed")
+    where = content.Registry(
+        builder=builder.find(lab.engine, lab.env), env=lab.env, told=lambda _: None
+    )
+
+    def unchanged():
+        ids = content.ids(many.job, many.texts, {}, where)
+        assert not ids.unknown
+        many.job = content.labelled(many.job, ids.known)
+        return tuple(content.unchanged(many.job, ids.known, where))
+
+    assert unchanged() == ()
+    first = many.run()
+    before = len(lab.ran)
+    again = many.run(done=unchanged())
+    assert [cell.unchanged for cell in again.cells] == [True, True]
+    assert [cell.digest for cell in again.cells] == [cell.digest for cell in first.cells]
+    assert (again.status, again.steps.run, len(lab.ran)) == ("done", 0, before)
+    # Another last step of one cell.
+    other = many.job.images[0]
+    many.fails = {other.name: (other.plan.stage,)}
+    assert [cell.id for cell in unchanged()] == [image.name for image in many.job.images[1:]]
 
 
 @pytest.mark.parametrize("output", ["push", "load"])

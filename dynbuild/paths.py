@@ -13,6 +13,9 @@ _NAME_MAX, _PATH_MAX = 255, 4095
 """Bytes of a name and of a path (linux/limits.h; the kernel's 4096 have the NUL at the end)."""
 
 
+_MOST_LINKS = 40
+"""On the way to a file (path_resolution(7))."""
+
 _LARGEST = 16 * 1024 * 1024
 """Bytes of a file that a person wrote; /dev/zero has no end."""
 
@@ -68,14 +71,41 @@ def with_home(text: str, *, origin: str | None = None) -> str:
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Whether *path* is outside of the folder *root*, by ``..`` or by a link too.
+    """Whether *path* is outside of the folder *root*, or any step of the way to it is.
 
-    What cannot be followed to its end is outside.
+    A way that leaves it and comes back is outside: a link by ``/proc/self`` leads another
+    process, as docker's daemon is, elsewhere than this one.
     """
-    try:
-        return not path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):
-        return True
+    real = Path(os.path.realpath(root))
+    left = _below(os.path.join(os.getcwd(), path), root, real)  # noqa: PTH109, PTH118 - keeps ..
+    here, links = real, 0
+    while left:
+        part = left.pop(0)
+        here = here.parent if part == ".." else here / part
+        if not here.is_relative_to(real):
+            return True
+        try:
+            target = os.readlink(here)  # noqa: PTH115
+        except OSError:
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            return True
+        if not target.startswith("/"):
+            here, left = here.parent, [*Path(target).parts, *left]
+            continue
+        further = _below(target, root, real)
+        if further is None:
+            return True
+        here, left = real, [*further, *left]
+    return left is None
+
+
+def _below(text: str, *roots: Path) -> list[str] | None:
+    """The parts of an absolute path below one of *roots*, as it is written; else ``None``."""
+    path = Path(text)
+    below = next((root for root in roots if path.is_relative_to(root)), None)
+    return None if below is None else list(path.relative_to(below).parts)
 
 
 def local(text: str, *, origin: str | None = None) -> Path:

@@ -19,6 +19,8 @@ def tree(tmp_path):
     (folder / "inside").mkdir(parents=True)
     (folder / "out").symlink_to(tmp_path)
     (folder / "in").symlink_to(folder / "inside")
+    (folder / "self").symlink_to("/proc/self/cwd")
+    (folder / "round").symlink_to("round")
     return folder
 
 
@@ -117,6 +119,8 @@ WIDE = [
     ('[run]\nvolume = ["TREE/inside:/../../../etc:/host"]', ["run.volume"]),
     ('[run]\nvolume = ["TREE/inside:/x:/../../../etc:/host:ro"]', ["run.volume"]),
     ('[run]\nvolume = ["TREE/out:/x", "TREE/inside/../..:/x", "./x:/x"]', ["run.volume"] * 3),
+    ('[run]\nvolume = ["/proc/self/cwd:/x", "TREE/self:/x", "TREE/round:/x"]', ["run.volume"] * 3),
+    ('[run]\nhf_home = "/proc/thread-self/cwd/inside"', ["run.hf_home"]),
     ('[run]\nmount = ["type=bind,source=TREE/inside,target=/x"]', ["run.mount"]),
     ('[run]\nhf_home = "/"', ["run.hf_home"]),
     ('[run]\nimage = "x"', ["run.image"]),
@@ -129,7 +133,11 @@ WIDE = [
 
 
 @pytest.mark.parametrize(("text", "names"), WIDE)
-def test_what_reaches_further_is_asked_for(tree, text, names):
+def test_what_reaches_further_is_asked_for(tree, text, names, monkeypatch):
+    """Also from within the tree, where this process has another /proc/self/cwd than docker."""
+    monkeypatch.chdir(tree)
+    if '"./x:' in text:
+        names = names[1:]
     assert sorted(asked(tree, text)) == sorted(names)
 
 

@@ -37,6 +37,7 @@ ARG BUILD_JOBS=
 ARG NIXL_UCX_REF=1.20.0
 ARG NIXL_LIBFABRIC_REF=v2.3.0
 ARG NIXL_REF=0.9.0
+ARG LEFT_OUT_REQUIREMENTS=
 ARG MATURIN_FEATURES=
 ARG ENABLE_MEDIA_NIXL=true
 ARG ENABLE_MEDIA_FFMPEG=true
@@ -406,6 +407,7 @@ WORKDIR /opt/dynamo
 COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY components/ components/
 ARG PYTHON_VERSION
+ARG LEFT_OUT_REQUIREMENTS
 ARG TARGETARCH
 ARG UV_VERSION
 ARG MANYLINUX_IMAGE
@@ -416,7 +418,9 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-root-${UV_VERSION}-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${TARGETARCH},target=/root/.cache/uv \
-    uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist .
+    uv build --wheel --python "${PYTHON_VERSION}" --out-dir /opt/dynamo/dist . \
+    && IFS=, && for name in ${LEFT_OUT_REQUIREMENTS}; do \
+        echo "${name} ; python_version < '3'"; done > /opt/dynamo/dist/left-out.txt
 
 # ==== ai_dynamo_runtime_wheel =========================================================
 # The runtime wheel: Rust, by maturin. The media switches are cargo features. Nothing is bundled:
@@ -665,6 +669,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && runtime="$(one 'ai_dynamo_runtime*.whl')" \
     && dynamo="$(one 'ai_dynamo-*any.whl')" \
     && set -- "$runtime" "$dynamo" \
+    && export UV_OVERRIDE=/opt/dynamo/wheelhouse/left-out.txt \
     && set -- "$@" /opt/dynamo/wheelhouse/nixl/nixl*.whl \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \

@@ -224,7 +224,8 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
         return
     image = recipe.builder_image
     needs: tuple[str, ...] = ("python_tools",)
-    yield _installing(recipe, Stage("ai_dynamo_wheel", "ai_dynamo_wheel", python, needs), image)
+    dynamo = (*python, "LEFT_OUT_REQUIREMENTS")
+    yield _installing(recipe, Stage("ai_dynamo_wheel", "ai_dynamo_wheel", dynamo, needs), image)
     cache, cached = recipe.compile_cache_args, _compile_cache(recipe)
     gms = Stage("gms_wheel", "gms_wheel", (*python, *cache), (*needs, *cached))
     yield _installing(recipe, gms, image)

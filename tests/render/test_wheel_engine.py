@@ -118,3 +118,18 @@ def test_what_has_no_wheels(overlay, text, framework, message):
     error = refusal(overlay(text), framework=framework, target="runtime")
     assert message in error.message
     assert "overlay" in str(error.origin)
+
+
+@pytest.mark.parametrize("target", ["runtime", "frontend", "planner"])
+def test_the_line_of_august_does_without_a_package_that_is_published_no_more(target):
+    """The tree asks for aisimulate==0.1.0.dev1, and no image without an engine would end."""
+    asked = {"framework": "none", "target": target, "release_line": "1.5"}
+    image = make_image_job(**asked)
+    assert image.plan.build_args["LEFT_OUT_REQUIREMENTS"] == "aisimulate"
+    text = render(image, TEMPLATES)
+    assert "> /opt/dynamo/dist/left-out.txt" in stage(text, "ai_dynamo_wheel")
+    installed = stage(text, "planner_builder" if target == "planner" else target)
+    assert "UV_OVERRIDE=/opt/dynamo/wheelhouse/left-out.txt" in installed
+    # The environment's file does not count beside one that is given.
+    given = re.findall(r"--overrides (\S+)", installed)
+    assert not given or "/opt/dynamo/wheelhouse/left-out.txt" in given

@@ -69,12 +69,7 @@ def expand(kind: str, subject: Subject, *, origin: str) -> tuple[tuple[str, ...]
         written = tuple(filter(None, (branch, commit)))
         return _registry(value, subject, chain, written, origin)
     if word == "local" and value:
-        if value.startswith("~"):
-            raise RequestError(
-                f"no shell has replaced the ~ of {quote(kind)}",
-                origin=origin,
-                hint="write the folder in full, or $HOME in its place",
-            )
+        _check_home(value, kind, origin)
         folders = [f"{value.rstrip('/')}/{scope}" for scope in scopes]
         readable = tuple(f"type=local,src={folder}" for folder in folders)
         return readable, (f"type=local,dest={folders[0]},{_WRITE}",)
@@ -87,6 +82,27 @@ def expand(kind: str, subject: Subject, *, origin: str) -> tuple[tuple[str, ...]
     raise RequestError(
         f"{quote(kind)} is no build cache", origin=origin, hint=f"there are: {', '.join(KINDS)}"
     )
+
+
+def check(entry: str, *, origin: str) -> None:
+    """Refuse an *entry* of ``cache-from`` or ``cache-to`` that names a home folder by ``~``.
+
+    Raises:
+        RequestError: It does; BuildKit takes it for the name of a folder.
+    """
+    for field in entry.split(","):
+        key, _, value = field.partition("=")
+        if key.strip().lower() in ("src", "dest"):
+            _check_home(value, entry, origin)
+
+
+def _check_home(value: str, said: str, origin: str) -> None:
+    if value.startswith("~"):
+        raise RequestError(
+            f"no shell has replaced the ~ of {quote(said)}",
+            origin=origin,
+            hint="write the folder in full, or $HOME in its place",
+        )
 
 
 _WRITE = "mode=max,compression=zstd,ignore-error=true"

@@ -153,6 +153,9 @@ def _build_cache(cell: Cell, decided: Decided) -> tuple[tuple[str, ...], tuple[s
     """The build cache to read and to write."""
     config = decided.config
     request = config.catalog.request
+    for key in ("cache_from", "cache_to"):
+        for entry in getattr(request, key):
+            build_cache.check(entry, origin=str(config.origin("request", key)))
     if not request.cache:
         return (), ()
     values = {arg: str(setting.value) for arg, setting in decided.values.items()}

@@ -243,7 +243,12 @@ def _outside(value: str, tree: Path) -> str:
     """What a path gives that leads out of *tree*, through links too; empty if it does not."""
     try:
         path = paths.expanded(value)
-        return f"{path.resolve()} is outside of the tree" if paths.leads_out(path, tree) else ""
+        if not paths.leads_out(path, tree):
+            return ""
+        end = path.resolve()
+        if end.is_relative_to(tree.resolve()):
+            return f"the way to {end} leaves the tree"
+        return f"{end} is outside of the tree"
     except (OSError, RuntimeError, RequestError):
         return "a path that leads nowhere"
 

@@ -9,7 +9,7 @@ from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
 from dynbuild.plan import build_cache
 from dynbuild.plan.build_cache import Subject
-from tests.support import make_image, make_plan, refusal
+from tests.support import NONE_CPU, make_image, make_plan, refusal
 
 REGISTRY = "reg.example.com/ai/dynamo"
 PLACE = Subject(image="vllm-runtime-cuda12.9", branch="feature/x", repository=REGISTRY)
@@ -216,3 +216,18 @@ def test_a_cache_inside_of_the_image_is_each_ones_own():
     asked = {"framework": "none", "target": "wheel_builder,runtime", "device": "cpu"}
     assert len(make_plan(**asked, cache_to=["type=inline"]).images) == 2
     assert len(make_plan(**asked, cache="gha").images) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "entry"),
+    [
+        ("cache_to", "type=local,dest=~/x"),
+        ("cache_from", "type=local,src=~ada/x"),
+        ("cache", "local=~/x"),
+    ],
+)
+def test_a_home_that_no_shell_replaced_is_refused(key, entry):
+    given = entry if key == "cache" else [entry]
+    error = refusal(**NONE_CPU, **{key: given})
+    assert error.message == f"no shell has replaced the ~ of '{entry}'"
+    assert error.hint == "write the folder in full, or $HOME in its place"

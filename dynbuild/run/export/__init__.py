@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dynbuild import names
 from dynbuild.errors import RequestError
-from dynbuild.run.export import common, compose, devcontainer, k8s, systemd
+from dynbuild.run import words
+from dynbuild.run.export import compose, devcontainer, k8s, systemd
 from dynbuild.run.request import RunRequest
 
 FORMATS = ("compose", "k8s", "devcontainer", "systemd")
@@ -49,7 +50,8 @@ def export(
             f"a {format} file starts one container, not NATS and etcd too",
             hint="export compose or k8s, or start them by themselves",
         )
-    common.check_name(request)
+    if request.name:
+        words.name(request.name)
     if format == "compose":
         text = compose.render(request, services=services)
     elif format == "k8s":

@@ -12,7 +12,7 @@ from dynbuild.errors import RequestError, quote
 from dynbuild.run.gpus import Gpus
 from dynbuild.run.gpus import parse as parse_gpus
 from dynbuild.run.request import RunRequest
-from dynbuild.settings.mounts import NAME, Mount
+from dynbuild.settings.mounts import Mount
 
 Node: TypeAlias = "Mapping[str, Node] | Sequence[Node] | str | int"
 
@@ -69,19 +69,6 @@ def gpus(request: RunRequest) -> Gpus | None:
     if choice.count == 0:
         raise RequestError(f"--gpus {quote(request.gpus)} names no GPUs", hint="--gpus none")
     return choice
-
-
-def check_name(request: RunRequest) -> None:
-    """Refuse a name of the container that Docker would refuse.
-
-    Raises:
-        RequestError: It is one.
-    """
-    if request.name and not NAME.fullmatch(request.name):
-        raise RequestError(
-            f"--name {request.name} is no name for a container",
-            hint="letters, digits, '_', '.' and '-', two at least, a letter or digit first",
-        )
 
 
 def dns_name(request: RunRequest) -> str:

@@ -116,7 +116,8 @@ def client_of(cache: CompileCache, given: Credentials, name: str) -> Any:
     options: dict[str, Any] = {
         "connect_timeout": _ANSWER_SECONDS,
         "read_timeout": _ANSWER_SECONDS,
-        "retries": {"total_max_attempts": 1},
+        # Once more for a fault of the moment: all of a question has to end in nine seconds.
+        "retries": {"total_max_attempts": 2, "mode": "standard"},
         # Servers that are not AWS refuse newer checksums.
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",

@@ -13,6 +13,7 @@ from dynbuild.sccache.cache import CompileCache
 from dynbuild.sccache.s3 import bucket, call, preflight, service
 from dynbuild.sccache.s3.call import Unusable
 from dynbuild.sccache.s3.credentials import Credentials
+from tests import fault_proxy
 from tests.s3_server import BUCKET, REGION
 from tests.sccache.s3.support import only
 
@@ -370,3 +371,25 @@ def test_a_server_on_loopback_is_told_before_steps_look_for_it(endpoint, loopbac
         assert found.name == "loopback"
         assert "--network host" in found.remedy
         assert not found.note
+
+
+# --- faults of the moment
+
+
+@pytest.mark.parametrize("fault", ["reset", "429", "500", "502", "503", "504", "half"])
+def test_a_fault_of_the_moment_is_got_over(s3, cache, fault):
+    with fault_proxy.before(s3.endpoint) as proxy:
+        here = dataclasses.replace(cache, endpoint=proxy.address)
+        proxy.fail("*", fault, 1)
+        assert ask(here, s3.env()) == ()
+        assert len(proxy.failed()) == 1
+
+
+@pytest.mark.parametrize("fault", ["401", "403", "404"])
+def test_a_fault_that_lasts_is_asked_for_once(s3, cache, fault):
+    with fault_proxy.before(s3.endpoint) as proxy:
+        here = dataclasses.replace(cache, endpoint=proxy.address)
+        proxy.fail("*", fault, 10**6)
+        assert ask(here, s3.env())
+        asked = [(one.method, one.path) for one in proxy.asked]
+        assert len(asked) == len(set(asked))

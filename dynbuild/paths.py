@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from dynbuild import names
@@ -59,6 +60,18 @@ def expanded(text: str, *, origin: str | None = None) -> Path:
             origin=origin,
             hint="write the path in full",
         ) from error
+
+
+def home(env: Mapping[str, str]) -> Path:
+    """The directory of dynbuild: ``$DYNBUILD_HOME``, else one in the user's data directory.
+
+    Raises:
+        RequestError: The variable names a user whom this machine does not know.
+    """
+    if chosen := env.get("DYNBUILD_HOME"):
+        return expanded(chosen, origin="environment DYNBUILD_HOME").resolve()
+    data = env.get("XDG_DATA_HOME") or Path(env.get("HOME") or Path.home(), ".local/share")
+    return Path(data, "dynbuild").resolve()
 
 
 def with_home(text: str, *, origin: str | None = None) -> str:

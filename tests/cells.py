@@ -15,7 +15,7 @@ from dynbuild.render.dockerfile import render
 from dynbuild.settings import lines
 from tests.support import CATALOG, SWITCHES, TEMPLATES, load, make_job
 
-LINES = (CATALOG["request"]["release_line"], *lines.known(TEMPLATES))
+LINES = (CATALOG["request"]["release_line"], *lines.known(TEMPLATES, {}))
 AWS = "-aws"
 
 _ON = dict.fromkeys(SWITCHES, "true")

@@ -133,7 +133,7 @@ EXAMPLES = list(_examples())
 RUN = [
     example
     for example in EXAMPLES
-    if example.words and example.words[0] in PLANNED and "--diff" not in example.words
+    if example.words and example.words[0] in (*PLANNED, "line") and "--diff" not in example.words
 ]
 """Those that need no more than a tree; --diff compares with a build that was."""
 
@@ -186,7 +186,7 @@ def test_example_runs(example, tree):
         for word in example.words
     ]
     for flag in ("--output", "-o"):
-        if flag in words:
+        if flag in words and words[words.index(flag) + 1] != "-":
             words[words.index(flag) + 1] = f"{home}/Dockerfile"
     done = call(*_dry(tuple(words)), env={"HOME": home, **dict(example.env)}, cwd=tree)
     assert done.code == example.code, done.err
@@ -201,6 +201,8 @@ def _compare(example, done, home):
     for line in example.shown:
         if line.startswith(("error:", "hint:", "warning:")):
             assert line in err.splitlines()
+        elif example.words[0] == "line":
+            assert line in [text.strip() for text in out.splitlines()]
         elif line.startswith("docker run") or "--export" in example.words:
             assert line in out.splitlines()
         elif example.words[0] == "plan" and line.strip() and line != "…":

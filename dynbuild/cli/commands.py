@@ -55,6 +55,9 @@ COMMANDS = {
         "Show what would be built, with every value and where it comes from.", "build", "plan"
     ),
     "list": Entry("List the cells there are: the images that can be built.", "list", "cells"),
+    "line": Entry(
+        "Release lines: which there are, what differs from a tree, a new one.", "line", "app"
+    ),
     "render": Entry("Print the Dockerfile, or write it.", "render", "render"),
     "run": Entry("Run a container.", "run", "run"),
     "report": Entry(

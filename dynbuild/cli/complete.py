@@ -117,7 +117,7 @@ def _catalog(said: Mapping[str, Any]) -> tuple[Table, list[str]]:
     templates = Path(said.get("templates") or os.environ.get("DYNBUILD_TEMPLATES") or files.own())
     catalog = _read(templates / "catalog.toml")
     own = _table(catalog, "request").get("release_line", "")
-    known = [str(own), *lines.known(templates)]
+    known = [str(own), *lines.known(templates, os.environ)]
     overlays = [tree.root_of(said.get("context")) / tree.SETTINGS]
     overlays += [Path(name).expanduser() for name in said.get("config") or ()]
     line = (
@@ -126,7 +126,7 @@ def _catalog(said: Mapping[str, Any]) -> tuple[Table, list[str]]:
         or own
     )
     if line != own and line in known:
-        special = _read(templates / "lines" / f"{line}.toml")
+        special = _read(lines.file_of(line, templates, os.environ))
         # Its table of a framework takes the place of the catalog's.
         frameworks = {**_table(catalog, "frameworks"), **_table(special, "frameworks")}
         catalog = {**_merged(catalog, special), "frameworks": frameworks}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dynbuild import units
+from dynbuild import paths, units
 from dynbuild.cli import asking, console
 from dynbuild.errors import NotReady, RequestError
 
@@ -180,7 +180,7 @@ def prune(
                 "--all removes everything: it goes with --dry-run and --yes only",
                 origin="flag --all",
             )
-        home = private.home(os.environ)
+        home = paths.home(os.environ)
         if dry_run:
             size = units.format_size(private.status(os.environ).data_bytes)
             console.say(f"{size} of data below {home} would go, and the programs")

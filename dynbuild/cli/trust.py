@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dynbuild import paths
 from dynbuild.cli import asking, console
 from dynbuild.errors import RequestError
 from dynbuild.settings.option import Option
@@ -89,9 +90,7 @@ def _plain(text: str) -> str:
 
 def folder() -> Path:
     """Where consents are kept, outside of every tree."""
-    from dynbuild.engine.private import place
-
-    return place.home(os.environ) / "trust"
+    return paths.home(os.environ) / "trust"
 
 
 def _somebody_is_there() -> bool:

@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dynbuild import proc
-from dynbuild.engine import packages, private
+from dynbuild import paths, proc
+from dynbuild.engine import packages
 from dynbuild.errors import NotReady, RequestError, ToolFailed
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -271,7 +271,7 @@ def _names(entry: Path, program: str) -> bool:
 
 def _folder(env: Mapping[str, str]) -> Path:
     """Where the emulators are: with the private engine's programs, removed with them."""
-    folder = private.home(env) / "engine/emulators"
+    folder = paths.home(env) / "engine/emulators"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -283,7 +283,7 @@ def _folder(env: Mapping[str, str]) -> Path:
 
 
 def _file(env: Mapping[str, str]) -> Path:
-    return private.home(env) / "emulation.json"
+    return paths.home(env) / "emulation.json"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from dynbuild import names
+from dynbuild import names, paths
 from dynbuild.errors import RequestError
 from dynbuild.settings import files, layers
 from dynbuild.settings.layers import Layer, Origin, Setting
@@ -17,9 +17,40 @@ _RENAMED = {"next": "1.0 is the tree of April 2026, 1.5 that of August 2026"}
 """Lines that are no more, and what there is for them."""
 
 
-def known(templates: Path) -> tuple[str, ...]:
-    """The release lines that *templates* has besides that of its catalog."""
-    return tuple(sorted(path.stem for path in (templates / "lines").glob("*.toml")))
+def own_folder(env: Mapping[str, str]) -> Path | None:
+    """Where the caller's own lines are; ``None`` where *env* names no home.
+
+    Raises:
+        RequestError: DYNBUILD_HOME names a user whom this machine does not know.
+    """
+    there = any(env.get(name) for name in ("DYNBUILD_HOME", "XDG_DATA_HOME", "HOME"))
+    return paths.home(env) / "lines" if there else None
+
+
+def known(templates: Path, env: Mapping[str, str]) -> tuple[str, ...]:
+    """The release lines besides that of the catalog: those of *templates* and the caller's own."""
+    folders = (templates / "lines", own_folder(env))
+    found = {path.stem for folder in folders if folder for path in folder.glob("*.toml")}
+    return tuple(sorted(found))
+
+
+def file_of(line: str, templates: Path, env: Mapping[str, str]) -> Path:
+    """The file of a release line, whether it is there or not.
+
+    Raises:
+        RequestError: There are two of that name.
+    """
+    shipped, folder = templates / "lines" / f"{line}.toml", own_folder(env)
+    own = folder / f"{line}.toml" if folder else None
+    if own is None or not own.is_file():
+        return shipped
+    if shipped.is_file():
+        raise RequestError(
+            f"there are two release lines {line}",
+            origin=f"{own}, {shipped}",
+            hint=f"give {own} another name, or remove it",
+        )
+    return own
 
 
 def nearest(line: str, known: Collection[str]) -> str:
@@ -27,7 +58,7 @@ def nearest(line: str, known: Collection[str]) -> str:
     return _RENAMED.get(line) or names.did_you_mean(line, known)
 
 
-def of_tree(context: Path, templates: Path, base: Layer) -> Layer:
+def of_tree(context: Path, templates: Path, base: Layer, env: Mapping[str, str]) -> Layer:
     """A layer that says which line a source tree is of, by the version it gives itself.
 
     A line whose wheels are published and not built says nothing of a tree.
@@ -40,7 +71,7 @@ def of_tree(context: Path, templates: Path, base: Layer) -> Layer:
     own = str(base[KEY].value)
     if version is None or own.startswith(f"{version[2]}."):
         return {}
-    file = templates / "lines" / f"{version[2]}.toml"
+    file = file_of(version[2], templates, env)
     if not file.is_file() or "dynamo_wheels" in file.read_text(encoding="utf-8"):
         return {}
     return {KEY: Setting(version[2], Origin("derived", f"version {version[1]} in pyproject.toml"))}
@@ -64,7 +95,14 @@ def said(layer: Layer, line: str) -> Layer:
     return {**layer, KEY: Setting(line, own.origin)}
 
 
-def with_line(base: Layer, line: Setting, templates: Path, cache: Path | None = None) -> Layer:
+def with_line(
+    base: Layer,
+    line: Setting,
+    templates: Path,
+    cache: Path | None = None,
+    *,
+    env: Mapping[str, str],
+) -> Layer:
     """The catalog as it is for a release line.
 
     The line is laid over the catalog, except that its frameworks replace the catalog's: what a
@@ -76,14 +114,14 @@ def with_line(base: Layer, line: Setting, templates: Path, cache: Path | None = 
     own = base[KEY].value
     if line.value == own:
         return base
-    there = (own, *known(templates))
+    there = (own, *known(templates, env))
     if line.value not in there:
         raise RequestError(
             f"there is no release line '{line.value}'",
             origin=str(line.origin),
             hint=nearest(str(line.value), there),
         )
-    own_values = files.read(templates / "lines" / f"{line.value}.toml", "catalog", cache)
+    own_values = files.read(file_of(str(line.value), templates, env), "catalog", cache)
     replaced = {path[0] for path in own_values if path[0] == "frameworks"}
     kept = {path: setting for path, setting in base.items() if path[0] not in replaced}
     return {**kept, **own_values}

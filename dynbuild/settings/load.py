@@ -107,11 +107,11 @@ def load(
     """
     base, above = _files(templates, _ordered(tree_file, overlays), cache)
     default_line = str(base[lines.KEY].value)
-    tree = lines.of_tree(context, templates, base) if context else {}
+    tree = lines.of_tree(context, templates, base, env) if context else {}
     chosen = lines.chosen(base, (tree, *above), env, flags)
     if line:
         chosen = Setting(line, chosen.origin)
-    base = lines.with_line(base, chosen, templates, cache)
+    base = lines.with_line(base, chosen, templates, cache, env=env)
     args = _keys_below(base, "args") | models.PASSED_THROUGH
     stack = (base, *above, environment.layer(env, args), flags)
     if line:
@@ -152,8 +152,8 @@ class Lines(Mapping[str, Settings]):
         """Find out which there are, from what ``load`` takes."""
         base, above = _files(templates, _ordered(tree_file, overlays), cache)
         own = str(base[lines.KEY].value)
-        self._known = (own, *(line for line in lines.known(templates) if line != own))
-        tree = lines.of_tree(context, templates, base) if context else {}
+        self._known = (own, *(line for line in lines.known(templates, env) if line != own))
+        tree = lines.of_tree(context, templates, base, env) if context else {}
         setting = lines.chosen(base, (tree, *above), env, flags)
         self.chosen = names.items(str(setting.value)) or (own,)
         self.by_tree = str(setting.origin.source) if setting.origin.layer == "derived" else ""

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dynbuild import paths
 from dynbuild.engine import packages, private
 from dynbuild.engine.private import network, processes, start
 from dynbuild.engine.private.place import make_private_directory, place_of
@@ -27,9 +28,9 @@ def silent(_line):
 
 
 def test_home():
-    assert private.home({"DYNBUILD_HOME": "/a/b", "HOME": "/c"}) == Path("/a/b")
-    assert private.home({"XDG_DATA_HOME": "/d", "HOME": "/c"}) == Path("/d/dynbuild")
-    assert private.home({"HOME": "/c"}) == Path("/c/.local/share/dynbuild")
+    assert paths.home({"DYNBUILD_HOME": "/a/b", "HOME": "/c"}) == Path("/a/b")
+    assert paths.home({"XDG_DATA_HOME": "/d", "HOME": "/c"}) == Path("/d/dynbuild")
+    assert paths.home({"HOME": "/c"}) == Path("/c/.local/share/dynbuild")
 
 
 def test_an_ordinary_user_is_told(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dynbuild import proc
+from dynbuild import paths, proc
 from dynbuild.engine import packages, private
 from dynbuild.engine.client import find
 from dynbuild.engine.private import network
@@ -41,7 +41,7 @@ def unpacked(engine, tmp_path_factory):
     """The packages of an engine: those of the private one that the run uses, else new ones."""
     packages.ensure_programs(("runc", "iptables"), os.environ, silent)
     if engine.kind == "private":
-        return private.home(os.environ) / "engine/packages"
+        return paths.home(os.environ) / "engine/packages"
     work = tmp_path_factory.mktemp("packages")
     packages.ensure_engine(work / "root", work / "download", dict(os.environ), silent)
     return work / "root"
@@ -123,7 +123,7 @@ def sleeping_container(env, tmp_path, network="host"):
 
 
 def test_a_life(place, tmp_path):
-    home = private.home(place)
+    home = paths.home(place)
     lines = []
     assert not private.status(place).running
     assert private.down(place) is False
@@ -177,7 +177,7 @@ def test_a_life(place, tmp_path):
 
 
 def test_recovery_from_a_crash(place, tmp_path):
-    home = private.home(place)
+    home = paths.home(place)
     engine = private.up(place, silent)
     sleeping_container(place | {"DOCKER_HOST": str(engine.host)}, tmp_path)
     for name in ("dockerd", "containerd"):  # containerd-shim begins with that too
@@ -205,7 +205,7 @@ def test_recovery_from_a_crash(place, tmp_path):
 
 def test_an_engine_whose_containerd_has_ended_is_broken(place):
     pid = private.up(place, silent) and private.status(place).pid
-    for process in pids(private.home(place), "containerd"):
+    for process in pids(paths.home(place), "containerd"):
         os.kill(process, signal.SIGKILL)
     found = private.status(place)
     assert (found.running, found.pid) == (False, pid)
@@ -218,7 +218,7 @@ def test_an_engine_whose_containerd_has_ended_is_broken(place):
 
 
 def test_a_stale_pid_and_a_stale_socket(place):
-    root = private.home(place) / "engine"
+    root = paths.home(place) / "engine"
     gone = subprocess.Popen(("true",))
     gone.wait()
     (root / "dockerd.pid").write_text(str(gone.pid))
@@ -232,7 +232,7 @@ def test_a_stale_pid_and_a_stale_socket(place):
 def test_a_lost_state_file_is_written_again(place):
     engine = private.up(place, silent)
     pid = private.status(place).pid
-    (private.home(place) / "engine/state.json").write_text("{")
+    (paths.home(place) / "engine/state.json").write_text("{")
     assert private.host(place) is None
     assert private.up(place, silent) == engine
     assert private.status(place).pid == pid
@@ -251,22 +251,22 @@ def test_many_at_once_start_one(place):
     assert len(found) == 4
     assert len(set(found)) == 1
     assert lines.count("starting the private engine") == 1
-    assert len(pids(private.home(place), "dockerd")) == 1
+    assert len(pids(paths.home(place), "dockerd")) == 1
 
 
 def test_a_second_engine_leaves_the_first_alone(place, tmp_path):
     first = private.up(place, silent)
     other = place | {"DYNBUILD_HOME": str(tmp_path / ("long" * 30))}
     shutil.copytree(
-        private.home(place) / "engine/packages",
-        private.home(other) / "engine/packages",
+        paths.home(place) / "engine/packages",
+        paths.home(other) / "engine/packages",
         symlinks=True,
         copy_function=link_or_copy,
     )
     try:
         second = private.up(other, silent)
         assert len(str(second.host).removeprefix("unix://")) < 108
-        assert not str(second.host).startswith(f"unix://{private.home(other)}")
+        assert not str(second.host).startswith(f"unix://{paths.home(other)}")
         run = Path(str(second.host).removeprefix("unix://")).parent
         assert run.stat().st_mode & 0o777 == 0o700
         assert {place_of(env).bridge for env in (place, other)} <= set(interfaces())
@@ -278,7 +278,7 @@ def test_a_second_engine_leaves_the_first_alone(place, tmp_path):
     finally:
         assert private.down(other)
     assert not run.exists()
-    assert remains(private.home(other)) == []
+    assert remains(paths.home(other)) == []
     assert place_of(other).bridge not in interfaces()
     assert private.running(place) == first
     assert place_of(place).bridge in interfaces()
@@ -482,13 +482,13 @@ def test_an_engine_that_starts_later_cuts_off_and_up_mends(inside, request):
 
 
 def test_a_daemon_that_cannot_start_says_why(place):
-    root = private.home(place) / "engine"
+    root = paths.home(place) / "engine"
     (root / "data").mkdir()
     (root / "data/containerd").write_text("in the way")
     with pytest.raises(NotReady, match="containerd ended") as caught:
         private.up(place, silent)
     assert "not a directory" in " ".join(caught.value.details)
-    assert remains(private.home(place)) == []
+    assert remains(paths.home(place)) == []
 
 
 def test_logins_are_taken_over(place):

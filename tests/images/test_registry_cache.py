@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dynbuild.engine import private
+from dynbuild import paths
 from tests.conftest import ROOT
 from tests.images import recorded
 
@@ -31,7 +31,7 @@ def second_engine(engine):
     # Short, as a socket is below it.
     with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
         if engine.kind == "private":
-            there = private.home(os.environ) / "engine" / "packages"
+            there = paths.home(os.environ) / "engine" / "packages"
             place = Path(home, "engine", "packages")
             shutil.copytree(there, place, symlinks=True, copy_function=_link)
         env = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}

@@ -16,7 +16,7 @@ AIRGAP = ROOT / "examples" / "airgap" / "dynbuild.toml"
 
 
 def _cells():
-    for line in (CATALOG["request"]["release_line"], *lines.known(TEMPLATES)):
+    for line in (CATALOG["request"]["release_line"], *lines.known(TEMPLATES, {})):
         catalog = load(release_line=line).catalog
         for framework, entry in catalog.frameworks.items():
             for device, row in entry.devices.items():

@@ -429,7 +429,7 @@ def test_the_frameworks_of_a_line_take_the_place_of_the_catalog_s(tmp_path):
         }
     )
     chosen = Setting("new", Origin("flag", "--release-line"))
-    made = lines.with_line(base, chosen, tmp_path)
+    made = lines.with_line(base, chosen, tmp_path, env={})
     assert {path: setting.value for path, setting in made.items()} == {
         ("request", "release_line"): "old",
         ("frameworks", "a", "x"): 1,

@@ -9,11 +9,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from dynbuild import masking, units
+from dynbuild import masking, paths, units
 from dynbuild.build import facts
 from dynbuild.doctor.model import Answer, absent, ok, warning
 from dynbuild.doctor.probe import Probe
-from dynbuild.engine import private
 
 _size = partial(units.format_size, base=units.BINARY)
 _MEMORY = 16 * 1000**3
@@ -25,7 +24,7 @@ def disk(probe: Probe) -> Answer:
     """Room for images and the build cache."""
     if not probe.local:
         return absent("not known: the engine is on another machine")
-    where = Path(probe.info.get("DockerRootDir") or private.home(probe.env))
+    where = Path(probe.info.get("DockerRootDir") or paths.home(probe.env))
     while not where.exists() and where != where.parent:
         where = where.parent
     usage = shutil.disk_usage(where)

@@ -7,7 +7,6 @@
 """
 
 from dynbuild.engine.private.answer import Status, host, network_trouble, running, status
-from dynbuild.engine.private.place import home
 from dynbuild.engine.private.start import up
 from dynbuild.engine.private.stop import down
 from dynbuild.engine.private.storage import Selection, prune, remove, unused
@@ -17,7 +16,6 @@ __all__ = [
     "Selection",
     "Status",
     "down",
-    "home",
     "host",
     "join",
     "leave",

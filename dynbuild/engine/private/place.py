@@ -103,21 +103,9 @@ class Place:
         return str(path)
 
 
-def home(env: Mapping[str, str]) -> Path:
-    """The directory of dynbuild: ``$DYNBUILD_HOME``, else one in the user's data directory.
-
-    Raises:
-        RequestError: The variable names a user whom this machine does not know.
-    """
-    if chosen := env.get("DYNBUILD_HOME"):
-        return paths.expanded(chosen, origin="environment DYNBUILD_HOME").resolve()
-    data = env.get("XDG_DATA_HOME") or Path(env.get("HOME") or Path.home(), ".local/share")
-    return Path(data, "dynbuild").resolve()
-
-
 def place_of(env: Mapping[str, str]) -> Place:
     """Where the engine of this environment is, whether it is there or not."""
-    root = home(env) / "engine"
+    root = paths.home(env) / "engine"
     run = root / "run"
     if len(os.fsencode(run)) > _RUN_BYTES:
         short = "/run" if os.access("/run", os.W_OK) else tempfile.gettempdir()

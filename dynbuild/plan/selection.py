@@ -14,7 +14,7 @@ from dynbuild import names
 from dynbuild.image_id import ImageId
 from dynbuild.plan import matrix
 from dynbuild.plan.matrix import Cell
-from dynbuild.plan.named_matrix import NamedMatrix
+from dynbuild.plan.named_matrix import AXES, NamedMatrix
 from dynbuild.quick import dataclass
 from dynbuild.settings import lines as release_lines
 from dynbuild.settings import load
@@ -23,8 +23,8 @@ from dynbuild.settings.layers import Origin
 from dynbuild.settings.load import Settings
 from dynbuild.settings.problems import Collector, Problem
 
-_AXES = ("framework", "target", "device", "cuda_version")
 _LINE = "release_line"
+_AXES = tuple(axis for axis in AXES if axis != _LINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

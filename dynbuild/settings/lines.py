@@ -12,6 +12,7 @@ from dynbuild.settings import files, layers
 from dynbuild.settings.layers import Layer, Origin, Setting
 
 KEY = ("request", "release_line")
+_WHEELS = ("request", "dynamo_wheels")
 _VARIABLE = "DYNBUILD_RELEASE_LINE"
 _RENAMED = {"next": "1.0 is the tree of April 2026, 1.5 that of August 2026"}
 """Lines that are no more, and what there is for them."""
@@ -64,7 +65,7 @@ def of_tree(context: Path, templates: Path, base: Layer, env: Mapping[str, str])
     A line whose wheels are published and not built says nothing of a tree.
     """
     try:
-        text = (context / "pyproject.toml").read_text(encoding="utf-8")
+        text = paths.content(context / "pyproject.toml").decode()
     except (OSError, ValueError):
         return {}
     version = re.search(r'^version\s*=\s*"((\d+\.\d+)\.[^"]*)"', text, re.MULTILINE)
@@ -72,7 +73,7 @@ def of_tree(context: Path, templates: Path, base: Layer, env: Mapping[str, str])
     if version is None or own.startswith(f"{version[2]}."):
         return {}
     file = file_of(version[2], templates, env)
-    if not file.is_file() or "dynamo_wheels" in file.read_text(encoding="utf-8"):
+    if not file.is_file() or _WHEELS in files.read(file, "catalog"):
         return {}
     return {KEY: Setting(version[2], Origin("derived", f"version {version[1]} in pyproject.toml"))}
 

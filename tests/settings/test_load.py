@@ -459,3 +459,19 @@ def test_the_version_of_the_tree_chooses_the_line(tmp_path, version, line):
     assert bool(found.by_tree) == (line != "0.9.0")
     given = settings.Lines(**asked, env={"DYNBUILD_RELEASE_LINE": "0.9.0"}, flags={})
     assert (given.chosen, given.by_tree) == (("0.9.0",), "")
+
+
+def test_a_word_in_a_comment_of_a_line_decides_nothing(tmp_path):
+    templates = tmp_path / "templates"
+    (templates / "lines").mkdir(parents=True)
+    (templates / "lines/7.5.toml").write_text("# dynamo_wheels are built\n[request]\n")
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "pyproject.toml").write_text('version = "7.5.0"\n')
+    base = {lines.KEY: Setting("0.9.0", Origin("catalog", "x"))}
+    assert lines.of_tree(tree, templates, base, {})[lines.KEY].value == "7.5"
+    (templates / "lines/7.5.toml").write_text('[request]\ndynamo_wheels = "index"\n')
+    assert lines.of_tree(tree, templates, base, {}) == {}
+    (tree / "pyproject.toml").unlink()
+    (tree / "pyproject.toml").symlink_to("/dev/zero")
+    assert lines.of_tree(tree, templates, base, {}) == {}

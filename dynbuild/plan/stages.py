@@ -296,6 +296,8 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
         wheel = (*RUNTIME, "PYTHON_VERSION", "ENGINE_OVERRIDES", *version)
         wheel += ("ENGINE_PYTORCH_INDEX_URL",)
         yield _as_of_date(recipe, Stage("framework", "framework.wheel", wheel, uv), RUNTIME)
+        wheels = ("framework", "wheel_builder")
+        yield Stage("dynamo_requirements", "dynamo_requirements", (), wheels)
     if recipe.engine != "stage":
         return
     if recipe.framework == "vllm":
@@ -351,7 +353,8 @@ def _runtime(recipe: Recipe) -> Stage:
         used = (*RUNTIME, *_WHEEL_SWITCHES, *pins, *nixl, *_COMMIT)
         return Stage("runtime", "runtime.vendor", used, base)
     if recipe.engine == "wheel":
-        return Stage("runtime", "runtime.wheel", (*RUNTIME, *common), (*base, "framework"))
+        engine = ("framework", "dynamo_requirements")
+        return Stage("runtime", "runtime.wheel", (*RUNTIME, *common), (*base, *engine))
     if recipe.engine == "complete":
         sglang = recipe.framework == "sglang" and recipe.from_source and recipe.requirements
         used = (*RUNTIME, *_WHEEL_SWITCHES, *(("SGLANG_ADDED",) if sglang else ()), *_COMMIT)

@@ -135,7 +135,11 @@ def test_every_stage_of_none_has_a_template():
 def test_every_template_is_used_by_a_stage():
     kinds = {"tool.image", "tool.url", "tool.pypi"}
     kinds |= {f"source.{kind}" for kind in ("git", "url", "apt", "context")}
-    kinds |= {"framework.wheel", "runtime.wheel"}  # tests/render/test_wheel_engine.py
+    kinds |= {
+        "framework.wheel",
+        "runtime.wheel",
+        "dynamo_requirements",
+    }  # tests/render/test_wheel_engine.py
     used = set(kinds)
     for cell in CELLS + LATER:
         switches = {"ENABLE_KVBM": "true", "ENABLE_GPU_MEMORY_SERVICE": "true"}

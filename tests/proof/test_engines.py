@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
@@ -22,10 +22,12 @@ from tests import ready, session
 from tests.conftest import DEMO
 from tests.session import NAME as RUN
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(7200)]
 
 CONFIG = DEMO.parent.parent / "tests" / "proof" / "engines.toml"
 CUDA_OF_BASE = "13.0"
+BASE = f"{RUN}/cuda"
+"""The base by a name of this run: another run of tests may take away its own in the meantime."""
 SECONDS = 3600
 DRIVER = ("libcuda.so", "libnvidia-ml.so")
 STUBS = "/opt/stubs"
@@ -49,10 +51,10 @@ class Cell:
     @property
     def base(self) -> tuple[str, ...]:
         """The arguments that name the base."""
-        tag = f"{CUDA_OF_BASE}-{self.suite}"
+        image, tag = BASE, f"{CUDA_OF_BASE}-{self.suite}"
         parts = [f"PYTHON_VERSION={self.python}"]
         for name in ("BASE_IMAGE", "RUNTIME_IMAGE"):
-            parts += [f"{name}=dynbuild/cuda", f"{name}_TAG={tag}"]
+            parts += [f"{name}={image}", f"{name}_TAG={tag}"]
         return tuple(f"--build-arg={part}" for part in parts)
 
 
@@ -66,8 +68,9 @@ CELLS = (
 class Image:
     """An image that is there, with a container of it that waits."""
 
-    def __init__(self, docker, cell, name, args, seconds):
+    def __init__(self, docker, cell, name, args, begun):
         self.docker, self.cell, self.name, self.args = docker, cell, name, args
+        self.begun = f"{begun:%Y-%m-%d %H:%M:%S}"
         self.container = f"{RUN}-{uuid.uuid4().hex[:12]}"
         waits = ("--network", "none", "--entrypoint", "sleep", "--name", self.container)
         docker("run", "--detach", "--rm", *waits, name, "infinity")
@@ -75,7 +78,7 @@ class Image:
         links = (f"ln -s /usr/local/cuda/lib64/stubs/{one} {STUBS}/{one}.1" for one in DRIVER)
         line = " && ".join((f"mkdir {STUBS}", *links, "touch /etc/nv_tegra_release"))
         docker("exec", "--user", "root", self.container, "bash", "-c", line)
-        self.say(f"built in {seconds:.0f} s")
+        self.say(f"built in {(datetime.now(UTC) - begun).total_seconds():.0f} s")
 
     def say(self, text):
         """Print what the note quotes."""
@@ -90,8 +93,14 @@ class Image:
         return self(f"{{ {line}; }} 2>&1; echo $?")
 
     def remove(self):
+        """Remove the image, and what its build left in the cache."""
         self.docker("rm", "--force", self.container)
         self.docker("image", "rm", "--force", self.name)
+        kept = map(json.loads, self.docker("buildx", "du", "--format", "json").splitlines())
+        own = [one for one in kept if one["CreatedAt"] >= self.begun]
+        # What others are built on can only go after them.
+        for one in sorted(own, key=lambda one: one["CreatedAt"], reverse=True):
+            self.docker("buildx", "prune", "--all", "--force", "--filter", f"id={one['ID']}")
 
 
 @pytest.fixture(scope="module", params=CELLS, ids=str)
@@ -102,7 +111,8 @@ def image(request, engine, docker, dynbuild, tmp_path_factory):
     toolkit = Toolkit(
         version=CUDA_OF_BASE, ca_bundle=machine.ca_bundle, index_url=machine.index_url
     )
-    session.make_base(engine, os.environ, toolkit=toolkit, suite=cell.suite)
+    base = session.make_base(engine, os.environ, toolkit=toolkit, suite=cell.suite)
+    docker("tag", base, f"{BASE}:{base.rpartition(':')[2]}")
     words = (
         "--config", str(CONFIG), "--context", str(tmp_path_factory.mktemp("nothing")),
         "--framework", cell.framework, "--release-line", cell.line, "--cuda-version", cell.cuda,
@@ -111,10 +121,10 @@ def image(request, engine, docker, dynbuild, tmp_path_factory):
     planned = dynbuild("plan", *words)
     assert planned.returncode == 0, planned.stderr
     (plan,) = json.loads(planned.stdout)["images"]
-    begin = time.monotonic()
+    begun = datetime.now(UTC)
     done = dynbuild("build", *words, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
-    made = Image(docker, cell, plan["tags"][0], plan["build_args"], time.monotonic() - begin)
+    made = Image(docker, cell, plan["tags"][0], plan["build_args"], begun)
     yield made
     made.remove()
 
@@ -151,18 +161,20 @@ def test_every_requirement_holds_but_what_the_plan_leaves_out(image):
     assert {name for _, name in asked if name not in known} == set()
 
 
-def test_engine_and_dynamo_are_imported(image):
-    names = f"torch, {image.cell.framework}, nixl, dynamo.runtime, dynamo.llm"
-    line = f"import {names}; print(torch.version.cuda, torch.cuda.is_available())"
-    cuda, available = image(f"python -c '{line}' | tail -n 1").split()
-    assert cuda.partition(".")[0] == image.cell.cuda.partition(".")[0]
-    assert available == "False"
-    image.say(f"imported: {names}; PyTorch's CUDA is {cuda}")
-
-
 def with_driver(line):
     """A command with stubs in place of the driver's libraries."""
     return f"LD_LIBRARY_PATH={STUBS}:$LD_LIBRARY_PATH {line}"
+
+
+def test_engine_and_dynamo_are_imported(image):
+    names = f"torch, {image.cell.framework}, nixl, dynamo.runtime, dynamo.llm"
+    line = f"import {names}; print(torch.version.cuda, torch.cuda.is_available())"
+    *said, status = image.try_line(with_driver(f"python -c '{line}'")).splitlines()
+    assert status == "0", "\n".join(said)
+    cuda, available = said[-1].split()
+    assert cuda.partition(".")[0] == image.cell.cuda.partition(".")[0]
+    assert available == "False"
+    image.say(f"imported: {names}; PyTorch's CUDA is {cuda}")
 
 
 def test_kernels_are_loaded(image):

@@ -108,17 +108,17 @@ def test_who_an_image_runs_as():
 
 
 def here_documents(text):
-    """The texts of all here-documents."""
-    found, body, end = [], None, ""
+    """The texts of all here-documents but those in Python."""
+    found, body, end, python = [], None, "", False
     for line in text.split("\n"):
         if body is not None:
             if line == end:
-                found.append("\n".join(body))
+                found += [] if python else ["\n".join(body)]
                 body = None
             else:
                 body.append(line)
         elif (mark := HEREDOC.search(line)) and line.startswith(("COPY ", "RUN ")):
-            body, end = [], mark[2]
+            body, end, python = [], mark[2], line.endswith(".py")
     return found
 
 

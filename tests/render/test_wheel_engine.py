@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 
 import pytest
 
@@ -67,15 +68,45 @@ def test_what_comes_later_is_resolved_together_with_the_engine(overlay):
         assert set(installs) == {words}
 
 
-def test_requirements_of_the_engine_are_replaced_and_those_of_the_wheels_left_out(overlay):
+def test_requirements_of_the_engine_are_replaced(overlay):
     asked = {"framework": "sglang", "target": "runtime", "release_line": "1.6"}
     image, text = of(overlay(""), **asked)
     assert image.plan.build_args["ENGINE_OVERRIDES"].startswith("cuda-tile==")
     engine = stage(text, "framework")
     assert re.search(r'echo "\$\{ENGINE_OVERRIDES\}" \| .* > /opt/dynamo/overrides.txt', engine)
     assert 'uv pip install "$@" --overrides /opt/dynamo/overrides.txt' in engine
-    assert "left-out.txt >> /opt/dynamo/overrides.txt" in stage(text, "runtime")
-    assert "UV_OVERRIDE" not in text
+
+
+METADATA = """\
+Metadata-Version: 2.4
+Name: ai-dynamo
+Requires-Dist: ai-dynamo-runtime==1.6.1
+Requires-Dist: simulated==1 ; python_full_version >= '3.11'
+Requires-Dist: nixl[cu13]==1.4.1 ; extra == 'vllm'
+Requires-Dist: vllm[otel]==0.31.0; extra == "vllm"
+Requires-Dist: ray>=2.55; python_version < '3.14' and extra == 'vllm'
+Requires-Dist: accelerate; extra == 'sglang'
+
+Requires-Dist: none of the text
+"""
+
+
+def test_what_wheels_ask_for_is_a_layer_before_them(overlay, tmp_path, capsys):
+    """By its text, so that other wheels that ask for the same move their own layer only."""
+    _, text = of(overlay(OVERLAY), framework="vllm", target="runtime", dynamo_wheels="index")
+    runtime = stage(text, "runtime")
+    places = [runtime.index(word) for word in ("from=dynamo_requirements", "COPY --from=wheel_bui")]
+    assert places == sorted(places)
+    with zipfile.ZipFile(tmp_path / "ai_dynamo-1.6.1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("ai_dynamo-1.6.1.dist-info/METADATA", METADATA)
+    (tmp_path / "left-out.txt").write_text("simulated ; python_version < '3'\n")
+    (code,) = re.findall(r"/requirements.py\n(.*?)\nEOF\n", text, re.DOTALL)
+    exec(code.replace("/dist", str(tmp_path), 1), {})
+    assert capsys.readouterr().out.splitlines() == [
+        "ray>=2.55 ; python_version < '3.14'",
+        "simulated==1 ; python_full_version >= '3.11'",
+        "vllm[otel]==0.31.0",
+    ]
 
 
 def test_heavy_packages_are_layers_of_their_own_and_no_file_comes_twice(overlay):

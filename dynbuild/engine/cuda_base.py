@@ -22,10 +22,12 @@ _LABEL = "dynbuild.cuda"
 _INDEX_URL = "DYNBUILD_SECRET_INDEX_URL"
 _CA_BUNDLE_PATH = "DYNBUILD_SECRET_CA_BUNDLE_PATH"
 
+# Until 24.2 pip did not read SSL_CERT_FILE.
 _FROM_INDEX = """\
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev python3-pip
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \\
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE \\
+    --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \\
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \\
     python3 -m pip install --quiet --no-cache-dir --root-user-action ignore --only-binary :all: \\
         --target /packages "cuda-toolkit[nvcc,cudart,cccl,crt,nvvm,nvml,nvtx]==@CUDA@.*" \\

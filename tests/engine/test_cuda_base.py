@@ -68,6 +68,9 @@ def test_certificates_and_index_are_secrets(played):
     assert more["env"]["DYNBUILD_SECRET_INDEX_URL"].endswith("index.example/simple")
     for name in ("ca_bundle", "ca_bundle_path", "index_url"):
         assert f"type=secret,id={name}," in more["input"]
+    # Older pips read one of the variables, newer ones the other.
+    for variable in ("SSL_CERT_FILE", "PIP_CERT"):
+        assert f"id=ca_bundle_path,env={variable} " in more["input"]
 
 
 def test_where_a_toolkit_comes_from(played):

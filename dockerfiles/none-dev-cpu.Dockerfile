@@ -320,7 +320,7 @@ ARG TARGETARCH
 ARG UV_VERSION
 ARG BASE_IMAGE
 ARG BASE_IMAGE_TAG
-# The wheel is named for the CUDA major version of the compiler, or for the CPU.
+# The wheel is named for the CUDA major version of the compiler, or for the device.
 RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \

@@ -47,7 +47,7 @@ class ImageId:
     Attributes:
         framework: Such as ``vllm``.
         target: The stage that becomes the image, ``runtime`` or ``local-dev-aws``.
-        device: ``cuda`` or ``cpu``.
+        device: ``cuda``, ``xpu`` or ``cpu``.
         cuda: CUDA version as in the catalog; empty on a device without.
         variant: What is not the default: the marks of ``variant_of``, joined by ``+``; empty
             for the default.

@@ -86,7 +86,7 @@ def cells():
         for cuda in row.cuda or ("",)
         for target in (
             *entry.targets,
-            *(f"{name}{AWS}" for name in EFA_TARGETS if name in entry.targets),
+            *(f"{name}{AWS}" for name in EFA_TARGETS if name in entry.targets and device != "xpu"),
         )
         for variant in VARIANTS
     )

@@ -212,7 +212,7 @@ def with_efa(config: Settings, cell: Cell) -> tuple[Cell, ...]:
     local-dev, so dev is built as well.
 
     Raises:
-        RequestError: There is no such layer for the target.
+        RequestError: There is no such layer for the target, or the device.
     """
     target = cell.id.target
     if not config.catalog.request.make_efa:
@@ -222,6 +222,12 @@ def with_efa(config: Settings, cell: Cell) -> tuple[Cell, ...]:
             f"there is no EFA layer for the target '{target}'",
             origin=str(config.origin("request", "make_efa")),
             hint=f"it goes on {', '.join(EFA_TARGETS)}",
+        )
+    if cell.id.device == "xpu":
+        raise RequestError(
+            "there is no EFA layer for the device xpu",
+            origin=str(config.origin("request", "make_efa")),
+            hint="drop --make-efa, or use --device cuda",
         )
     dev = replace(cell, id=replace(cell.id, target="dev"), requested=False)
     below = dev if target == "local-dev" else cell

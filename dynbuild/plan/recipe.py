@@ -25,9 +25,9 @@ class Recipe:
     Attributes:
         framework: vllm, trtllm, sglang, none.
         target: The image that is wanted, which is also the last stage.
-        device: cuda or cpu.
+        device: cuda, xpu or cpu.
         builder: ``manylinux`` or ``base``: what is compiled in.
-        cuda: CUDA version as in the catalog, empty on cpu.
+        cuda: CUDA version as in the catalog, empty without it.
         dynamo_wheels: ``source`` (built from the context) or ``index`` (published).
         kvbm: The KV cache block manager is built and installed.
         gms: The GPU memory service is built and installed.

@@ -96,7 +96,7 @@ def target_of(reference: str, frameworks: Collection[str]) -> str | None:
     found = re.search(rf"-(?:{known})-({'|'.join(_TARGETS)})-[\w.-]+$", tag)
     if found:
         return found[1]
-    return "dev" if re.search(rf"-(?:{known})-(?:cpu|cuda[0-9.]+)(?:-[\w.-]+)?$", tag) else None
+    return "dev" if re.search(rf"-(?:{known})-(?:cpu|xpu|cuda[0-9.]+)(?:-[\w.-]+)?$", tag) else None
 
 
 def usual_user(reference: str, frameworks: Collection[str]) -> str | None:

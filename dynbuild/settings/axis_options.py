@@ -33,11 +33,11 @@ DEVICE = Option(
     several=True,
     flags=("--device",),
     path=("request", "device"),
-    help="cuda or cpu.",
+    help="cuda, xpu or cpu.",
     panel=IMAGE,
     metavar="NAME",
     source="device",
-    doc="cuda (default) or cpu",
+    doc="cuda (default), xpu or cpu",
 )
 RELEASE_LINE = Option(
     name="release_line",

@@ -204,7 +204,7 @@ class Tool(Model):
 
 
 class Device(Model):
-    """What a framework has on one device: its CUDA versions (none for cpu) and arguments.
+    """What a framework has on one device: its CUDA versions (none without it) and arguments.
 
     *builder* says what is compiled in: ``manylinux``, PyPA's image, whose old C library lets
     what is compiled run on any distribution; ``base``, the base image, with the distribution's

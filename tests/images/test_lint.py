@@ -147,9 +147,10 @@ def test_the_cells_are_those_of_the_catalog_and_its_lines(capsys):
     counted = 0
     for path in (TEMPLATES / "catalog.toml", *(TEMPLATES / "lines").glob("*.toml")):
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["frameworks"].values():
-            targets = len(entry["targets"]) + len(set(entry["targets"]) & set(EFA_TARGETS))
-            rows = sum(len(row.get("cuda", ())) or 1 for row in entry["devices"].values())
-            counted += targets * rows * len(matrix.VARIANTS)
+            for device, row in entry["devices"].items():
+                layered = set() if device == "xpu" else set(entry["targets"]) & set(EFA_TARGETS)
+                targets = len(entry["targets"]) + len(layered)
+                counted += targets * (len(row.get("cuda", ())) or 1) * len(matrix.VARIANTS)
     cells, texts = matrix.cells(), matrix.dockerfiles()
     assert len(set(cells)) == len(cells) == counted
     assert {matrix.rendered(cell)[1] for cell in cells} == {text for _, text in texts.values()}

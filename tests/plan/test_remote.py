@@ -28,7 +28,7 @@ def _cells():
                             "target": target,
                             "device": device,
                             "cuda_version": cuda,
-                            "make_efa": target in matrix.EFA_TARGETS,
+                            "make_efa": target in matrix.EFA_TARGETS and device != "xpu",
                         }
 
 

@@ -83,7 +83,7 @@ def df(
     ] = "table",
     context: Context = None,
 ) -> None:
-    """Show what dynbuild takes on the disk: images, build cache, records of builds and matrices.
+    """Show what dynbuild takes on the disk: images, build cache, records.
 
     Images are those with dynbuild's label, and an image made from one of them has it too.
     The build cache is the whole one of the engine.  What images share is counted for none of

@@ -115,11 +115,11 @@ def test_a_mirror_of_itself_is_an_exception(overlay):
     path = overlay("""\
 [mirrors]
 "docker.io" = "registry.example.com/hub"
-"docker.io/library/debian" = "docker.io/library/debian"
+"docker.io/library/ubuntu" = "docker.io/library/ubuntu"
 """)
     image = make_image(path, **NONE_CPU)
-    assert image.build_args["BASE_IMAGE"] == "docker.io/library/debian"
-    assert image.origins["BASE_IMAGE"].endswith("(mirror of docker.io/library/debian)")
+    assert image.build_args["BASE_IMAGE"] == "docker.io/library/ubuntu"
+    assert image.origins["BASE_IMAGE"].endswith("(mirror of docker.io/library/ubuntu)")
 
 
 def test_an_endpoint_picker_built_here_stays(site):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -77,15 +78,19 @@ def _result(manifest: str, context: str | None) -> MatrixResult:
     """The run that *manifest* names.
 
     Raises:
-        RequestError: There is none, or the file is none of a run.
+        RequestError: There is none, it came with the tree, or the file is none of a run.
     """
+    from dynbuild.cli import resumption
     from dynbuild.matrix import record, result
 
     path = Path(manifest)
     if path.is_dir():
         path /= "result.json"
     if not path.is_file():
-        one = record.find(tree.context(context), "" if manifest == "last" else manifest)
+        where = tree.context(context)
+        one = record.find(where, "" if manifest == "last" else manifest)
+        hint = f"where you trust what it says, name its file: {shlex.quote(str(one.result))}"
+        resumption.check_own(one, where, lost="it is not promoted by its id", hint=hint)
         return record.result_of(one)
     try:
         return result.parse(path.read_bytes())

@@ -98,8 +98,13 @@ def read(context: Path, id: str, *, trusted: bool) -> Resumption:
     plan, ended = record.plan_of(one), record.result_of(one)
     try:
         content = (one.path / _NAME).read_bytes()
-        if not trusted:
-            _check_signed(one, context, content)
+        if not trusted and not _is_own(context, content):
+            raise _foreign(
+                one,
+                "it cannot go on",
+                "run the matrix anew, what is done comes from the cache; or take what it was "
+                "asked for as your own word: --trust",
+            )
         document: dict[str, Any] = json.loads(content)
         os.chdir(document["folder"])
         asked = Asked(
@@ -122,21 +127,39 @@ def read(context: Path, id: str, *, trusted: bool) -> Resumption:
     return Resumption(asked, plan, done)
 
 
-def _check_signed(one: MatrixRecord, context: Path, content: bytes) -> None:
-    """What a run was asked for counts as flags do, so a tree must not bring it along.
+def check_own(one: MatrixRecord, context: Path, *, lost: str, hint: str) -> None:
+    """A run that came with the tree *context* must not pass for one of the caller's.
+
+    Args:
+        one: The run.
+        context: The tree that has its record.
+        lost: What is not done with another's, as the end of a sentence.
+        hint: What to do.
 
     Raises:
         RequestError: It was not written here, by this user.
     """
+    try:
+        content = (one.path / _NAME).read_bytes()
+    except OSError:
+        content = b""
+    if not _is_own(context, content):
+        raise _foreign(one, lost, hint)
+
+
+def _is_own(context: Path, content: bytes) -> bool:
+    """What a run was asked for counts as flags do, so a tree must not bring it along."""
     from dynbuild.settings import consent
 
-    if not consent.is_signed(trust.folder(), context, content):
-        raise RequestError(
-            f"the run {one.id} was not begun on this machine, by you: it cannot go on",
-            origin=str(one.path / _NAME),
-            hint="run the matrix anew, what is done comes from the cache; or take what it was "
-            "asked for as your own word: --trust",
-        )
+    return consent.is_signed(trust.folder(), context, content)
+
+
+def _foreign(one: MatrixRecord, lost: str, hint: str) -> RequestError:
+    return RequestError(
+        f"the run {one.id} was not begun on this machine, by you: {lost}",
+        origin=str(one.path / _NAME),
+        hint=hint,
+    )
 
 
 def _cells(said: dict[str, Any] | None) -> Cells | None:

@@ -258,9 +258,9 @@ def test_a_dry_run_writes_nothing(matrix, docker, tmp_path, tree):
 # ---- promote -----------------------------------------------------------------------------
 
 
-def promote(docker, *words):
+def promote(docker, *words, **env):
     path = f"{docker.path}{os.pathsep}{os.environ['PATH']}"
-    return call("promote", *words, env={"PATH": path})
+    return call("promote", *words, env={"PATH": path, **env})
 
 
 @pytest.fixture
@@ -285,8 +285,26 @@ def test_a_run_that_was_pushed_is_promoted_by_digest(docker, manifest, tree):
     assert [(words[-2], words[-1]) for words in created] == [
         (one["tag"], one["reference"]) for one in said
     ]
-    again = promote(docker, "last", "--context", tree, "--to", "stable", "--format", "json")
+    words = ("last", "--context", tree, "--to", "stable", "--format", "json")
+    again = promote(docker, *words, DYNBUILD_HOME=f"{tree}.home")
     assert json.loads(again.out) == said
+
+
+def test_a_run_that_came_with_the_tree_is_not_promoted_by_its_id(docker, manifest, tree):
+    """The tree would choose which images get the tag."""
+    brought = manifest.parent.with_name(f"9{manifest.parent.name[1:]}")
+    shutil.copytree(manifest.parent, brought)
+    (brought / "request.json").write_text("{}")
+    words = ("--context", tree, "--to", "stable", "--dry-run")
+    home = {"DYNBUILD_HOME": f"{tree}.home"}
+    done = promote(docker, "last", *words, **home)
+    assert (done.code, done.out) == (2, "")
+    assert f"the run {brought.name} was not begun on this machine, by you" in done.err
+    assert f"{brought}/result.json" in done.err
+    (brought / "request.json").unlink()
+    assert promote(docker, "last", *words, **home).code == 2
+    assert promote(docker, manifest.parent.name, *words, **home).code == 0
+    assert promote(docker, brought / "result.json", *words, **home).code == 0
 
 
 def test_nothing_is_promoted_where_one_is_missing(docker, manifest):

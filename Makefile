@@ -5,10 +5,11 @@ PY    := $(VENV)/bin/python
 RUN   := $(VENV)/bin/dynbuild
 STAMP := $(VENV)/.installed
 PYTHON ?= python3
+EMULATED := tests/images/test_platforms.py
 
 # A disk that is too full is told of before anything is downloaded.
 .NOTPARALLEL:
-.PHONY: help demo test cuda proof ready fast fuzz page check fix render generate bench clean
+.PHONY: help demo test emulated tries cuda proof ready fast fuzz page check fix render generate bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,7 +30,16 @@ demo: $(STAMP) ## Build the runtime image for real, run it, ask it something
 
 test: ready check ## Lint, types, drift; the quick tests; then real builds on a real engine
 	@$(PY) -m pytest -n auto -m "not engine"
-	@$(PY) -m pytest -n 1 --dist loadfile --no-loadscope-reorder -m engine tests/engine tests/images
+	@$(PY) -m pytest -n 1 --dist loadfile --no-loadscope-reorder -m engine tests/engine tests/images \
+		--ignore $(EMULATED)
+
+# Emulation makes a build of minutes one of a quarter of an hour.
+emulated: ready $(STAMP) ## Build for the architecture that this machine is not
+	@$(PY) -m pytest -n 0 -m engine $(EMULATED)
+
+tries: ready $(STAMP) ## Kill a push 20 times; fill an empty engine from a registry 20 times
+	@TRIES=20 $(PY) -m pytest -n 0 -m engine tests/images/test_matrix.py tests/images/test_registry_cache.py \
+		-k "killed or whole_matrix"
 
 cuda: ready $(STAMP) ## More of CUDA than the tests have time for: dev image, CUDA 12.4
 	@$(PY) -m pytest -n 0 -m engine tests/images/test_cuda.py tests/cuda

@@ -14,7 +14,7 @@ import threading
 import uuid
 from dataclasses import replace
 
-from dynbuild import proc
+from dynbuild import names, proc
 from dynbuild.engine import builder
 from dynbuild.matrix import record, run
 from dynbuild.plan import make
@@ -114,8 +114,8 @@ class Lab:
 class Set:
     """Cells of the catalog as lab images, with the same steps in every run of it."""
 
-    def __init__(self, lab, tree, chosen, output="none", repository=f"{NAME}/lab"):
-        self.lab, self.tree = lab, tree
+    def __init__(self, lab, tree, chosen, output="none", repository=f"{NAME}/lab", *, caches=""):
+        self.lab, self.tree, self.caches = lab, tree, caches
         jobs = []
         for cell in chosen:
             name = {"tag": f"{repository}:{str(cell).replace(' ', '-')}-1", "tag_latest": False}
@@ -133,12 +133,12 @@ class Set:
         self.job: Job = replace(job, plan=plan)
         self.fails: dict[str, tuple[str, ...]] = {}
 
-    @staticmethod
-    def _bare(image, output):
-        plan = image.plan.model_copy(
-            update={"contexts": {}, "secrets": (), "output": output, "dockerfile": "Dockerfile"}
-        )
-        return replace(image, plan=plan, secrets=())
+    def _bare(self, image, output):
+        ours = {"contexts": {}, "secrets": (), "output": output, "dockerfile": "Dockerfile"}
+        if self.caches:
+            entry = f"type=registry,ref={self.caches}:{names.as_tag(image.name)}"
+            ours |= {"cache_from": (entry,), "cache_to": (f"{entry},mode=max",)}
+        return replace(image, plan=image.plan.model_copy(update=ours), secrets=())
 
     @property
     def texts(self):
@@ -152,11 +152,11 @@ class Set:
         graphs = [graph.of(image.plan, self.texts[image.name]) for image in self.job.images]
         return {key for one in graphs for key, step in one.steps.items() if step.is_run}
 
-    def run(self, *, done=(), listen=None, cancellation=None, **options):
-        heard = []
+    def run(self, *, done=(), listen=None, cancellation=None, engine=None, env=None, **options):
+        heard, env = [], env or self.lab.env
         site = run.Site(
-            builder=builder.find(self.lab.engine, self.lab.env),
-            env=self.lab.env,
+            builder=builder.find(engine or self.lab.engine, env),
+            env=env,
             secrets={},
             cancellation=cancellation or proc.Cancellation(),
             listen=listen or heard.append,

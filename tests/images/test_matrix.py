@@ -42,6 +42,9 @@ def status(result):
     return {cell.id: cell.status for cell in result.cells}
 
 
+TRIES = int(os.environ.get("TRIES", "4"))
+"""How often a run is killed while it pushes; `make tries` does it 20 times."""
+
 SMALL = [
     cell
     for cell in WIDE
@@ -144,7 +147,7 @@ def test_tags_move_when_all_is_there_whenever_it_is_killed(lab, tree, registry, 
     first = final(tags("all-or-none"))
     assert first == {cell.tags[0].rpartition(":")[2]: cell.digest for cell in old.cells}
     rng = random.Random(7)
-    for number in range(4):
+    for number in range(TRIES):
         lab.name = f"{lab.name}{number}"
         before = final(tags("all-or-none"))
         cut = rng.randrange(2 * len(chosen))

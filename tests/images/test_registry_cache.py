@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from dynbuild import paths
+from dynbuild import paths, proc
+from dynbuild.engine import client
 from tests.conftest import ROOT
 from tests.images import recorded
+from tests.images.lab import Lab, Set
+from tests.images.test_matrix import SMALL, status
+
+TRIES = int(os.environ.get("TRIES", "3"))
+"""How often an engine is emptied and filled from the registry; `make tries` does it 20 times."""
 
 STUB = ROOT / "tests" / "data" / "ucx_stub"
 
@@ -78,3 +84,26 @@ def test_a_second_engine_compiles_and_installs_nothing(
     assert _ran(second) == []
     assert second["steps"]["run_instructions"] == 0
     assert second["steps"]["cached"] > 10
+
+
+def test_an_empty_engine_takes_a_whole_matrix_from_the_registry(
+    engine, base, registry, second_engine, tmp_path
+):
+    lab = Lab(engine, dict(os.environ), f"{base}:trixie")
+    try:
+        cells = [cell for cell in SMALL if cell.framework == "none"]
+        many = Set(lab, tmp_path, cells, caches=f"{registry}/cache/lab")
+        assert set(status(many.run()).values()) == {"done"}
+        ran = len(lab.ran)
+        assert ran == len(many.distinct()) > 10
+        env = {**os.environ, **second_engine}
+        env.pop("DOCKER_HOST", None)
+        empty = client.find(env)
+        for _ in range(TRIES):
+            result = many.run(engine=empty, env=env)
+            assert set(status(result).values()) == {"done"}
+            assert lab.ran[ran:] == []
+            words = (empty.docker, "buildx", "prune", "--all", "--force")
+            proc.run(words, env=empty.env(env))
+    finally:
+        lab.close()

@@ -87,7 +87,7 @@ ENV USERNAME=dynamo \
     HOME=/home/dynamo \
     USER=dynamo \
     LOGNAME=dynamo \
-    PATH=/opt/uv/bin:/home/dynamo/.cargo/bin:/usr/local/cargo/bin:/usr/local/bin:${PATH}
+    PATH=/home/dynamo/.cargo/bin:/opt/uv/bin:/usr/local/cargo/bin:/usr/local/bin:${PATH}
 WORKDIR /home/dynamo
 USER dynamo
 ARG DYNAMO_COMMIT_SHA

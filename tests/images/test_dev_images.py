@@ -85,7 +85,9 @@ def test_dev_environment(root):
         "VIRTUAL_ENV": "/opt/dynamo/venv",
     }
     assert {key: found[key] for key in expected} == expected
-    assert found["PATH"].split(":")[:2] == ["/opt/dynamo/venv/bin", "/usr/local/cargo/bin"]
+    assert found["PATH"].split(":")[:3] == [
+        "/opt/uv/bin", "/opt/dynamo/venv/bin", "/usr/local/cargo/bin",
+    ]  # fmt: skip
     assert len(found["DYNAMO_COMMIT_SHA"]) == 40
     # Cargo is the distribution's here, so there is no toolchain of rustup to point to.
     assert "RUSTUP_HOME" not in found
@@ -325,7 +327,7 @@ def test_local_dev_environment(mine):
     }
     assert {key: found[key] for key in expected} == expected
     assert found["PATH"].split(":")[:4] == [
-        "/home/dynamo/.cargo/bin", "/usr/local/cargo/bin", "/usr/local/bin", "/opt/dynamo/venv/bin",
+        "/home/dynamo/.cargo/bin", "/opt/uv/bin", "/usr/local/cargo/bin", "/usr/local/bin",
     ]  # fmt: skip
     assert len(found["DYNAMO_COMMIT_SHA"]) == 40
     assert mine("pwd") == "/home/dynamo"

@@ -96,7 +96,7 @@ def test_environment(inside, tree):
     found = dict(line.split("=", 1) for line in inside("env").splitlines() if "=" in line)
     assert found["DYNAMO_HOME"] == "/opt/dynamo"
     assert found["VIRTUAL_ENV"] == "/opt/dynamo/venv"
-    assert found["PATH"].startswith("/opt/dynamo/venv/bin:")
+    assert found["PATH"].startswith("/opt/uv/bin:/opt/dynamo/venv/bin:")
     assert found["DYNAMO_COMMIT_SHA"] == support.git(tree, "rev-parse", "HEAD")
 
 

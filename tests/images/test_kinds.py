@@ -225,4 +225,4 @@ files = ["/usr/bin/env", "/usr/bin/id"]
         folder="/tool",
     )
     assert built.returncode == 0, built.stderr
-    assert (out / "tool" / "usr" / "bin" / "id").is_file()
+    assert (out / "tool" / "opt" / "uv" / "bin" / "id").is_file()

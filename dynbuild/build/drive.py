@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from dynbuild import proc
@@ -83,98 +82,124 @@ def build(
     _, *words = bake.argv(
         plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
-    solve = Solve(datetime.now(UTC), _targets(job))
-    going = _Going(job, dockerfiles, now, solve, taken=taken, expectation=expectation)
-    going.asked_again = tuple(asked_again)
-    begun = time.monotonic()
-
-    def finish(why: Failure | None) -> BuildResult:
-        return going.finish(builder, env, why, seconds=round(time.monotonic() - begun, 3))
-
     with cancellation.observe(), Journal(now.log) as log:
+        going = _Going(
+            job=job,
+            dockerfiles=dockerfiles,
+            record=now,
+            builder=builder,
+            command=(builder.engine.docker, *words),
+            env=env,
+            secrets=secrets,
+            listen=listen,
+            log=log,
+            cancellation=cancellation,
+            taken=taken,
+            expectation=expectation,
+            asked_again=tuple(asked_again),
+        )
         try:
             listen(RecordBegun(now.id, str(now.path)))
-            attempt = partial(
-                going.attempt,
-                (builder.engine.docker, *words),
-                builder.env({**bake.caller(env), **secrets}) | bake.ENVIRONMENT,
-                listen,
-                log,
-                cancellation,
-            )
-            why = going.solved(attempt, retries, listen, log, cancellation)
+            why = going.solve_until(retries)
         except BaseException as error:
             # Whatever it is, the record says that this build is over.
-            finish(failure.of_error(error))
+            going.finish(failure.of_error(error))
             raise
-        return finish(why)
+        return going.finish(why)
 
 
-def _targets(job: Job) -> list[str]:
-    return [image.id.bake_target for image in job.plan.images]
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Going:
-    """A build while it goes: what is gathered of it.
+    """A build while it goes: what it is carried out with, and what is gathered of it.
 
     Attributes:
         job: What is built.
         dockerfiles: Text of the Dockerfile of each image, by image name.
         record: Its record.
-        solve: Its steps.
+        builder: Where.
+        command: What solves it, without its environment.
+        env: The caller's environment.
+        secrets: Values of the secrets that BuildKit reads from variables.
+        listen: Told of every event.
+        log: What people read of it.
+        cancellation: What calls it off.
+        taken: What tells the files of the build contexts.
+        expectation: What has to come from the cache.
+        asked_again: What was asked of a registry again before.
+        begun: When it began, on the clock of ``time.monotonic``.
         figures: What its steps told of the compile cache.
         warnings: What a person has to know at its end.
         lost: Why the record is not whole; ``None`` while it is.
-        taken: What tells the files of the build contexts.
         retries: Tries that failed.
         events: Where progress is written; ``None`` for its place in the record.
-        expectation: What has to come from the cache.
-        asked_again: What was asked of a registry again before.
+        solve: Its steps.
     """
 
     job: Job
     dockerfiles: Mapping[str, str]
     record: Record
-    solve: Solve
+    builder: Builder
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    listen: Callable[[Event], None]
+    log: Journal
+    cancellation: proc.Cancellation
+    taken: Taken | None
+    expectation: Expectation | None
+    asked_again: tuple[Retry, ...]
+    begun: float = field(default_factory=time.monotonic)
     figures: Figures = field(default_factory=Figures)
     warnings: list[str] = field(default_factory=list)
     lost: OSError | None = None
-    taken: Taken | None = None
     retries: list[Retry] = field(default_factory=list)
     events: Path | None = None
-    expectation: Expectation | None = None
-    asked_again: tuple[Retry, ...] = ()
+    solve: Solve = field(init=False)
 
-    def attempt(
-        self,
-        argv: Sequence[str],
-        env: Mapping[str, str],
-        listen: Callable[[Event], None],
-        log: Journal,
-        cancellation: proc.Cancellation,
-    ) -> Failure | None:
+    def __post_init__(self) -> None:
+        self.solve = self._no_steps()
+
+    def _no_steps(self) -> Solve:
+        """A solve that begins."""
+        return Solve(datetime.now(UTC), [image.id.bake_target for image in self.job.plan.images])
+
+    def solve_until(self, retries: int) -> Failure | None:
+        """Solve, and again where that is worth it; why it failed in the end, if it did."""
+        tried = 1
+        while (why := self._attempt()) and tried <= retries and retry.is_worth(why):
+            self._note(why, tried)
+            with suppress(OSError):
+                self.record.events.replace(self.record.path / f"events-{tried}.jsonl")
+            self.solve = self._no_steps()
+            self.cancellation.sleep(self.retries[-1].waited)
+            tried += 1
+        if why is None:
+            self._write_caches(retries)
+        return why
+
+    def _attempt(self) -> Failure | None:
         """Solve once; why that failed, if it did."""
-        with proc.start(argv, env=env, cancellation=cancellation) as process:
+        env = self.builder.env({**bake.caller(self.env), **self.secrets}) | bake.ENVIRONMENT
+        with proc.start(self.command, env=env, cancellation=self.cancellation) as process:
             self.taken = self.taken or reading(self.job, self.dockerfiles)
             with Patience(self.job.registry_seconds, process.cancel) as patience:
 
                 def both(event: Event) -> None:
                     patience(event)
-                    listen(event)
+                    self.listen(event)
                     if self.expectation and self.expectation.feed(event):
                         process.cancel()
 
-                self.follow(process, both, log)
+                self._follow(process, both)
                 ended = process.wait()
         unexpected = self.expectation.failure() if self.expectation else None
         return (
             unexpected
             or patience.failure()
-            or _failure(self.solve, self.record, ended, cancellation)
+            or _failure(self.solve, self.record, ended, self.cancellation)
         )
 
-    def follow(self, process: proc.Process, listen: Callable[[Event], None], log: Journal) -> None:
+    def _follow(self, process: proc.Process, listen: Callable[[Event], None]) -> None:
         """Read the progress of *process* to its end, and write it down."""
         told = Log()
         with Journal(self.events or self.record.events) as events:
@@ -182,57 +207,25 @@ class _Going:
                 if line.startswith("{"):
                     events.write(f"{line}\n")
                 for event in self.solve.feed(line):
-                    log.write("".join(f"{text}\n" for text in told.lines(event)))
+                    self._log(told, event)
                     self.figures.feed(event)
                     if isinstance(event, Warned):
                         self.warnings.append(event.text)
                     listen(event)
-        self.lost = log.error or events.error
+        self.lost = self.log.error or events.error
 
-    def solved(
-        self,
-        attempt: Callable[[], Failure | None],
-        retries: int,
-        listen: Callable[[Event], None],
-        log: Journal,
-        cancellation: proc.Cancellation,
-    ) -> Failure | None:
-        """Solve, and again where that is worth it; why it failed in the end, if it did."""
-        tried = 1
-        while (why := attempt()) and tried <= retries and retry.is_worth(why):
-            self._again(why, tried, listen, log)
-            cancellation.sleep(self.retries[-1].waited)
-            tried += 1
-        if why is None:
-            self._write_caches(attempt, retries, listen, log, cancellation)
-        return why
+    def _log(self, told: Log, event: Event) -> None:
+        self.log.write("".join(f"{text}\n" for text in told.lines(event)))
 
-    def _again(
-        self, why: Failure, tried: int, listen: Callable[[Event], None], log: Journal
-    ) -> None:
-        """Note that a try failed, and make ready for the next."""
-        self._note(why, tried, listen, log)
-        with suppress(OSError):
-            self.record.events.replace(self.record.path / f"events-{tried}.jsonl")
-        self.solve = Solve(datetime.now(UTC), _targets(self.job))
-
-    def _note(
-        self, why: Failure, tried: int, listen: Callable[[Event], None], log: Journal
-    ) -> None:
+    def _note(self, why: Failure, tried: int) -> None:
+        """Note that a try failed."""
         waited = round(retry.delay(tried, why, random.Random()), 1)  # noqa: S311 - no secret
         self.retries.append(Retry(step=why.step, message=why.message, waited=waited))
         event = Retried(message=why.message, seconds=waited, tried=tried)
-        log.write("".join(f"{text}\n" for text in Log().lines(event)))
-        listen(event)
+        self._log(Log(), event)
+        self.listen(event)
 
-    def _write_caches(
-        self,
-        attempt: Callable[[], Failure | None],
-        retries: int,
-        listen: Callable[[Event], None],
-        log: Journal,
-        cancellation: proc.Cancellation,
-    ) -> None:
+    def _write_caches(self, retries: int) -> None:
         """Try again to write the build caches that were not; the images are there already.
 
         What another solve of the same says counts for the caches alone.
@@ -241,13 +234,13 @@ class _Going:
         for tried in range(1, retries + 1):
             if lost is None or not retry.is_worth_for_cache(lost):
                 break
-            self._note(lost, tried, listen, log)
-            cancellation.sleep(self.retries[-1].waited)
-            if cancellation.cancelled:
+            self._note(lost, tried)
+            self.cancellation.sleep(self.retries[-1].waited)
+            if self.cancellation.cancelled:
                 break
-            self.solve = Solve(datetime.now(UTC), _targets(self.job))
+            self.solve = self._no_steps()
             self.events = self.record.path / f"events-cache-{tried}.jsonl"
-            lost = attempt() or failure.of_cache(self.solve)
+            lost = self._attempt() or failure.of_cache(self.solve)
         names = ", ".join(image.name for image in self.job.plan.images if image.cache_to)
         self.solve, self.events = made, None
         if lost is not None:
@@ -256,11 +249,10 @@ class _Going:
                 f" one: {lost.message}"
             )
 
-    def finish(
-        self, builder: Builder, env: Mapping[str, str], why: Failure | None, *, seconds: float
-    ) -> BuildResult:
+    def finish(self, why: Failure | None) -> BuildResult:
         """Put the result together and close the record with it."""
         plan, now = self.job.plan, self.record
+        seconds = round(time.monotonic() - self.begun, 3)
         metadata = Metadata.read(now.metadata)
         try:
             redact(now)
@@ -271,8 +263,8 @@ class _Going:
             self.solve,
             metadata,
             why,
-            engine=builder.engine,
-            env=env,
+            engine=self.builder.engine,
+            env=self.env,
             seconds=seconds,
             earlier=record.finished(Path(plan.context)),
         )
@@ -284,7 +276,7 @@ class _Going:
             id=now.id,
             record=str(now.path),
             status="done" if why is None else "interrupted" if _by_signal(why) else "failed",
-            builder=described(builder),
+            builder=described(self.builder),
             seconds=seconds,
             steps=Steps(**self.solve.counts()),
             warnings=tuple(dict.fromkeys((*self.warnings, *warnings))),

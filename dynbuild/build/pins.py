@@ -9,20 +9,20 @@ text, looked at line by line and never run, and names of files in it do not lead
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from dynbuild.build.source_tree import SourceTree
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import KeyPath
-
-_LARGEST = 1 << 20
-"""Bytes of a file that is looked at."""
 
 CONTEXT_YAML = "container/context.yaml"
 _BUILD_SH = "container/build.sh"
 _WHEELS = "container/templates/wheel_builder.Dockerfile"
+_DEPS = "container/deps"
+_PROJECT = "pyproject.toml"
+_TOOLCHAIN = "rust-toolchain.toml"
 
 _FRAMEWORKS = {"dynamo": "none", "vllm": "vllm", "trtllm": "trtllm", "sglang": "sglang"}
 """The frameworks of context.yaml, and what they are called here."""
@@ -93,9 +93,10 @@ class TreePins:
     members: tuple[str, ...]
 
 
-def read(tree: Path) -> TreePins:
-    """What the source tree *tree* says of itself."""
-    project = _toml(tree, "pyproject.toml").get("project", {})
+def read(root: Path) -> TreePins:
+    """What the source tree in *root* says of itself."""
+    tree = SourceTree(root)
+    project = tree.toml(_PROJECT).get("project", {})
     found = list(_of_context(tree))
     unused = [pin for pin in found if not pin.path or pin.path[0] == "?"]
     pins = [pin for pin in found if pin not in unused]
@@ -103,9 +104,9 @@ def read(tree: Path) -> TreePins:
     if not found:
         pins += _of_build_sh(tree)
     pins += [*_toolchain(tree), *_features(tree), *_engines(tree)]
-    deps = tree / "container/deps"
-    files = {path.name for path in deps.glob("*.txt")} if _is_within(deps, tree) else set()
-    members = _toml(tree, "Cargo.toml").get("workspace", {}).get("members", ())
+    deps = root / _DEPS
+    files = {path.name for path in deps.glob("*.txt")} if tree.holds(_DEPS) else set()
+    members = tree.toml("Cargo.toml").get("workspace", {}).get("members", ())
     return TreePins(
         version=str(project.get("version", "")),
         pins=tuple(dict.fromkeys(pins)),
@@ -114,28 +115,6 @@ def read(tree: Path) -> TreePins:
         frameworks=frozenset(named),
         members=tuple(map(str, members)),
     )
-
-
-def _is_within(path: Path, tree: Path) -> bool:
-    return path.resolve().is_relative_to(tree.resolve())
-
-
-def _text(tree: Path, name: str) -> str:
-    """A file of the tree; empty where there is none, or none that people write."""
-    path = tree / name
-    try:
-        if not _is_within(path, tree) or path.stat().st_size > _LARGEST:
-            return ""
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return ""
-
-
-def _toml(tree: Path, name: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(_text(tree, name))
-    except ValueError:
-        return {}
 
 
 def _leaves(text: str) -> Iterator[tuple[KeyPath, str, int]]:
@@ -156,8 +135,8 @@ def _leaves(text: str) -> Iterator[tuple[KeyPath, str, int]]:
             above.append((indent, key))
 
 
-def _of_context(tree: Path) -> Iterator[Pin]:
-    for path, value, number in _leaves(_text(tree, CONTEXT_YAML)):
+def _of_context(tree: SourceTree) -> Iterator[Pin]:
+    for path, value, number in _leaves(tree.text(CONTEXT_YAML)):
         place = f"{CONTEXT_YAML}:{number}"
         scope, key = _scope(path), path[-1]
         known = key in _SHARED or key in _IMAGES or key in _SWITCHES
@@ -195,12 +174,12 @@ _DEFAULT = "DEFAULT_"
 _ASSIGNED = re.compile(r"(?:ARG )?([A-Z][A-Z0-9_]*)=\"?([^\s\"$`]+)\"?(?: *#.*)?")
 
 
-def _of_build_sh(tree: Path) -> Iterator[Pin]:
+def _of_build_sh(tree: SourceTree) -> Iterator[Pin]:
     """What the older trees say: build.sh, and after it the arguments of the Dockerfiles."""
     said: dict[str, tuple[str, str]] = {}
-    dockerfiles = sorted(path.name for path in (tree / "container").glob("Dockerfile*"))
+    dockerfiles = sorted(path.name for path in (tree.root / "container").glob("Dockerfile*"))
     for name in (_BUILD_SH, *(f"container/{file}" for file in dockerfiles)):
-        for number, line in enumerate(_text(tree, name).splitlines(), 1):
+        for number, line in enumerate(tree.text(name).splitlines(), 1):
             found = _ASSIGNED.fullmatch(line)
             if found:
                 said.setdefault(found[1].removeprefix(_DEFAULT), (found[2], f"{name}:{number}"))
@@ -225,22 +204,15 @@ def _images(framework: str, suffix: str, said: dict[str, tuple[str, str]]) -> It
                 yield Pin(path, *said[variable])
 
 
-def _line_of(text: str, pattern: str) -> int:
-    """The number of the first line with *pattern*; 1 where none has it."""
-    lines = enumerate(text.splitlines(), 1)
-    return next((number for number, line in lines if re.search(pattern, line)), 1)
-
-
-def _toolchain(tree: Path) -> Iterator[Pin]:
-    channel = _toml(tree, "rust-toolchain.toml").get("toolchain", {}).get("channel")
+def _toolchain(tree: SourceTree) -> Iterator[Pin]:
+    channel = tree.toml(_TOOLCHAIN).get("toolchain", {}).get("channel")
     if isinstance(channel, str):
-        number = _line_of(_text(tree, "rust-toolchain.toml"), "channel")
-        yield Pin(("args", "RUST_VERSION"), channel, f"rust-toolchain.toml:{number}")
+        yield Pin(("args", "RUST_VERSION"), channel, tree.place(_TOOLCHAIN, "channel"))
 
 
-def _features(tree: Path) -> Iterator[Pin]:
+def _features(tree: SourceTree) -> Iterator[Pin]:
     """The cargo features that the tree's own build asks for, media's switch aside."""
-    text = _text(tree, _WHEELS)
+    text = tree.text(_WHEELS)
     for found in re.finditer(r'maturin build [^\n]*--features "([\w,/-]*)"', text):
         if "media-ffmpeg" not in found[1]:
             number = text.count("\n", 0, found.start()) + 1
@@ -257,16 +229,15 @@ def _features(tree: Path) -> Iterator[Pin]:
 _EXTRAS = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt-llm"}
 
 
-def _engines(tree: Path) -> Iterator[Pin]:
+def _engines(tree: SourceTree) -> Iterator[Pin]:
     """The versions of the engines that the extras of the package ask for."""
-    text = _text(tree, "pyproject.toml")
-    extras = _toml(tree, "pyproject.toml").get("project", {}).get("optional-dependencies", {})
+    extras = tree.toml(_PROJECT).get("project", {}).get("optional-dependencies", {})
     for framework, package in _EXTRAS.items():
         for requirement in extras.get(framework, ()):
             found = re.fullmatch(rf"{package}(?:\[([\w,-]*)\])?==([\w.+]+)", str(requirement))
             if found is None:
                 continue
-            place = f"pyproject.toml:{_line_of(text, re.escape(str(requirement)))}"
+            place = tree.place(_PROJECT, str(requirement))
             if framework == "trtllm":
                 yield Pin(("args", "TENSORRTLLM_PIP_WHEEL"), str(requirement), place)
                 continue

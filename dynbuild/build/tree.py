@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from dynbuild.build.ignore import Ignore, Pattern
 from dynbuild.build.inputs import ignore_file
+from dynbuild.build.source_tree import SourceTree
 from dynbuild.errors import RequestError
 from dynbuild.plan import stages
 from dynbuild.plan.document import ImagePlan
@@ -59,7 +58,7 @@ def check(job: Job, read: Sequence[str] = ()) -> tuple[str, ...]:
         RequestError: A build is sure to fail; all that makes it fail is told.  Or an ignore
             file cannot be read.
     """
-    tree = _Tree(Path(job.plan.context))
+    tree = SourceTree(Path(job.plan.context))
     built = [one for one in job.images if one.recipe.from_source]
     if not built:
         return ()
@@ -77,43 +76,7 @@ def check(job: Job, read: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(f"{one.text} ({one.hint})" for one in found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    """The source tree: each of its files is read once, for however many images.
-
-    Attributes:
-        root: The folder.
-    """
-
-    root: Path
-    _texts: dict[str, str] = field(default_factory=dict)
-    _tables: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def text(self, name: str) -> str:
-        """The file *name*; empty where it is none, which its own program tells."""
-        if name not in self._texts:
-            try:
-                self._texts[name] = (self.root / name).read_text(encoding="utf-8")
-            except (OSError, ValueError):
-                self._texts[name] = ""
-        return self._texts[name]
-
-    def toml(self, name: str) -> dict[str, Any]:
-        """The file *name*; empty where it is none."""
-        if name not in self._tables:
-            try:
-                self._tables[name] = tomllib.loads(self.text(name))
-            except ValueError:
-                self._tables[name] = {}
-        return self._tables[name]
-
-    def place(self, name: str, word: str) -> str:
-        """The file *name* and the line that has *word*, for people."""
-        lines = enumerate(self.text(name).splitlines(), 1)
-        return next((f"{name}:{number}" for number, line in lines if word in line), name)
-
-
-def _of_image(one: ImageJob, tree: _Tree) -> Iterator[Mismatch]:
+def _of_image(one: ImageJob, tree: SourceTree) -> Iterator[Mismatch]:
     image = one.plan
     chain = {stage.name for stage in stages.chain(one.recipe)}
     project = tree.toml("pyproject.toml").get("project", {})
@@ -134,7 +97,7 @@ def _said(image: ImagePlan, arg: str) -> str:
     return f"{arg} is '{image.build_args[arg]}' ({image.origins.get(arg, 'catalog')})"
 
 
-def _toolchain(image: ImagePlan, tree: _Tree) -> Iterator[Mismatch]:
+def _toolchain(image: ImagePlan, tree: SourceTree) -> Iterator[Mismatch]:
     """The tree's file rules: rustup fetches its toolchain in the step that compiles."""
     channel = str(tree.toml(_TOOLCHAIN).get("toolchain", {}).get("channel", ""))
     if channel and image.build_args.get("RUST_VERSION", channel) != channel:
@@ -145,7 +108,7 @@ def _toolchain(image: ImagePlan, tree: _Tree) -> Iterator[Mismatch]:
         )
 
 
-def _features(image: ImagePlan, tree: _Tree, arg: str, manifest: str) -> Iterator[Mismatch]:
+def _features(image: ImagePlan, tree: SourceTree, arg: str, manifest: str) -> Iterator[Mismatch]:
     """Cargo refuses a feature that a crate has not."""
     crate = tree.toml(manifest)
     if not crate:
@@ -180,7 +143,7 @@ def _optional(crate: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _members(tree: _Tree) -> Iterator[Mismatch]:
+def _members(tree: SourceTree) -> Iterator[Mismatch]:
     """A workspace that the bindings belong to loads all of its members."""
     members = tree.toml("Cargo.toml").get("workspace", {}).get("members", [])
     own = _RUNTIME.rpartition("/")[0]
@@ -242,7 +205,7 @@ def _fits(version: str, specifier: str) -> bool:
         return True  # a URL, or nothing to compare
 
 
-def _hidden(tree: _Tree, read: Sequence[str]) -> Iterator[Mismatch]:
+def _hidden(tree: SourceTree, read: Sequence[str]) -> Iterator[Mismatch]:
     """What .dockerignore leaves out is not there for BuildKit."""
     try:
         ignore = Ignore.parse(ignore_file(tree.root))

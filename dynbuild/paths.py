@@ -34,6 +34,16 @@ def content(path: Path) -> bytes:
     return data
 
 
+def stamp(path: Path) -> tuple[int, int, int]:
+    """What tells a file from what takes its place, or is written to it later.
+
+    Raises:
+        OSError: There is none.
+    """
+    state = path.stat()
+    return state.st_ino, state.st_mtime_ns, state.st_size
+
+
 def expanded(text: str, *, origin: str | None = None) -> Path:
     """The path that *text* writes; it may start with ``~`` or ``~USER``.
 

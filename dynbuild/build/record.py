@@ -316,13 +316,12 @@ def read(record: Record) -> BuildResult:
     # A pipe, or a device, would be waited for.
     if not record.result.is_file():
         raise FileNotFoundError(errno.ENOENT, "no such file", str(record.result))
-    state = record.result.stat()
-    return _read(record, state.st_ino, state.st_mtime_ns, state.st_size)
+    return _read(record, paths.stamp(record.result))
 
 
 @functools.lru_cache(_READ)
-def _read(record: Record, *_: int) -> BuildResult:
-    """The result of a record whose file is in that state: looked at often, parsed once."""
+def _read(record: Record, _: tuple[int, int, int]) -> BuildResult:
+    """The result of a record whose file has that stamp: looked at often, parsed once."""
     ended = result.parse(record.result.read_bytes())
     return ended.model_copy(update={"id": record.id, "record": str(record.path)})
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from dynbuild import paths
 from dynbuild.build import context, record
 from dynbuild.build.context import ContextRecord
 from dynbuild.build.events import LogLine
@@ -99,13 +100,12 @@ def steps_of(source: Record) -> Solve:
     Raises:
         OSError: There is no progress, or it cannot be read.
     """
-    state = source.events.stat()
-    return _replayed(source, state.st_ino, state.st_mtime_ns, state.st_size)
+    return _replayed(source, paths.stamp(source.events))
 
 
 @functools.lru_cache(_REPLAYED)
-def _replayed(source: Record, *_: int) -> Solve:
-    """The steps of a build whose progress is in that state: several ask for them in a command."""
+def _replayed(source: Record, _: tuple[int, int, int]) -> Solve:
+    """The steps of a build whose progress has that stamp: several ask for them in a command."""
     solve = Solve()
     with source.events.open(encoding="utf-8", errors="replace") as lines:
         for _event in replay(lines, solve):

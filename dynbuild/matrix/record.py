@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dynbuild import paths
 from dynbuild.build import archive, record
 from dynbuild.build.archive import Entry
 from dynbuild.build.record import Record
@@ -150,13 +151,12 @@ def result_of(one: MatrixRecord) -> MatrixResult:
         RequestError: The record is damaged, or has no result yet.
     """
     with _read(one):
-        state = one.result.stat()
-        return _result(one, state.st_ino, state.st_mtime_ns, state.st_size)
+        return _result(one, paths.stamp(one.result))
 
 
 @functools.lru_cache(_READ)
-def _result(one: MatrixRecord, *_: int) -> MatrixResult:
-    """The result of a run whose file is in that state: looked at often, parsed once."""
+def _result(one: MatrixRecord, _: tuple[int, int, int]) -> MatrixResult:
+    """The result of a run whose file has that stamp: looked at often, parsed once."""
     ended = result.parse(one.result.read_bytes())
     return ended.model_copy(update={"id": one.id, "record": str(one.path)})
 

@@ -72,6 +72,10 @@ def expanded(text: str, *, origin: str | None = None) -> Path:
         ) from error
 
 
+HOME_VARIABLES = ("DYNBUILD_HOME", "XDG_DATA_HOME", "HOME")
+"""What ``home`` goes by."""
+
+
 def home(env: Mapping[str, str]) -> Path:
     """The directory of dynbuild: ``$DYNBUILD_HOME``, else one in the user's data directory.
 

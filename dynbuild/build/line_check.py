@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,7 @@ class Difference:
 
     def document(self) -> dict[str, Any]:
         """The difference as a JSON object."""
-        return {
-            "pin": self.pin,
-            "line": self.line,
-            "origin": self.origin,
-            "tree": self.tree,
-            "place": self.place,
-            "reason": self.reason,
-        }
+        return asdict(self)
 
 
 def differences(config: Settings, said: TreePins, templates: Path) -> Iterator[Difference]:

@@ -33,25 +33,8 @@ def _lines() -> tuple[Lines, Path]:
     from dynbuild.settings import load
 
     templates = load.templates_dir(os.environ.get("DYNBUILD_TEMPLATES"))
-    kept = {name: os.environ[name] for name in _HOME if name in os.environ}
+    kept = {name: os.environ[name] for name in paths.HOME_VARIABLES if name in os.environ}
     return load.Lines(templates=templates, overlays=(), env=kept, flags={}), templates
-
-
-_HOME = ("DYNBUILD_HOME", "XDG_DATA_HOME", "HOME")
-
-
-def _known(line: str, lines: Lines) -> None:
-    """Refuse a line that there is not.
-
-    Raises:
-        RequestError: There is none.
-    """
-    from dynbuild.settings import lines as release_lines
-
-    if line not in tuple(lines):
-        raise RequestError(
-            f"there is no release line '{line}'", hint=release_lines.nearest(line, tuple(lines))
-        )
 
 
 def _tree(text: str, flag: str) -> Path:
@@ -95,8 +78,7 @@ def list_(format: Format = "table") -> None:
     table = [
         (str(row["line"]), str(row["dynamo"]), str(row["wheels"]), str(row["file"])) for row in rows
     ]
-    for text in console.out_look().table(("line", "Dynamo", "wheels", "file"), table):
-        console.out(text)
+    console.out_table(("line", "Dynamo", "wheels", "file"), table)
 
 
 @app.command()
@@ -117,9 +99,10 @@ def check(
       dynbuild line check 1.5 --tree ~/dynamo
     """
     from dynbuild.build import line_check, pins
+    from dynbuild.settings import lines as release_lines
 
     lines, templates = _lines()
-    _known(name, lines)
+    release_lines.check(name, tuple(lines))
     said = pins.read(_tree(tree, "--tree"))
     found = list(line_check.differences(lines[name], said, templates))
     if format == "json":
@@ -130,8 +113,7 @@ def check(
              one.reason)
             for one in found
         ]  # fmt: skip
-        for text in console.out_look().table(("pin", name, "the tree", "why"), rows):
-            console.out(text)
+        console.out_table(("pin", name, "the tree", "why"), rows)
     if any(not one.reason for one in found):
         raise typer.Exit(1)
 
@@ -181,7 +163,7 @@ def new(
     line_file.check_name(name)
     said = pins.read(_tree(tree, "--from"))
     like = like or line_file.nearest(said.version, lines)
-    _known(like, lines)
+    release_lines.check(like, tuple(lines))
     if like == lines[like].default_line:
         read = files.read(templates / "catalog.toml", "catalog")
         own = {path: value for path, value in read.items() if path[0] == "frameworks"}

@@ -24,7 +24,7 @@ def own_folder(env: Mapping[str, str]) -> Path | None:
     Raises:
         RequestError: DYNBUILD_HOME names a user whom this machine does not know.
     """
-    there = any(env.get(name) for name in ("DYNBUILD_HOME", "XDG_DATA_HOME", "HOME"))
+    there = any(env.get(name) for name in paths.HOME_VARIABLES)
     return paths.home(env) / "lines" if there else None
 
 
@@ -57,6 +57,18 @@ def file_of(line: str, templates: Path, env: Mapping[str, str]) -> Path:
 def nearest(line: str, known: Collection[str]) -> str:
     """What to take in the place of *line*, which is not among those *known*."""
     return _RENAMED.get(line) or names.did_you_mean(line, known)
+
+
+def check(line: str, known: Collection[str], *, origin: str | None = None) -> None:
+    """Refuse a release line that there is not.
+
+    Raises:
+        RequestError: *line* is not among those *known*.
+    """
+    if line not in known:
+        raise RequestError(
+            f"there is no release line '{line}'", origin=origin, hint=nearest(line, known)
+        )
 
 
 def of_tree(context: Path, templates: Path, base: Layer, env: Mapping[str, str]) -> Layer:
@@ -115,13 +127,7 @@ def with_line(
     own = base[KEY].value
     if line.value == own:
         return base
-    there = (own, *known(templates, env))
-    if line.value not in there:
-        raise RequestError(
-            f"there is no release line '{line.value}'",
-            origin=str(line.origin),
-            hint=nearest(str(line.value), there),
-        )
+    check(str(line.value), (str(own), *known(templates, env)), origin=str(line.origin))
     own_values = files.read(file_of(str(line.value), templates, env), "catalog", cache)
     replaced = {path[0] for path in own_values if path[0] == "frameworks"}
     kept = {path: setting for path, setting in base.items() if path[0] not in replaced}

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from dynbuild.build import failure, retry
 from dynbuild.build.result import Failure, Retry
+from dynbuild.engine.registry import Answer
 from dynbuild.errors import DynbuildError, ToolFailed
 
 _T = TypeVar("_T")
@@ -48,6 +49,11 @@ def ask(
         told(Retry(step=what, message=message, waited=waited))
         (sleep or time.sleep)(waited)
     return question()
+
+
+def look(question: Callable[[], Answer], name: str, told: Told) -> Answer:
+    """``ask`` a registry a *question* about the image *name*."""
+    return ask(question, lambda answer: answer.refusal, what=f"looking at {name}", told=told)
 
 
 def run(

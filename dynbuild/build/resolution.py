@@ -82,13 +82,7 @@ def _image(builder: Builder, env: Mapping[str, str], name: str, told: Told) -> s
         here = images.inspect(builder.engine, env, [name], "{{.Id}}").get(name)
         if here:
             return here
-    answer = backoff.ask(
-        lambda: registry.digest(builder, env, name),
-        lambda answer: answer.refusal,
-        what=f"looking at {name}",
-        told=told,
-    )
-    return answer.digest
+    return backoff.look(lambda: registry.digest(builder, env, name), name, told).digest
 
 
 def _address(address: str) -> str:

@@ -81,12 +81,7 @@ def _owners(builder: Builder, env: Mapping[str, str], tag: str, told: Told) -> s
     Raises:
         NotReady: The registry does not answer.
     """
-    answer = backoff.ask(
-        lambda: registry.inspect(builder, env, tag),
-        lambda answer: answer.refusal,
-        what=f"looking at {tag}",
-        told=told,
-    )
+    answer = backoff.look(lambda: registry.inspect(builder, env, tag), tag, told)
     words = answer.refusal
     if not words:
         return set(registry.labels(answer.images, LABEL))

@@ -98,13 +98,12 @@ def read(context: Path, id: str, *, trusted: bool) -> Resumption:
     plan, ended = record.plan_of(one), record.result_of(one)
     try:
         content = (one.path / _NAME).read_bytes()
-        if not trusted and not _is_own(context, content):
-            raise _foreign(
-                one,
-                "it cannot go on",
-                "run the matrix anew, what is done comes from the cache; or take what it was "
+        if not trusted:
+            _check(
+                one, context, content, lost="it cannot go on",
+                hint="run the matrix anew, what is done comes from the cache; or take what it was "
                 "asked for as your own word: --trust",
-            )
+            )  # fmt: skip
         document: dict[str, Any] = json.loads(content)
         os.chdir(document["folder"])
         asked = Asked(
@@ -143,23 +142,19 @@ def check_own(one: MatrixRecord, context: Path, *, lost: str, hint: str) -> None
         content = (one.path / _NAME).read_bytes()
     except OSError:
         content = b""
-    if not _is_own(context, content):
-        raise _foreign(one, lost, hint)
+    _check(one, context, content, lost=lost, hint=hint)
 
 
-def _is_own(context: Path, content: bytes) -> bool:
-    """What a run was asked for counts as flags do, so a tree must not bring it along."""
+def _check(one: MatrixRecord, context: Path, content: bytes, *, lost: str, hint: str) -> None:
+    """``check_own`` for the *content* of what was asked for, which counts as flags do."""
     from dynbuild.settings import consent
 
-    return consent.is_signed(trust.folder(), context, content)
-
-
-def _foreign(one: MatrixRecord, lost: str, hint: str) -> RequestError:
-    return RequestError(
-        f"the run {one.id} was not begun on this machine, by you: {lost}",
-        origin=str(one.path / _NAME),
-        hint=hint,
-    )
+    if not consent.is_signed(trust.folder(), context, content):
+        raise RequestError(
+            f"the run {one.id} was not begun on this machine, by you: {lost}",
+            origin=str(one.path / _NAME),
+            hint=hint,
+        )
 
 
 def _cells(said: dict[str, Any] | None) -> Cells | None:

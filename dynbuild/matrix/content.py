@@ -193,12 +193,7 @@ def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[C
 
 def _digest(tag: str, id: str, where: Registry) -> str:
     """The digest of the image *tag* if that carries the *id* for every platform."""
-    answer = backoff.ask(
-        lambda: registry.inspect(where.builder, where.env, tag),
-        lambda answer: answer.refusal,
-        what=f"looking at {tag}",
-        told=where.told,
-    )
+    answer = backoff.look(lambda: registry.inspect(where.builder, where.env, tag), tag, where.told)
     carried = set(registry.labels(answer.images, LABEL))
     if answer.refusal or carried != {id}:
         return ""

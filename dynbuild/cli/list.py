@@ -56,7 +56,8 @@ def cells(
     """
     if levels and format != "github":
         raise RequestError(
-            "--levels is for --format github", hint="a matrix of GitHub Actions has no order"
+            "--levels is for --format github",
+            hint="add --format github, whose matrices have no order of their own",
         )
     from dynbuild.plan import selection
     from dynbuild.plan.named_matrix import every_line, named

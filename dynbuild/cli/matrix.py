@@ -183,6 +183,7 @@ def run(
         before: The run that this one goes on with.
 
     Raises:
+        RequestError: Cells are to be left out that nothing tells of.
         NotReady: The machine cannot.
         BuildFailed: What the tree makes before the solves failed.
     """
@@ -192,10 +193,9 @@ def run(
     from dynbuild.report.matrix import Progress
 
     options = replace(options, tests=decided.tests)
+    skips = _skips_unchanged(asked, decided)
     ready = solving.make_ready(asked, decided, texts)
-    there: tuple[CellResult, ...] = ()
-    if asked.cells and asked.cells.if_changed:
-        ready, there = _unchanged(ready)
+    ready, there = _unchanged(ready) if skips else (ready, ())
     decided, texts, builder = ready.decided, ready.texts, ready.builder
     done = before.unchanged(decided.plan) if before else ()
     kept = tuple({cell.id: cell for cell in (*there, *done)}.values())
@@ -228,21 +228,32 @@ def run(
     return result
 
 
-def _unchanged(ready: Ready) -> tuple[Ready, tuple[CellResult, ...]]:
-    """What is *ready*, with labels that tell its content; the cells that need no solve.
+def _skips_unchanged(asked: Asked, decided: Decided) -> bool:
+    """Whether cells are left out whose tags have their content already.
 
     Raises:
-        RequestError: Nothing of it is pushed, or an ignore file is malformed.
+        RequestError: They are to be, and nothing is pushed.
     """
-    from dynbuild.matrix import content
-
-    decided = ready.decided
+    if asked.cells is None or not asked.cells.if_changed:
+        return False
     if not any(image.output == "push" for image in decided.plan.images):
         raise RequestError(
             "what is not pushed has no tags in a registry to look at",
             origin="flag --if-changed",
             hint="--push --repository sends the images to one",
         )
+    return True
+
+
+def _unchanged(ready: Ready) -> tuple[Ready, tuple[CellResult, ...]]:
+    """What is *ready*, with labels that tell its content; the cells that need no solve.
+
+    Raises:
+        RequestError: An ignore file is malformed.
+    """
+    from dynbuild.matrix import content
+
+    decided = ready.decided
     registry = content.Registry(builder=ready.builder, env=os.environ, told=ready.again)
     try:
         ids = content.ids(decided.job, ready.texts, decided.tests, registry)

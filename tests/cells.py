@@ -54,7 +54,7 @@ class Cell:
         args = dict(own.get("args", {}))
         if self.framework == "trtllm" and self.variant == "everything":
             args["HAS_TRTLLM_CONTEXT"] = "1"
-        if load(release_line=self.line).catalog.request.dynamo_wheels == "index":
+        if _default_wheels(self.line) == "index":
             args["ENABLE_GPU_MEMORY_SERVICE"] = "false"
         return {
             **own,
@@ -66,6 +66,11 @@ class Cell:
             "cuda_version": self.cuda,
             "make_efa": self.target.endswith(AWS),
         }
+
+
+@functools.cache
+def _default_wheels(line):
+    return load(release_line=line).catalog.request.dynamo_wheels
 
 
 @functools.cache

@@ -98,7 +98,8 @@ def steps(image: ImageJob, dockerfile: str) -> tuple[Step, ...]:
     """Every instruction that the build of *image* carries out, with its places."""
     stages = {stage.name: stage for stage in _parse(dockerfile)}
     look = _Look(image, stages)
-    return tuple(step for name in stages if name in look.reached for step in look.steps(name))
+    reached = look.reached
+    return tuple(step for name in stages if name in reached for step in look.steps(name))
 
 
 def uncovered(found: Iterable[Place]) -> tuple[Place, ...]:

@@ -43,14 +43,30 @@ def _name(cell):
 each_cell = pytest.mark.parametrize("cell", CELLS, ids=_name)
 
 
-def steps_of(*overlays, **asked):
-    made = make_job(*overlays, **asked)
-    return [step for image in made.images for step in remote.steps(image, render(image, TEMPLATES))]
+def steps_of(cell):
+    """Every instruction that a cell's images carry out, as the catalog alone has it."""
+    made, texts = _rendered((), tuple(cell.items()))
+    return [step for image in made.images for step in remote.steps(image, texts[image.name])]
 
 
 def places_of(*overlays, **asked):
     made = make_job(*overlays, **asked)
-    return remote.of_job(made, {image.name: render(image, TEMPLATES) for image in made.images})
+    return remote.of_job(made, _texts(made))
+
+
+def _texts(made):
+    return {image.name: render(image, TEMPLATES) for image in made.images}
+
+
+@functools.cache
+def _rendered(overlays, cell):
+    """The job of a cell and its Dockerfiles, for the tests that look at every cell."""
+    made = make_job(*overlays, **dict(cell))
+    return made, _texts(made)
+
+
+def _places(*overlays, cell):
+    return remote.of_job(*_rendered(overlays, tuple(cell.items())))
 
 
 @each_cell
@@ -61,7 +77,7 @@ def test_every_step_that_goes_to_the_network_has_a_place(cell):
         r" +(?!remove|uninstall|venv|list|cache|config)(?:-\S+ +)*[a-z.\"$]"
     )
     found = 0
-    for step in steps_of(**cell):
+    for step in steps_of(cell):
         if not step.text.startswith("RUN"):
             continue
         # The names of packages that are installed are no calls.
@@ -75,7 +91,7 @@ def test_every_step_that_goes_to_the_network_has_a_place(cell):
 
 @each_cell
 def test_every_image_and_download_has_a_place(cell):
-    for step in steps_of(**cell):
+    for step in steps_of(cell):
         word = step.text.split()[0]
         outside = word == "ADD" and "://" in step.text
         outside |= word == "FROM" and "${" in step.text and "TARGETARCH" not in step.text
@@ -85,14 +101,14 @@ def test_every_image_and_download_has_a_place(cell):
 
 @each_cell
 def test_by_default_nothing_of_the_catalog_is_covered(cell):
-    found = places_of(**cell)
+    found = _places(cell=cell)
     assert found
     assert remote.uncovered(found) == found
 
 
 @each_cell
 def test_the_air_gapped_example_covers_every_cell(cell):
-    found = places_of(AIRGAP, **cell)
+    found = _places(AIRGAP, cell=cell)
     assert found
     assert remote.uncovered(found) == ()
     for place in found:
@@ -112,41 +128,62 @@ BIGGEST.append(
 
 
 @functools.cache
-def _at_the_site(cell):
-    return places_of(AIRGAP, **dict(cell))
+def _at_the_site():
+    """The cells with their places at the site: of those that contact the same, one."""
+    found = {}
+    for cell in BIGGEST:
+        full = _places(AIRGAP, cell=cell)
+        same = frozenset((place.stage, place.kind, place.covered_by) for place in full)
+        found.setdefault((cell["release_line"], same), (cell, full))
+    return tuple(found.values())
+
+
+def _covered_by(table, key, cell, full):
+    """The places of *full* that nothing covers without the key."""
+    if table == "sources":
+        # A line that leaves the source out fetches nothing without the key.
+        if load(release_line=cell["release_line"]).catalog.sources[key].kind == "none":
+            return []
+        return [place for place in full if place.stage.startswith(key)]
+    line = load(AIRGAP).origin(table, key).location
+    return [place for place in full if re.search(f"{re.escape(line)}( |$)", place.covered_by)]
+
+
+def _left(keys, cell, tmp_path):
+    """What nothing covers at the site without those keys."""
+    tree = tomllib.loads(AIRGAP.read_text())
+    for table, key in keys:
+        del tree[table][key]
+    overlay = tmp_path / "dynbuild.toml"
+    overlay.write_text(_toml(tree))
+    return remote.uncovered(places_of(overlay, **cell))
 
 
 @pytest.mark.parametrize(("table", "key"), KEYS, ids=lambda part: part)
 def test_without_one_key_exactly_what_it_covers_is_left(table, key, tmp_path):
     """In each cell that the key matters to; there is one for every key."""
-    tree = tomllib.loads(AIRGAP.read_text())
-    path = (table, key) if table != "sources" else (table, key, "url")
-    line = load(AIRGAP).origin(*path).location
-    del tree[table][key]
-    overlay = tmp_path / "dynbuild.toml"
-    overlay.write_text(_toml(tree))
     seen = 0
-    for cell in BIGGEST:
-        full = _at_the_site(tuple(cell.items()))
+    for cell, full in _at_the_site():
+        mine = _covered_by(table, key, cell, full)
+        if not mine:
+            continue
+        seen += 1
+        left = _left([(table, key)], cell, tmp_path)
+        found = {(place.stage, place.kind) for place in left}
         if table == "sources":
-            mine = [place for place in full if place.stage.startswith(key)]
-            # A line that leaves the source out fetches nothing without the key.
-            fetched = load(release_line=cell["release_line"]).catalog.sources[key].kind != "none"
-            wanted = {("aws_sdk_cpp_src", "submodules")} if mine and fetched else set()
+            assert found == {("aws_sdk_cpp_src", "submodules")}
         else:
-            mine = [
-                place for place in full if re.search(f"{re.escape(line)}( |$)", place.covered_by)
-            ]
-            wanted = {(place.stage, place.kind) for place in mine}
-        left = remote.uncovered(places_of(overlay, **cell))
-        assert {(place.stage, place.kind) for place in left} == wanted
-        if table != "sources":
+            assert found == {(place.stage, place.kind) for place in mine}
             assert len(left) == len(mine)
-        if wanted:
-            seen += 1
-            hint = " ".join(remote.keys(left))
-            assert key in hint
+        assert key in " ".join(remote.keys(left))
     assert seen
+
+
+def test_keys_that_cover_nothing_in_a_cell_are_not_needed_there(tmp_path):
+    for cell, full in _at_the_site():
+        idle = [key for key in KEYS if not _covered_by(*key, cell, full)]
+        assert idle
+        assert _left(idle, cell, tmp_path) == ()
 
 
 def _toml(tree):

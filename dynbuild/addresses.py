@@ -18,6 +18,7 @@ that git, docker, pip and curl take, as well as those that only nearly are addre
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -67,6 +68,7 @@ class Secret:
         return "a secret parameter" if self.kind == "parameter" else "a user name or password"
 
 
+@functools.lru_cache(maxsize=2048)
 def secret_in(address: str) -> Secret | None:
     """The first secret that *address* holds, or ``None``.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from dynbuild import addresses, names
 from dynbuild.build import trtllm_wheel
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.plan import epp, stages
+from dynbuild.plan import epp
 from dynbuild.plan.document import LINK, ImagePlan, Preparation
 from dynbuild.plan.job import ImageJob, Job
 from dynbuild.plan.trtllm.intent import CONTEXT, SCRIPT
@@ -191,7 +191,7 @@ def _check_tree(one: ImageJob, context: Path) -> None:
 
 def _files(one: ImageJob) -> Iterator[str]:
     """The files of the source tree that the steps of an image read by their names."""
-    chain = {stage.name: stage.template for stage in stages.chain(one.recipe)}
+    chain = {stage.name: stage.template for stage in one.stages}
     engine = "runtime" in chain and chain["runtime"] != "runtime.none"
     own = one.recipe.target_requirements
     for target in ("runtime", "frontend", "planner", "test"):

@@ -17,7 +17,6 @@ from dynbuild.build.ignore import Ignore, Pattern
 from dynbuild.build.inputs import ignore_file
 from dynbuild.build.source_tree import SourceTree
 from dynbuild.errors import RequestError
-from dynbuild.plan import stages
 from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.job import ImageJob, Job
 from dynbuild.quick import dataclass
@@ -78,7 +77,7 @@ def check(job: Job, read: Sequence[str] = ()) -> tuple[str, ...]:
 
 def _of_image(one: ImageJob, tree: SourceTree) -> Iterator[Mismatch]:
     image = one.plan
-    chain = {stage.name for stage in stages.chain(one.recipe)}
+    chain = {stage.name for stage in one.stages}
     project = tree.toml("pyproject.toml").get("project", {})
     if "rust_tools" in chain:
         yield from _toolchain(image, tree)

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from dynbuild import names
-from dynbuild.plan import stages
 from dynbuild.plan.job import ImageJob
 from dynbuild.plan.trtllm.intent import CONTEXT
 from dynbuild.settings.load import Settings
@@ -50,7 +49,7 @@ def problems(config: Settings) -> Iterator[Problem]:
 def warnings(config: Settings, images: Iterable[ImageJob]) -> Iterator[str]:
     """Contexts that change nothing of *images*, and sources in the place of what is compiled."""
     images = tuple(images)
-    there = {stage.name for one in images for stage in stages.chain(one.recipe)}
+    there = {stage.name for one in images for stage in one.stages}
     built_on = {_short(reference) for one in images for reference in _references(one)}
     for name, where in config.catalog.contexts.items():
         if _is_image(name):

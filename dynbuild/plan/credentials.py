@@ -37,8 +37,8 @@ _INDEX = "an index with a login is site.index_url, which builds get as a secret"
 _DOWNLOAD = "have the file on a mirror that needs no login, and name that in [mirrors]"
 
 
-def problems(config: Settings, values: Values) -> Iterator[Problem]:
-    """Every address and specification of the settings, and of *values*, that holds a secret."""
+def of_settings(config: Settings) -> Iterator[Problem]:
+    """Every address and specification of the settings that holds a secret."""
     for path, text, origin in _texts(config):
         if path[-1] in _SPECIFICATIONS:
             field = secret_field(text)
@@ -53,6 +53,10 @@ def problems(config: Settings, values: Values) -> Iterator[Problem]:
                 f"the context {path[-1]} is a repository by ssh, which BuildKit takes of a source"
             )
             yield Problem(f"{message} only", str(origin), _BY_SSH)
+
+
+def of_values(values: Values) -> Iterator[Problem]:
+    """Every argument whose address holds a secret."""
     for arg, setting in values.items():
         # A proxy may need a password: such arguments are handed on by reference.
         if arg not in PASSED_THROUGH and (secret := secret_in(str(setting.value))):

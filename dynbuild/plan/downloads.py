@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from dynbuild.plan import stages
 from dynbuild.plan.decision import Values
+from dynbuild.plan.job import ImageJob
 from dynbuild.plan.recipe import Recipe
 from dynbuild.plan.stages import Stage
 from dynbuild.quick import dataclass
@@ -31,9 +31,9 @@ class Download:
     sums: Mapping[tuple[str, ...], str]
 
 
-def of(recipe: Recipe) -> tuple[Download, ...]:
+def _of(image: ImageJob) -> tuple[Download, ...]:
     """The downloads of an image."""
-    found = (_download(stage, recipe) for stage in stages.chain(recipe))
+    found = (_download(stage, image.recipe) for stage in image.stages)
     return tuple(download for download in found if download)
 
 
@@ -51,18 +51,19 @@ def _download(stage: Stage, recipe: Recipe) -> Download | None:
     return None
 
 
-def unchecked(recipe: Recipe) -> list[str]:
+def unchecked(image: ImageJob) -> list[str]:
     """Warn of downloads without a checksum."""
     return [
         f"{download.name} is downloaded without a checksum "
         f"(set {download.table}.{download.name}.sha256)"
-        for download in of(recipe)
+        for download in _of(image)
         if not all(download.sums.values())
     ]
 
 
-def problems(config: Settings, recipe: Recipe, values: Values) -> Iterator[Problem]:
+def problems(config: Settings, image: ImageJob, values: Values) -> Iterator[Problem]:
     """Checksums that belong to another version, and tools that are left out and needed."""
+    recipe = image.recipe
     for name in ("uv", "rust", "protoc") if recipe.from_source else ("uv",):
         if recipe.tools[name].kind == "none":
             yield Problem(
@@ -70,7 +71,7 @@ def problems(config: Settings, recipe: Recipe, values: Values) -> Iterator[Probl
                 str(config.origin("tools", name, "kind")),
                 f"tools.{name}.kind is one of: image, url, apt, pypi",
             )
-    for download in of(recipe):
+    for download in _of(image):
         table, name = download.table, download.name
         fixed = [
             key

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from dynbuild import names
 from dynbuild.image_id import LABEL
-from dynbuild.plan import build_cache, mirrors, recipe, secrets, stages, tags
+from dynbuild.plan import build_cache, recipe, secrets, stages, tags
 from dynbuild.plan.decision import Values
 from dynbuild.plan.document import LINK, ImagePlan
 from dynbuild.plan.job import ImageJob, Secret
 from dynbuild.plan.machine import Machine
 from dynbuild.plan.matrix import Cell
+from dynbuild.plan.mirrors import Reach
 from dynbuild.plan.recipe import Recipe
 from dynbuild.plan.stages import Stage
 from dynbuild.plan.trtllm.intent import CONTEXT, Intent
@@ -34,6 +35,7 @@ class Decided:
         values: The values of all arguments.
         wheel: Where TensorRT-LLM's wheel comes from.
         cache: The compile cache.
+        reach: What the settings say of the outside.
     """
 
     config: Settings
@@ -42,12 +44,13 @@ class Decided:
     values: Values
     wheel: Intent | None
     cache: CompileCache | None
+    reach: Reach
 
 
 def of(cell: Cell, decided: Decided, problems: Collector) -> ImageJob | None:
     """The image of *cell*; ``None`` where there is none, and the problems say why."""
     with problems.collected():
-        facts = recipe.of(decided.config, cell, decided.values)
+        facts = recipe.of(decided.config, cell, decided.values, decided.reach)
         return _image(cell, facts, decided, problems)
     return None
 
@@ -106,7 +109,8 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
     return ImageJob(
         plan=plan,
         recipe=facts,
-        reach=mirrors.reach(config),
+        stages=chain,
+        reach=decided.reach,
         secrets=used_secrets,
         passed={arg: str(setting.value) for arg, setting in passed.items()},
         compile_cache=decided.cache,

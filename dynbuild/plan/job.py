@@ -9,6 +9,7 @@ from dynbuild.image_id import ImageId
 from dynbuild.plan.document import ImagePlan, PlanDocument
 from dynbuild.plan.mirrors import Reach
 from dynbuild.plan.recipe import Recipe
+from dynbuild.plan.stages import Stage
 from dynbuild.plan.trtllm.intent import Intent
 from dynbuild.quick import dataclass
 from dynbuild.sccache.cache import CompileCache
@@ -38,6 +39,7 @@ class ImageJob:
     Attributes:
         plan: What is printed of it.
         recipe: The facts that shape its Dockerfile.
+        stages: The stages of that, each after those it needs.
         reach: What the settings say of the outside.
         secrets: The BuildKit secrets of its steps.
         passed: Values of ``plan.passed_args``; a proxy's address may hold a password.
@@ -46,6 +48,7 @@ class ImageJob:
 
     plan: ImagePlan
     recipe: Recipe
+    stages: tuple[Stage, ...]
     reach: Reach
     secrets: tuple[Secret, ...]
     passed: Mapping[str, str]

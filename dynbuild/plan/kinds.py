@@ -102,6 +102,8 @@ def missing(arg: str, declared: Argument, setting: Setting, like: str = "") -> P
 
 def _unreadable(arg: str, value: str) -> tuple[str, str | None] | None:
     """A value that no Dockerfile and no bake definition carries as it is."""
+    if value.isascii() and value.isprintable():
+        return None
     # Control characters, line and paragraph separators, lone surrogates.
     if any(unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") for char in value):
         return f"the value of {arg} has a line break or a control character", None

@@ -23,8 +23,8 @@ from dynbuild.plan import (
     image,
     matrix,
     mirrors,
-    secrets,
     selection,
+    settled,
     tags,
     user,
     values,
@@ -37,6 +37,7 @@ from dynbuild.plan.job import ImageJob, Job, Wheel
 from dynbuild.plan.machine import Machine
 from dynbuild.plan.matrix import Cell
 from dynbuild.plan.selection import Selected
+from dynbuild.plan.settled import Settled
 from dynbuild.plan.trtllm.intent import Intent
 from dynbuild.plan.version import Version
 from dynbuild.quick import dataclass
@@ -103,31 +104,38 @@ def decide_all(selected: Iterable[Selected], shared: Shared) -> tuple[CellJob, .
         RequestError: Something is wrong with one of them; all that is wrong with any is told.
     """
     made: list[CellJob] = []
+    once: dict[int, Settled] = {}
     wrong: dict[ImageId, Collector] = {}
+    # What is wrong with settings is theirs, and of no cell.
+    general = Collector()
     for one in selected:
+        own = replace(shared, config=one.config)
+        if id(one.config) not in once:
+            once[id(one.config)] = settled.of(one.config, shared.version, shared.machine.date)
+            general.extend(once[id(one.config)].problems)
         problems = Collector()
         problems.extend(one.problems)
         with problems.collected():
-            own = replace(shared, config=one.config)
-            made.append(decide(one.cell, own, problems))
+            made.append(_decide(one.cell, own, once[id(one.config)], problems))
         if problems.problems:
             wrong[one.id] = problems
-    Collector.of_all(wrong, len(made) + len(wrong)).check()
+    general.include(Collector.of_all(wrong, len(made) + len(wrong)))
+    general.check()
     return tuple(made)
 
 
-def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> CellJob:
+def _decide(cell: Cell, shared: Shared, of_config: Settled, problems: Collector) -> CellJob:
     """What *cell* comes to.
 
     Args:
         cell: One that the catalog has.
         shared: What holds for every cell.
-        problems: What is wrong with the request so far.
+        of_config: What the settings come to.
+        problems: What is wrong with the cell so far.
 
     Raises:
         RequestError: Something is wrong; all of it is told.
     """
-    problems = problems or Collector()
     config, laid = shared.config, _Values(cell, shared, problems)
     laid.decide(lambda: values.of_wheels(matrix.dynamo_wheels(config)))
     laid.decide(
@@ -140,14 +148,13 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
     laid.decide(lambda: values.of_base(laid.values))
     laid.decide(lambda: values.of_switches(config, laid.values))
     laid.decide(lambda: values.of_published(matrix.dynamo_wheels(config), laid.values))
-    problems.extend(credentials.problems(config, laid.values))
-    problems.extend(secrets.problems(config))
-    problems.extend(tags.unclean(config, shared.version))
+    problems.extend(credentials.of_values(laid.values))
     built = laid.endpoint_picker()
     intent = laid.wheel()
     cache = laid.compile_cache()
     made = {step.makes for step in built}
-    laid.decide(lambda: mirrors.of_args(config, laid.values, made=made))
+    reach = of_config.reach
+    laid.decide(lambda: mirrors.of_args(config, reach.table, laid.values, made=made))
     decided = Decided(
         config=config,
         version=shared.version,
@@ -155,11 +162,11 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
         values=laid.values,
         wheel=intent,
         cache=cache,
+        reach=reach,
     )
     images = _images(cell, decided, problems)
     used = {arg for one in images for arg in one.plan.build_args}
-    problems.extend(values.problems(config, cell, laid.values, used))
-    problems.extend(contexts.problems(config))
+    problems.extend(values.problems(config, cell, laid.values, used, of_config.arguments))
     problems.check()
     step = wheel.preparation(intent) if intent else None
     python = str(laid.values["PYTHON_VERSION"].value)
@@ -168,7 +175,10 @@ def decide(cell: Cell, shared: Shared, problems: Collector | None = None) -> Cel
         images=images,
         before=(*built, *([step] if step else ())),
         wheels=(Wheel(intent=intent, python_version=python),) if intent and step else (),
-        warnings=_warnings(cell, images, decided),
+        warnings=(
+            *_warnings(images, decided),
+            *tags.ambiguous(cell.id, of_config.tagged),
+        ),
     )
 
 
@@ -226,23 +236,22 @@ def _images(cell: Cell, decided: Decided, problems: Collector) -> tuple[ImageJob
         made = image.of(each, decided, problems)
         if made:
             images.append(made)
-            problems.extend(downloads.problems(decided.config, made.recipe, decided.values))
+            problems.extend(downloads.problems(decided.config, made, decided.values))
     return tuple(images)
 
 
-def _warnings(cell: Cell, images: Iterable[ImageJob], decided: Decided) -> tuple[str, ...]:
+def _warnings(images: Iterable[ImageJob], decided: Decided) -> tuple[str, ...]:
     used = {arg for one in images for arg in one.plan.build_args}
     warnings = [decided.version.warning] if decided.version.warning else []
     warnings += decided.wheel.warnings if decided.wheel else ()
     warnings += contexts.warnings(decided.config, images)
     for one in images:
-        warnings += downloads.unchecked(one.recipe)
+        warnings += downloads.unchecked(one)
     warnings += compile_cache.unheeded_read_only(decided.cache, decided.values)
     warnings += values.left_out(decided.values, used)
     warnings += values.unused(decided.values, used)
     warnings += values.dated(decided.values)
     warnings += user.kept(decided.values, used)
-    warnings += tags.ambiguous(decided.config, cell.id, decided.version, decided.machine.date)
     if decided.version.dirty:
         warnings.append("the source tree has uncommitted changes; the image is labelled dirty")
     return tuple(dict.fromkeys(warnings))

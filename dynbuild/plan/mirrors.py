@@ -39,10 +39,12 @@ _LISTS = ("apt_mirror", "dnf_mirror", "crates_index")
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What the settings say of the outside, for ``dynbuild.plan.remote``.
+    """What the settings say of the outside.
 
     Attributes:
         table: The mirrors.
+        tools: The tools with the mirrors applied.
+        sources: The sources likewise.
         addresses: Origin of every address of a tool or source, by the address as rendered.
         release_image: Origin of the repository of TensorRT-LLM's release images.
         site: For each field of ``[site]`` that is set, its value without a password, and
@@ -50,6 +52,8 @@ class Reach:
     """
 
     table: Table
+    tools: Mapping[str, Tool]
+    sources: Mapping[str, Source]
     addresses: Mapping[str, Origin]
     release_image: Origin
     site: Mapping[str, tuple[str, Origin]]
@@ -111,9 +115,10 @@ def qualified(reference: str) -> str:
     return f"docker.io/{'' if '/' in reference else 'library/'}{reference}"
 
 
-def of_args(config: Settings, values: Values, *, made: Collection[str] = ()) -> Decision:
+def of_args(
+    config: Settings, mirrors: Table, values: Values, *, made: Collection[str] = ()
+) -> Decision:
     """Arguments whose addresses a mirror takes the place of; images in *made* are built here."""
-    mirrors = table(config)
     moved: dict[str, Setting] = {}
     for arg, setting in values.items():
         value = str(setting.value)
@@ -130,9 +135,7 @@ def of_args(config: Settings, values: Values, *, made: Collection[str] = ()) -> 
     return Decision("fix", moved)
 
 
-def of_tools(config: Settings) -> dict[str, Tool]:
-    """The tools with the mirrors applied."""
-    mirrors = table(config)
+def _tools(config: Settings, mirrors: Table) -> dict[str, Tool]:
     return {
         name: tool.model_copy(
             update={
@@ -144,9 +147,7 @@ def of_tools(config: Settings) -> dict[str, Tool]:
     }
 
 
-def of_sources(config: Settings) -> dict[str, Source]:
-    """The sources with the mirrors applied."""
-    mirrors = table(config)
+def _sources(config: Settings, mirrors: Table) -> dict[str, Source]:
     return {
         name: source.model_copy(
             update={key: address(getattr(source, key), mirrors)[0] for key in ("repo", "url")}
@@ -155,9 +156,8 @@ def of_sources(config: Settings) -> dict[str, Source]:
     }
 
 
-def reach(config: Settings) -> Reach:
-    """What ``dynbuild.plan.remote`` wants to know of *config*."""
-    mirrors = table(config)
+def reach(config: Settings, mirrors: Table) -> Reach:
+    """What *config* says of the outside, with *mirrors* in the place of what they replace."""
     addresses: dict[str, Origin] = {}
 
     def add(text: str, path: tuple[str, ...], *, of_image: bool = False) -> str:
@@ -180,7 +180,14 @@ def reach(config: Settings) -> Reach:
         for field, value in config.catalog.site
         if isinstance(value, str) and value
     }
-    return Reach(mirrors, addresses, config.origin("tensorrt_llm", "release_image"), site)
+    return Reach(
+        mirrors,
+        _tools(config, mirrors),
+        _sources(config, mirrors),
+        addresses,
+        config.origin("tensorrt_llm", "release_image"),
+        site,
+    )
 
 
 def needs_script(catalog: Catalog) -> bool:

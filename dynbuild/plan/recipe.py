@@ -13,6 +13,7 @@ from dynbuild.errors import RequestError
 from dynbuild.plan import matrix, mirrors
 from dynbuild.plan.decision import Values
 from dynbuild.plan.matrix import Cell
+from dynbuild.plan.mirrors import Reach
 from dynbuild.quick import dataclass
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Source, Tool
@@ -209,7 +210,7 @@ class Recipe:
         )
 
 
-def of(config: Settings, cell: Cell, values: Values) -> Recipe:
+def of(config: Settings, cell: Cell, values: Values, reach: Reach) -> Recipe:
     """The recipe of the image of *cell*.
 
     Raises:
@@ -252,8 +253,8 @@ def of(config: Settings, cell: Cell, values: Values) -> Recipe:
         gms=on("ENABLE_GPU_MEMORY_SERVICE"),
         media_ffmpeg=on("ENABLE_MEDIA_FFMPEG"),
         media_nixl=on("ENABLE_MEDIA_NIXL"),
-        sources=mirrors.of_sources(config),
-        tools=mirrors.of_tools(config),
+        sources=reach.sources,
+        tools=reach.tools,
         engine=framework.engine,
         requirements=tuple(framework.requirements),
         dev_requirements=tuple(framework.dev_requirements),

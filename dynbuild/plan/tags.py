@@ -7,7 +7,7 @@ them (``ImageId.tag_suffix``), so that no two cells share a tag.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from dynbuild import names
@@ -134,18 +134,31 @@ def unclean(config: Settings, version: Version) -> Iterator[Problem]:
         )
 
 
-def ambiguous(config: Settings, image: ImageId, version: Version, date: str) -> Iterator[str]:
-    """Warn of other cells that the template gives the tag of *image*."""
+def shared(config: Settings, version: Version, date: str) -> Mapping[str, tuple[ImageId, ...]]:
+    """The cells that share a tag by a template of the settings' own, by that tag.
+
+    Those that other settings tell apart from the cells of these are among them.
+
+    Raises:
+        RequestError: The template is none.
+    """
     template = config.catalog.request.tag_template
     if template == config.lowest("request", "tag_template") or config.catalog.request.tag:
-        return
+        return {}
+    found: dict[str, list[ImageId]] = {}
+    there = tuple(matrix.every(config))
+    for one in dict.fromkeys((*there, *(replace(one, variant="") for one in there))):
+        found.setdefault(_made(config, one, version, date), []).append(one)
+    return {tag: tuple(cells) for tag, cells in found.items() if len(cells) > 1}
+
+
+def ambiguous(image: ImageId, shared: Mapping[str, tuple[ImageId, ...]]) -> Iterator[str]:
+    """Warn of another cell that has the tag of *image*, among those that are *shared*."""
     own = replace(image, target=image.target.removesuffix(AWS))
-    there = (*matrix.every(config), replace(own, variant=""))
-    made = _made(config, own, version, date)
-    for other in dict.fromkeys(there):
-        if other != own and _made(config, other, version, date) == made:
+    for tag, cells in shared.items():
+        if own in cells:
+            other = next(one for one in cells if one != own)
             yield (
-                f"tag_template gives {own} and {other} the same tag, {made}: "
+                f"tag_template gives {own} and {other} the same tag, {tag}: "
                 "with {suffix} in it, no two cells have the same"
             )
-            return

@@ -98,7 +98,11 @@ def of_switches(config: Settings, values: Values) -> Decision:
 
 
 def problems(
-    config: Settings, cell: Cell, values: Values, used: Collection[str]
+    config: Settings,
+    cell: Cell,
+    values: Values,
+    used: Collection[str],
+    arguments: Mapping[str, Argument],
 ) -> Iterator[Problem]:
     """What is wrong with values: with those of the cell, and with any that somebody wrote.
 
@@ -107,9 +111,9 @@ def problems(
         cell: What they are the values for.
         values: The values.
         used: The arguments that a stage of the cell uses.
+        arguments: What each argument is.
     """
     written = [setting for setting in _written(config) if setting not in values.items()]
-    arguments = _declarations(config)
     fetched = {source.ref for source in config.catalog.sources.values() if source.kind == "git"}
     for arg, setting in (*values.items(), *written):
         if setting.origin.layer == "derived" or secret_in(str(setting.value)):
@@ -126,7 +130,7 @@ def problems(
     yield from _other_cuda(cell, values["CUDA_VERSION"])
 
 
-def _declarations(config: Settings) -> Mapping[str, Argument]:
+def declarations(config: Settings) -> Mapping[str, Argument]:
     """What arguments are: as the catalog says, or as an overlay uses them.
 
     The version of a tool that comes from an image is the tag of that; the ref of a source that

@@ -18,7 +18,6 @@ import jinja2
 
 from dynbuild import __version__
 from dynbuild.errors import TemplateError
-from dynbuild.plan import stages
 from dynbuild.plan.job import ImageJob
 from dynbuild.plan.stages import Stage
 from dynbuild.render.compiled import Compiled
@@ -50,7 +49,7 @@ def render(image: ImageJob, templates: Path, *, compiled: Path | None = None) ->
     Raises:
         TemplateError: A template is missing, malformed, or disagrees with the stage table.
     """
-    chain = stages.chain(image.recipe)
+    chain = image.stages
     _check_templates(chain, image, templates)
     environment = _environment(templates, compiled, site=image.recipe.site)
     texts = [_stage(stage, image, environment) for stage in chain]

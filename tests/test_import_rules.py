@@ -67,7 +67,7 @@ PURE = (
     *("run.ports", "run.request", "run.user", "run.preflight.*", "run.export.*"),
     "doctor.model",
     *("report.look", "report.plan_table"),
-    *("report.critical", "report.document", "report.markdown", "report.timeline"),
+    *("report.critical_path", "report.document", "report.markdown", "report.timeline"),
     *("report.junit", "report.matrix_markdown", "report.ci_log"),
     *("report.live", "report.frame", "report.forecast", "report.event_json"),
     *("report.trace", "report.whatif", "report.history", "report.comparison"),

@@ -22,8 +22,8 @@ from dynbuild.build.hashes import Memory
 from dynbuild.build.inputs import ignore_file
 from dynbuild.build.log import Log
 from dynbuild.build.metadata import Metadata, redact
-from dynbuild.build.patience import Patience
 from dynbuild.build.record import Journal, Record
+from dynbuild.build.registry_timeout import RegistryTimeout
 from dynbuild.build.result import (
     BuilderResult,
     BuildResult,
@@ -182,10 +182,10 @@ class _Going:
         env = self.builder.env({**bake.caller(self.env), **self.secrets}) | bake.ENVIRONMENT
         with proc.start(self.command, env=env, cancellation=self.cancellation) as process:
             self.taken = self.taken or reading(self.job, self.dockerfiles)
-            with Patience(self.job.registry_seconds, process.cancel) as patience:
+            with RegistryTimeout(self.job.registry_seconds, process.cancel) as timeout:
 
                 def both(event: Event) -> None:
-                    patience(event)
+                    timeout(event)
                     self.listen(event)
                     if self.expectation and self.expectation.feed(event):
                         process.cancel()
@@ -195,7 +195,7 @@ class _Going:
         unexpected = self.expectation.failure() if self.expectation else None
         return (
             unexpected
-            or patience.failure()
+            or timeout.failure()
             or _failure(self.solve, self.record, ended, self.cancellation)
         )
 

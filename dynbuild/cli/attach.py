@@ -19,7 +19,7 @@ from dynbuild.settings.progress_option import PROGRESS
 if TYPE_CHECKING:
     from dynbuild.build.events import Event
     from dynbuild.build.follow import Follower
-    from dynbuild.cli.watching import Shown
+    from dynbuild.cli.progress_display import Shown
     from dynbuild.matrix.events import MatrixEvent
     from dynbuild.matrix.follow import MatrixFollower
     from dynbuild.plan.document import PlanDocument
@@ -96,7 +96,7 @@ def _chosen(root: Path, named: str | None) -> _Followed:
 
 
 def _shown(mode: str, followed: _Followed, root: Path) -> Shown:
-    from dynbuild.cli import watching
+    from dynbuild.cli import progress_display
     from dynbuild.matrix.follow import MatrixFollower
     from dynbuild.report import matrix, progress
 
@@ -110,14 +110,14 @@ def _shown(mode: str, followed: _Followed, root: Path) -> Shown:
         return progress.Progress(say, look, verbosity)
 
     if mode != "live":
-        return watching.simple(mode, plain)
+        return progress_display.simple(mode, plain)
     from dynbuild.cli.screen import Screen
     from dynbuild.report.live import Live
 
     live = Live(dict.fromkeys(names or [followed.record.id], "waiting"), followed.begun)
 
     def learn() -> None:
-        watching.learn_of(live, root)
+        progress_display.learn_of(live, root)
 
     return Screen(live, console.err_look(), learn, time.time)
 

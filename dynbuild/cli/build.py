@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dynbuild.cli import console
-from dynbuild.cli.decided import Decided, decide, dockerfiles, notes_of
+from dynbuild.cli.planning import PlannedJob, decide, dockerfiles, notes_of
 from dynbuild.cli.request import Asked, with_builder, with_request
 from dynbuild.cli.trust import HELP
 from dynbuild.errors import RequestError
@@ -55,30 +55,30 @@ def plan(
 
       dynbuild plan --framework none --target runtime --diff
     """
-    decided = decide(asked)
+    planned = decide(asked)
     if diff is not None:
         from dynbuild.cli import why
 
-        why.show_prediction(decided.job, dockerfiles(decided), diff or None, format)
+        why.show_prediction(planned.job, dockerfiles(planned), diff or None, format)
         return
-    warnings = (*notes_of(decided), *decided.plan.warnings)
-    shown = decided.plan.model_copy(update={"warnings": warnings})
-    decided = replace(decided, job=replace(decided.job, plan=shown))
+    warnings = (*notes_of(planned), *planned.plan.warnings)
+    shown = planned.plan.model_copy(update={"warnings": warnings})
+    planned = replace(planned, job=replace(planned.job, plan=shown))
     from dynbuild.report import plan_table
 
     if offline:
-        _offline(decided, format)
+        _offline(planned, format)
         return
     if format == "json":
-        console.out_json(decided.plan.document())
+        console.out_json(planned.plan.document())
         return
-    for line in plan_table.lines(decided.plan, console.out_look()):
+    for line in plan_table.lines(planned.plan, console.out_look()):
         console.out(line)
-    for warning in decided.plan.warnings:
+    for warning in planned.plan.warnings:
         console.warn(warning)
 
 
-def _offline(decided: Decided, format: str) -> None:
+def _offline(planned: PlannedJob, format: str) -> None:
     """Every remote place of the plan.
 
     Raises:
@@ -87,8 +87,8 @@ def _offline(decided: Decided, format: str) -> None:
     from dynbuild.plan import remote
     from dynbuild.report import plan_table
 
-    plan = decided.plan
-    found = remote.of_job(decided.job, dockerfiles(decided))
+    plan = planned.plan
+    found = remote.of_job(planned.job, dockerfiles(planned))
     if format == "json":
         console.out_json(plan.model_copy(update={"remote": found}).document())
     else:
@@ -142,55 +142,55 @@ def build(
 
       dynbuild build --framework none --target runtime --push --repository example.com/ai/dynamo
     """
-    decided = decide(asked)
-    texts = dockerfiles(decided)
+    planned = decide(asked)
+    texts = dockerfiles(planned)
     from dynbuild.cli import solving, why
 
-    if not solving.is_to_begin(asked, decided, texts, format, dry_run=dry_run, trust=trust):
+    if not solving.is_to_begin(asked, planned, texts, format, dry_run=dry_run, trust=trust):
         return
-    expectation = why.expectation(Path(decided.plan.context), expect_cached)
-    if _is_several(decided):
+    expectation = why.expectation(Path(planned.plan.context), expect_cached)
+    if _is_several(planned):
         from dynbuild.cli import matrix
         from dynbuild.matrix.run import Options
 
         options = Options(expectation=expectation)
-        matrix.show(matrix.run(asked, decided, texts, options), format)
+        matrix.show(matrix.run(asked, planned, texts, options), format)
         return
-    own = [test.name for tests in decided.tests.values() for test in tests if not test.promised]
+    own = [test.name for tests in planned.tests.values() for test in tests if not test.promised]
     if own:
         named = ", ".join(dict.fromkeys(own))
         console.warn(f"`dynbuild matrix` runs the tests of the settings ({named}), not this")
-    ready = solving.make_ready(asked, decided, texts)
-    show(_built(asked, ready, expectation(ready.decided.job, ready.texts)), format)
+    ready = solving.make_ready(asked, planned, texts)
+    show(_built(asked, ready, expectation(ready.planned.job, ready.texts)), format)
 
 
-def _is_several(decided: Decided) -> bool:
+def _is_several(planned: PlannedJob) -> bool:
     """Whether more than one cell is asked for; the layer that comes with a cell is none."""
-    named = [image for image in decided.job.images if image.plan.tags]
+    named = [image for image in planned.job.images if image.plan.tags]
     return sum(not image.id.target.endswith(AWS) for image in named) > 1
 
 
 def _built(asked: Asked, ready: Ready, expectation: Expectation | None) -> BuildResult:
     """Build the images of one solve; what is to be known of it is told."""
     from dynbuild.build import drive
-    from dynbuild.cli import solving, watching
+    from dynbuild.cli import progress_display, solving
     from dynbuild.report.progress import Progress
 
-    decided, texts, builder = ready.decided, ready.texts, ready.builder
+    planned, texts, builder = ready.planned, ready.texts, ready.builder
     with solving.underway(ready) as cancellation:
-        for image in (image for image in decided.plan.images if image.tags):
+        for image in (image for image in planned.plan.images if image.tags):
             console.say(f"building {image.name} as {image.tags[0]} on {builder}")
 
         def plain() -> Progress:
             return Progress(console.say, console.err_look(), console.verbosity())
 
-        with watching.shown(asked.progress, plain, decided.job, texts) as shown:
+        with progress_display.shown(asked.progress, plain, planned.job, texts) as shown:
             result = drive.build(
-                decided.job,
+                planned.job,
                 texts,
                 builder=builder,
                 env=os.environ,
-                secrets=decided.secrets,
+                secrets=planned.secrets,
                 listen=shown,
                 cancellation=cancellation,
                 expectation=expectation,

@@ -13,7 +13,7 @@ import typer
 
 from dynbuild import units
 from dynbuild.cli import console, tree
-from dynbuild.cli.asking import DryRun, Yes, age, confirm
+from dynbuild.cli.prompt import DryRun, Yes, age, confirm
 from dynbuild.cli.report import Context
 from dynbuild.errors import NotReady
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dynbuild import paths, units
-from dynbuild.cli import asking, console
+from dynbuild.cli import console, prompt
 from dynbuild.errors import NotReady, RequestError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def prune(
         ),
     ] = None,
     *,
-    dry_run: asking.DryRun = False,
+    dry_run: prompt.DryRun = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask; nothing is asked in a script.")
     ] = False,
@@ -173,7 +173,7 @@ def prune(
     """
     from dynbuild.engine import private
 
-    answered = yes or not asking.possible()
+    answered = yes or not prompt.is_interactive()
     if everything:
         if images or cache or older_than:
             raise RequestError(
@@ -185,12 +185,12 @@ def prune(
             size = units.format_size(private.status(os.environ).data_bytes)
             console.say(f"{size} of data below {home} would go, and the programs")
             return
-        asking.confirm(
+        prompt.confirm(
             f"Remove all data and programs of the private engine below {home}?", yes=answered
         )
         console.say(f"{units.format_size(private.remove(os.environ))} freed")
         return
-    older = asking.age(older_than)
+    older = prompt.age(older_than)
     chosen = private.Selection(images=images or not cache, cache=cache or not images, older=older)
     if dry_run or not answered:
         found = private.unused(os.environ, chosen)
@@ -200,7 +200,7 @@ def prune(
             total = sum(one.bytes for one in found)
             console.say(f"{len(found)} would go, about {units.format_size(total)}")
             return
-    asking.confirm("Remove that?", yes=answered)
+    prompt.confirm("Remove that?", yes=answered)
     console.say(f"{units.format_size(private.prune(os.environ, chosen))} freed")
 
 

@@ -13,7 +13,7 @@ import typer
 
 from dynbuild import units
 from dynbuild.cli import complete, console, tree
-from dynbuild.cli.asking import DryRun, Yes, age, confirm
+from dynbuild.cli.prompt import DryRun, Yes, age, confirm
 from dynbuild.cli.report import Build, Context
 from dynbuild.errors import BuildFailed, RequestError
 

@@ -11,8 +11,8 @@ import typer
 
 from dynbuild import units
 from dynbuild.cli import ci, console
-from dynbuild.cli.decided import Decided, decide, dockerfiles
 from dynbuild.cli.parameters import Invocation, with_options
+from dynbuild.cli.planning import PlannedJob, decide, dockerfiles
 from dynbuild.cli.request import Asked, Cells, asked_of
 from dynbuild.cli.trust import HELP
 from dynbuild.errors import BuildFailed, Interrupted, RequestError
@@ -128,20 +128,20 @@ def _run(
     before: Resumption | None = None,
 ) -> None:
 
-    decided = decide(asked)
-    texts = dockerfiles(decided)
+    planned = decide(asked)
+    texts = dockerfiles(planned)
     if asked.cells and asked.cells.shard:
-        decided = _shard(decided, texts, asked.cells.shard)
+        planned = _shard(planned, texts, asked.cells.shard)
         # Other records would make other shards: a resumption has these very cells.
-        ids = tuple(str(one.id) for one in decided.job.images if not one.id.target.endswith(AWS))
+        ids = tuple(str(one.id) for one in planned.job.images if not one.id.target.endswith(AWS))
         asked = replace(asked, cells=replace(asked.cells, only=ids, shard=""))
     from dynbuild.cli import solving
 
-    if not solving.is_to_begin(asked, decided, texts, format, dry_run=dry_run, trust=trust):
+    if not solving.is_to_begin(asked, planned, texts, format, dry_run=dry_run, trust=trust):
         return
     if not tests:
-        decided = replace(decided, tests={})
-    result = run(asked, decided, texts, options, before=before)
+        planned = replace(planned, tests={})
+    result = run(asked, planned, texts, options, before=before)
     try:
         files.write(result)
     finally:
@@ -149,8 +149,8 @@ def _run(
         show(result, format)
 
 
-def _shard(decided: Decided, texts: dict[str, str], shard: str) -> Decided:
-    """The part of what is *decided* that *shard* means.
+def _shard(planned: PlannedJob, texts: dict[str, str], shard: str) -> PlannedJob:
+    """The part of what is *planned* that *shard* means.
 
     Raises:
         RequestError: It means none.
@@ -159,25 +159,25 @@ def _shard(decided: Decided, texts: dict[str, str], shard: str) -> Decided:
     from dynbuild.matrix import shards
 
     number, count = shards.parse(shard, origin="flag --shard")
-    seconds = step_times.of(Path(decided.plan.context))
-    job = shards.of_job(decided.job, texts, seconds, number, count)
+    seconds = step_times.of(Path(planned.plan.context))
+    job = shards.of_job(planned.job, texts, seconds, number, count)
     console.say(f"shard {shard}: {', '.join(image.name for image in job.images) or 'no image'}")
-    return replace(decided, job=job)
+    return replace(planned, job=job)
 
 
 def run(
     asked: Asked,
-    decided: Decided,
+    planned: PlannedJob,
     texts: dict[str, str],
     options: Options,
     *,
     before: Resumption | None = None,
 ) -> MatrixResult:
-    """Build all that is *decided*, as a matrix.
+    """Build all that is *planned*, as a matrix.
 
     Args:
         asked: What the command line says.
-        decided: What to build.
+        planned: What to build.
         texts: Text of the Dockerfile of each image, by its name.
         options: How.
         before: The run that this one goes on with.
@@ -187,22 +187,22 @@ def run(
         NotReady: The machine cannot.
         BuildFailed: What the tree makes before the solves failed.
     """
-    from dynbuild.cli import resumption, solving, watching
+    from dynbuild.cli import progress_display, resumption, solving
     from dynbuild.matrix import record
     from dynbuild.matrix import run as matrix_run
     from dynbuild.report.matrix import Progress
 
-    options = replace(options, tests=decided.tests)
-    skips = _skips_unchanged(asked, decided)
-    ready = solving.make_ready(asked, decided, texts)
+    options = replace(options, tests=planned.tests)
+    skips = _skips_unchanged(asked, planned)
+    ready = solving.make_ready(asked, planned, texts)
     ready, there = _unchanged(ready) if skips else (ready, ())
-    decided, texts, builder = ready.decided, ready.texts, ready.builder
-    done = before.unchanged(decided.plan) if before else ()
+    planned, texts, builder = ready.planned, ready.texts, ready.builder
+    done = before.unchanged(planned.plan) if before else ()
     kept = tuple({cell.id: cell for cell in (*there, *done)}.values())
     name = (asked.cells and asked.cells.matrix) or ""
-    now = record.create(decided.plan, name)
+    now = record.create(planned.plan, name)
     resumption.write(now, asked)
-    cells = sum(1 for image in decided.plan.images if image.tags)
+    cells = sum(1 for image in planned.plan.images if image.tags)
     with solving.underway(ready) as cancellation:
         console.say(f"building {cells - len(kept)} of {cells} images on {builder}: {now.path}")
         more = ci.marks(now.builds)
@@ -212,23 +212,23 @@ def run(
             return Progress(console.say, console.err_look(), console.verbosity(), left, more)
 
         ids = frozenset(cell.id for cell in kept)
-        with watching.shown(asked.progress, plain, decided.job, texts, done=ids) as shown:
+        with progress_display.shown(asked.progress, plain, planned.job, texts, done=ids) as shown:
             site = matrix_run.Site(
                 builder=builder,
                 env=os.environ,
-                secrets=decided.secrets,
+                secrets=planned.secrets,
                 cancellation=cancellation,
                 listen=shown,
             )
             result = matrix_run.run(
-                decided.job, texts, site=site, options=options, record=now, name=name, done=kept,
+                planned.job, texts, site=site, options=options, record=now, name=name, done=kept,
                 retries=ready.again.retries,
             )  # fmt: skip
     ready.warn_at_end(result.warnings)
     return result
 
 
-def _skips_unchanged(asked: Asked, decided: Decided) -> bool:
+def _skips_unchanged(asked: Asked, planned: PlannedJob) -> bool:
     """Whether cells are left out whose tags have their content already.
 
     Raises:
@@ -236,7 +236,7 @@ def _skips_unchanged(asked: Asked, decided: Decided) -> bool:
     """
     if asked.cells is None or not asked.cells.if_changed:
         return False
-    if not any(image.output == "push" for image in decided.plan.images):
+    if not any(image.output == "push" for image in planned.plan.images):
         raise RequestError(
             "what is not pushed has no tags in a registry to look at",
             origin="flag --if-changed",
@@ -253,19 +253,19 @@ def _unchanged(ready: Ready) -> tuple[Ready, tuple[CellResult, ...]]:
     """
     from dynbuild.matrix import content
 
-    decided = ready.decided
+    planned = ready.planned
     registry = content.Registry(builder=ready.builder, env=os.environ, told=ready.again)
     try:
-        ids = content.ids(decided.job, ready.texts, decided.tests, registry)
+        ids = content.ids(planned.job, ready.texts, planned.tests, registry)
     except ValueError as error:
         raise RequestError(f"what the build takes cannot be told: {error}") from error
     for name, why in ids.unknown.items():
         console.warn(f"{name} counts as changed: {why}")
-    job = content.labelled(decided.job, ids.known)
+    job = content.labelled(planned.job, ids.known)
     found = tuple(content.unchanged(job, ids.known, registry))
     for cell in found:
         console.say(f"{cell.id} is unchanged: {cell.reference}")
-    return replace(ready, decided=replace(decided, job=job)), found
+    return replace(ready, planned=replace(planned, job=job)), found
 
 
 def show(result: MatrixResult, format: str) -> None:

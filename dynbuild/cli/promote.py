@@ -108,7 +108,7 @@ def _move(found: tuple[Promotion, ...], *, retag: bool) -> None:
         RequestError: A tag is another image's already.
         NotReady: The registry does not have one, or takes no tag.
     """
-    from dynbuild.build import taken
+    from dynbuild.build import tag_conflicts
     from dynbuild.cli import solving
     from dynbuild.engine import builder, client
     from dynbuild.matrix import pending
@@ -116,7 +116,7 @@ def _move(found: tuple[Promotion, ...], *, retag: bool) -> None:
     again = solving.Again()
     driver = builder.find(client.find(os.environ), os.environ)
     if not retag:
-        taken.check(driver, os.environ, [(one.cell, one.tag) for one in found], again)
+        tag_conflicts.check(driver, os.environ, [(one.cell, one.tag) for one in found], again)
     moved: list[str] = []
     try:
         for one in found:

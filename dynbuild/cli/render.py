@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dynbuild.cli import console
-from dynbuild.cli.decided import decide, dockerfiles, notes_of
+from dynbuild.cli.planning import decide, dockerfiles, notes_of
 from dynbuild.cli.request import Asked, with_request
 from dynbuild.errors import NotReady, RequestError
 
@@ -31,9 +31,9 @@ def render(
 
       dynbuild render --framework none --target runtime --output dockerfiles/
     """
-    decided = decide(asked)
-    texts = dockerfiles(decided)
-    for note in notes_of(decided):
+    planned = decide(asked)
+    texts = dockerfiles(planned)
+    for note in notes_of(planned):
         console.warn(note)
     if (
         output is not None
@@ -45,7 +45,7 @@ def render(
             origin="flag --output",
             hint=f"a folder takes them all: --output {output}/",
         )
-    for image in decided.plan.images:
+    for image in planned.plan.images:
         if output is None:
             console.out_data(texts[image.name])
             continue

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynbuild import proc, units
-from dynbuild.cli import asking, console, signals
-from dynbuild.cli.decided import Decided, decide, dockerfiles, notes_of, widenings
+from dynbuild.cli import console, prompt, signals
+from dynbuild.cli.planning import PlannedJob, decide, dockerfiles, notes_of, widenings
 from dynbuild.cli.request import Asked
 from dynbuild.errors import NotReady
 from dynbuild.quick import dataclass
@@ -36,24 +36,24 @@ _SLOWER = 1.5
 
 def is_to_begin(
     asked: Asked,
-    decided: Decided,
+    planned: PlannedJob,
     texts: dict[str, str],
     format: str,
     *,
     dry_run: bool,
     trust: bool,
 ) -> bool:
-    """Whether what is *decided* is to be built: not where it is only to be shown, which is done.
+    """Whether what is *planned* is to be built: not where it is only to be shown, which is done.
 
     Raises:
         RequestError: The tree's own file asks for what nobody consented to.
     """
     if not dry_run:
-        _check_trust(decided, trust=trust)
+        _check_trust(planned, trust=trust)
         return True
-    for note in notes_of(decided):
+    for note in notes_of(planned):
         console.warn(note)
-    _dry_run_of(asked, decided, texts, format)
+    _dry_run_of(asked, planned, texts, format)
     return False
 
 
@@ -72,10 +72,10 @@ class Again:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """What is decided, on a machine that can solve it.
+    """What is planned, on a machine that can solve it.
 
     Attributes:
-        decided: What is built, with the credentials for it.
+        planned: What is built, with the credentials for it.
         texts: Text of the Dockerfile of each image, by its name.
         engine: Where.
         builder: Who solves it.
@@ -83,7 +83,7 @@ class Ready:
         again: What was asked of a registry again.
     """
 
-    decided: Decided
+    planned: PlannedJob
     texts: dict[str, str]
     engine: Engine
     builder: Builder
@@ -96,8 +96,8 @@ class Ready:
             console.warn(warning)
 
 
-def make_ready(asked: Asked, decided: Decided, texts: dict[str, str]) -> Ready:
-    """Find who can build what is *decided*, and tell the warnings of it.
+def make_ready(asked: Asked, planned: PlannedJob, texts: dict[str, str]) -> Ready:
+    """Find who can build what is *planned*, and tell the warnings of it.
 
     Raises:
         NotReady: The machine cannot build it.
@@ -105,15 +105,15 @@ def make_ready(asked: Asked, decided: Decided, texts: dict[str, str]) -> Ready:
     """
     from dynbuild.build import inputs
 
-    inputs.check_logins(decided.job, os.environ)
+    inputs.check_logins(planned.job, os.environ)
     engine = _engine_here()
     again = Again()
-    builder = _builder_of(asked, engine, decided.plan, texts, again)
-    decided, texts, lost = _with_compile_cache(asked, decided, texts, builder)
-    for warning in (*decided.plan.warnings, *lost):
+    builder = _builder_of(asked, engine, planned.plan, texts, again)
+    planned, texts, lost = _with_compile_cache(asked, planned, texts, builder)
+    for warning in (*planned.plan.warnings, *lost):
         console.warn(warning)
     return Ready(
-        decided=decided, texts=texts, engine=engine, builder=builder, lost=lost, again=again
+        planned=planned, texts=texts, engine=engine, builder=builder, lost=lost, again=again
     )
 
 
@@ -131,7 +131,7 @@ def underway(ready: Ready) -> Iterator[proc.Cancellation]:
     cancellation = proc.Cancellation()
     with signals.cancelling(cancellation):
         prepare.run(
-            ready.decided.job,
+            ready.planned.job,
             engine=ready.engine,
             env=os.environ,
             say=console.say,
@@ -141,17 +141,17 @@ def underway(ready: Ready) -> Iterator[proc.Cancellation]:
         yield cancellation
 
 
-def _check_trust(decided: Decided, *, trust: bool) -> None:
+def _check_trust(planned: PlannedJob, *, trust: bool) -> None:
     """Nothing is done that the tree's own file asks for without consent.
 
     Raises:
         RequestError: There is none.
     """
-    if decided.configs[0].tree_file is None:
+    if planned.configs[0].tree_file is None:
         return
     from dynbuild.cli.trust import check
 
-    check(decided.configs[0], widenings(decided), trust=trust)
+    check(planned.configs[0], widenings(planned), trust=trust)
 
 
 def _engine_here() -> Engine:
@@ -161,7 +161,7 @@ def _engine_here() -> Engine:
     try:
         return client.find(os.environ)
     except NotReady:
-        offered = asking.possible() and not os.environ.get("DOCKER_HOST")
+        offered = prompt.is_interactive() and not os.environ.get("DOCKER_HOST")
         if not offered or not typer.confirm(
             "No Docker engine answers. Start a private one now?", default=True, err=True
         ):
@@ -180,7 +180,7 @@ def _builder_of(
         NotReady: It cannot.
     """
     from dynbuild.build.bases import check_bases, check_load
-    from dynbuild.build.taken import check_tags
+    from dynbuild.build.tag_conflicts import check_tags
     from dynbuild.engine import builder, private, requirements
     from dynbuild.render import bake
 
@@ -232,8 +232,8 @@ def _check_network(engine: Engine) -> None:
 
 
 def _with_compile_cache(
-    asked: Asked, decided: Decided, texts: dict[str, str], builder: Builder
-) -> tuple[Decided, dict[str, str], tuple[str, ...]]:
+    asked: Asked, planned: PlannedJob, texts: dict[str, str], builder: Builder
+) -> tuple[PlannedJob, dict[str, str], tuple[str, ...]]:
     """Check the compile cache in S3 and fetch its credentials, before anything is built.
 
     Returns:
@@ -243,9 +243,9 @@ def _with_compile_cache(
     Raises:
         NotReady: The cache cannot be used.
     """
-    cache = decided.job.compile_cache
+    cache = planned.job.compile_cache
     if cache is None or cache.kind == "local":
-        return decided, texts, ()
+        return planned, texts, ()
     from datetime import UTC, datetime
 
     from dynbuild.plan.secrets import AWS_SECRETS
@@ -254,8 +254,8 @@ def _with_compile_cache(
 
     console.say(f"checking the compile cache in the bucket {cache.bucket}")
     found = preflight.check(
-        cache, os.environ, expected_seconds=_expected(decided.plan), now=datetime.now(UTC),
-        network=bake.network_of(decided.plan, builder.network),
+        cache, os.environ, expected_seconds=_expected(planned.plan), now=datetime.now(UTC),
+        network=bake.network_of(planned.plan, builder.network),
     )  # fmt: skip
     for finding in found:
         if finding.note:
@@ -265,7 +265,7 @@ def _with_compile_cache(
         given = credentials.find(os.environ)
         values = (given.access_key, given.secret_key, given.token)
         keys = dict(zip(AWS_SECRETS.values(), values, strict=True))
-        return replace(decided, secrets=decided.secrets | keys), texts, ()
+        return replace(planned, secrets=planned.secrets | keys), texts, ()
     first, *more = wrong
     if not cache.optional:
         raise NotReady(
@@ -275,9 +275,9 @@ def _with_compile_cache(
         )
     off = Setting("", Origin("flag", "--sccache-optional"))
     asked = replace(asked, flags={**asked.flags, ("request", "use_sccache"): off})
-    decided = decide(asked)
+    planned = decide(asked)
     lost = f"built without the compile cache: {first.message} ({first.remedy})"
-    return decided, dockerfiles(decided), (lost,)
+    return planned, dockerfiles(planned), (lost,)
 
 
 def _expected(plan: PlanDocument) -> float:
@@ -290,26 +290,26 @@ def _expected(plan: PlanDocument) -> float:
     return _HOUR
 
 
-def _dry_run_of(asked: Asked, decided: Decided, texts: dict[str, str], format: str) -> None:
+def _dry_run_of(asked: Asked, planned: PlannedJob, texts: dict[str, str], format: str) -> None:
     """Print the command that would run, and its definition."""
     from dynbuild.build import record
     from dynbuild.engine.model import BUILDER
     from dynbuild.render import bake
 
-    plan = decided.plan
+    plan = planned.plan
     now = record.Record(record.builds(Path(plan.context)) / record.new_id(plan.images[0].name))
     paths = {name: str(now.dockerfile(name, only=len(texts) == 1)) for name in texts}
     _name_builder(asked)
     network, where = _where()
     where |= {BUILDER: asked.builder} if asked.builder else {}
     network = bake.network_of(plan, network)
-    definition = bake.definition(decided.job, paths, network=network)
+    definition = bake.definition(planned.job, paths, network=network)
     argv = bake.argv(
         plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
     # A secret's variable is named, its value is not shown.
-    named = [secret.env for image in decided.job.images for secret in image.secrets if secret.env]
-    env = where | bake.ENVIRONMENT | dict.fromkeys((*decided.secrets, *named), "...")
+    named = [secret.env for image in planned.job.images for secret in image.secrets if secret.env]
+    env = where | bake.ENVIRONMENT | dict.fromkeys((*planned.secrets, *named), "...")
     before = [step.argv for step in plan.before]
     if format == "json":
         found = {"argv": argv, "env": env, "definition": definition, "dockerfiles": texts}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynbuild import paths
-from dynbuild.cli import asking, console
+from dynbuild.cli import console, prompt
 from dynbuild.errors import RequestError
 from dynbuild.settings.option import Option
 
@@ -94,4 +94,4 @@ def folder() -> Path:
 
 
 def _somebody_is_there() -> bool:
-    return asking.possible() and not os.environ.get("CI")
+    return prompt.is_interactive() and not os.environ.get("CI")

@@ -13,7 +13,7 @@ from dynbuild.build.recording import Recording
 from dynbuild.build.result import BuildResult, ImageResult, StageFigures
 from dynbuild.errors import shorten
 from dynbuild.plan.document import ImagePlan
-from dynbuild.report import critical, timeline, whatif
+from dynbuild.report import critical_path, timeline, whatif
 from dynbuild.report.history import same_work
 from dynbuild.report.timeline import Bar, Kind, Span, Timeline
 from dynbuild.report.whatif import WhatIf
@@ -190,7 +190,7 @@ def of(recording: Recording, earlier: Sequence[BuildResult] = ()) -> Report:
     )
     grouped = _Grouped(line, recording, result)
     index = {digest: number for number, digest in enumerate(line.bars)}
-    parts = tuple(_joined(critical.path(line), index))
+    parts = tuple(_joined(critical_path.path(line), index))
     alike = (one for one in earlier if result and same_work(one) == same_work(result))
     before = tuple(one.seconds for one in alike if one.status == "done")
     return Report(
@@ -268,7 +268,7 @@ def _arguments(plan: ImagePlan) -> Iterator[Argument]:
         )
 
 
-def _joined(segments: Iterable[critical.Segment], index: Mapping[str, int]) -> Iterator[Part]:
+def _joined(segments: Iterable[critical_path.Segment], index: Mapping[str, int]) -> Iterator[Part]:
     """The segments of a path; runs of one step, and what it waited for between them, are one."""
     pending: Part | None = None
     for one in segments:
@@ -339,7 +339,7 @@ class _Grouped:
         return tuple(found)
 
     def steps(self, index: Mapping[str, int]) -> Iterator[Step]:
-        waits = critical.waits(self.line)
+        waits = critical_path.waits(self.line)
         printed: dict[str, int] = {}
         for line in self.recording.lines:
             printed[line.digest] = printed.get(line.digest, 0) + 1

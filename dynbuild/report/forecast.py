@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from dynbuild.build.steps import StepName
-from dynbuild.report import critical
+from dynbuild.report import critical_path
 from dynbuild.report.timeline import Timeline
 
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}")
@@ -105,7 +105,7 @@ def of(timelines: Sequence[Timeline]) -> Forecast | None:
     largest = max(timelines, key=lambda timeline: len(timeline.bars), default=None)
     if largest is None or not largest.bars:
         return None
-    waits = critical.waits(largest)
+    waits = critical_path.waits(largest)
     names = {digest: key(bar.name) for digest, bar in largest.bars.items()}
     steps: dict[str, _Known] = {}
     for digest, bar in largest.bars.items():

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dynbuild.report import critical, history
+from dynbuild.report import critical_path, history
 from dynbuild.report.timeline import Bar, Timeline
 
 _MOST = 24
@@ -140,7 +140,7 @@ def _lags(timeline: Timeline) -> dict[str, float]:
     """The waits of the steps, but where every slot was taken when they ended."""
     peak = timeline.peak
     full = [time for time, level in timeline.parallelism if level >= peak > 1]
-    lags = critical.waits(timeline)
+    lags = critical_path.waits(timeline)
     for digest, wait in lags.items():
         start = timeline.bars[digest].start
         if any(start - wait <= time <= start for time in full):
@@ -186,7 +186,7 @@ def of(timeline: Timeline, earlier: Sequence[float] = ()) -> WhatIf:
     kept.sort(key=lambda one: one.cached)
     weights = {digest: bar.seconds for digest, bar in timeline.bars.items()}
     before = {digest: bar.before for digest, bar in timeline.bars.items()}
-    floor = sum(weights[digest] for digest in critical.longest(weights, before))
+    floor = sum(weights[digest] for digest in critical_path.longest(weights, before))
     return WhatIf(spread=noise, measured=measured, floor=floor, changes=tuple(kept))
 
 

@@ -11,7 +11,7 @@ import pytest
 from dynbuild.build import archive
 from dynbuild.build.record import Record
 from tests import fake_docker
-from tests.cli.test_watching import path_of, step, words
+from tests.cli.test_progress_display import path_of, step, words
 from tests.report.builds import vertex
 from tests.support import DEMO, ENV, ROOT, call
 from tests.terminal import Session

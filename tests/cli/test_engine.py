@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dynbuild.cli import asking
 from dynbuild.cli import engine as commands
+from dynbuild.cli import prompt
 from dynbuild.engine import base, emulation, private
 from dynbuild.engine import client as engines
 from dynbuild.engine.model import Engine
@@ -75,7 +75,7 @@ def test_what_prune_is_about(call, unused, words, chosen):
 
 @pytest.mark.parametrize("answer", ["y", "n", ""])
 def test_prune_asks_on_a_terminal(call, unused, monkeypatch, answer):
-    monkeypatch.setattr(asking, "possible", lambda: True)
+    monkeypatch.setattr(prompt, "is_interactive", lambda: True)
     monkeypatch.setattr(typer, "confirm", lambda *_, **__: answer == "y")
     done = call("prune")
     assert "old:1" in done.stdout

@@ -24,7 +24,7 @@ def age(older_than: str | None) -> timedelta | None:
     return units.parse_time(older_than, origin="flag --older-than") if older_than else None
 
 
-def possible() -> bool:
+def is_interactive() -> bool:
     """Whether there is somebody to ask: what is read and what is shown is a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
@@ -38,7 +38,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    if not possible():
+    if not is_interactive():
         raise RequestError(
             "there is no terminal to ask on, and nothing was removed",
             hint="--yes answers the question, --dry-run shows what would go",

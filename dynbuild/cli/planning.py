@@ -1,4 +1,4 @@
-"""From what a command line says to a decision.
+"""From what a command line says to a plan with its job.
 
 ``build``, ``matrix``, ``plan`` and ``render`` share it.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class PlannedJob:
     """A job with what is needed to carry it out.
 
     Attributes:
@@ -47,7 +47,7 @@ class Decided:
         return self.job.plan
 
 
-def decide(asked: Asked) -> Decided:
+def decide(asked: Asked) -> PlannedJob:
     """Gather the facts, which is where files and git are read, and make the plan."""
     from dynbuild.build import git
 
@@ -104,33 +104,33 @@ def decide(asked: Asked) -> Decided:
         for image in made.plan.images
         if image.tags and image.output != "none"
     }
-    return Decided(made, templates, values, tuple(configs.values()), tests)
+    return PlannedJob(made, templates, values, tuple(configs.values()), tests)
 
 
-def widenings(decided: Decided) -> tuple[Widening, ...]:
+def widenings(planned: PlannedJob) -> tuple[Widening, ...]:
     """What the tree's own file asks for that reaches beyond its build, each once."""
-    if decided.configs[0].tree_file is None:
+    if planned.configs[0].tree_file is None:
         return ()
     from dynbuild.settings.trust import of_build
 
-    every = (one for config in decided.configs for one in of_build(config))
+    every = (one for config in planned.configs for one in of_build(config))
     return tuple({one.identity: one for one in every}.values())
 
 
-def notes_of(decided: Decided) -> tuple[str, ...]:
+def notes_of(planned: PlannedJob) -> tuple[str, ...]:
     """What a build would ask consent for, as warnings of a command that only looks."""
-    if decided.configs[0].tree_file is None:
+    if planned.configs[0].tree_file is None:
         return ()
     from dynbuild.cli import trust
 
-    return trust.notes(decided.configs[0], widenings(decided), "build")
+    return trust.notes(planned.configs[0], widenings(planned), "build")
 
 
-def dockerfiles(decided: Decided) -> dict[str, str]:
+def dockerfiles(planned: PlannedJob) -> dict[str, str]:
     """Text of the Dockerfile of each image, by its name."""
     from dynbuild.render.dockerfile import render
 
     return {
-        image.name: render(image, decided.templates, compiled=kept_in("templates", os.environ))
-        for image in decided.job.images
+        image.name: render(image, planned.templates, compiled=kept_in("templates", os.environ))
+        for image in planned.job.images
     }

@@ -9,7 +9,7 @@ import pytest
 
 from dynbuild.build import record, recording, step_times
 from dynbuild.build.result import ImageResult, Steps
-from dynbuild.cli import watching
+from dynbuild.cli import progress_display
 from dynbuild.report.live import Live
 from tests import fake_docker
 from tests.report import builds
@@ -187,7 +187,7 @@ def test_an_earlier_build_is_replayed_once_for_all_that_is_learned_of_it(tmp_pat
 
     monkeypatch.setattr(recording, "replay", noted)
     live = Live(dict.fromkeys(names, "waiting"), 0.0)
-    watching.learn_of(live, tmp_path)
+    progress_display.learn_of(live, tmp_path)
     assert live.forecasts.keys() == set(names)
     assert step_times.of(tmp_path)["ucx", 2] == pytest.approx(10)
     assert len(replayed) == 2

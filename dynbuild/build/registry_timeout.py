@@ -60,11 +60,11 @@ class Waiting:
         return self._names[digest] if now - self._last >= limits[digest] else ""
 
 
-class Patience:
+class RegistryTimeout:
     """Listens to a build, and cancels it where it waits for a registry too long.
 
     Attributes:
-        lost_for: What was waited for when patience was lost; empty while it is not.
+        lost_for: What was waited for when the registry was given up; empty while it is not.
     """
 
     def __init__(self, limit: float, cancel: Callable[[], None]) -> None:
@@ -82,7 +82,7 @@ class Patience:
         self._over = threading.Event()
         self._beat = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Patience:
+    def __enter__(self) -> RegistryTimeout:
         self._beat.start()
         return self
 
@@ -96,7 +96,7 @@ class Patience:
             self._waiting.feed(event, time.monotonic())
 
     def failure(self) -> Failure | None:
-        """Why the build was cancelled; ``None`` where it was not for want of patience."""
+        """Why the build was cancelled; ``None`` where no registry was given up."""
         if not self.lost_for:
             return None
         limit = units.format_time(self._limit)

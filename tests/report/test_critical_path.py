@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from dynbuild.report import critical, timeline
+from dynbuild.report import critical_path, timeline
 from tests.build.test_recordings import NAMES, solved
 from tests.report import builds
 
@@ -13,7 +13,7 @@ SEEDS = range(200)
 
 def path(*progress, **more):
     line = timeline.of(builds.solved(*progress), **more)
-    return line, critical.path(line)
+    return line, critical_path.path(line)
 
 
 def total(parts, wait):
@@ -49,7 +49,7 @@ def test_with_waits_it_is_the_longest_path_of_work_and_waits(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_longest_path_by_weights(seed):
     seconds, before, _ = builds.graph(seed)
-    found = critical.longest(seconds, before)
+    found = critical_path.longest(seconds, before)
     assert sum(seconds[step] for step in found) == pytest.approx(builds.longest(seconds, before))
     assert all(step in before[after] for step, after in itertools.pairwise(found))
 
@@ -59,7 +59,7 @@ def test_path_and_waits_of_real_builds_are_their_time(name):
     """Against the steps' own times, by one clock, and their own seconds."""
     solve, _ = solved(name)
     line = timeline.of(solve)
-    parts = critical.path(line)
+    parts = critical_path.path(line)
     runs = [run for step in solve.steps.values() for run in step.runs]
     begun = min(run.started for run in runs if not run.shared)
     wall = (max(run.completed for run in runs) - begun).total_seconds()
@@ -87,12 +87,12 @@ def test_waits_are_told_with_what_waited():
 
 def test_waits_of_each_step():
     line = timeline.of(builds.solved(*builds.LINES))
-    assert {digest: wait for digest, wait in critical.waits(line).items() if wait} == {"d5": 2}
+    assert {digest: wait for digest, wait in critical_path.waits(line).items() if wait} == {"d5": 2}
 
 
 def test_a_circle_ends():
     before = {"a": ["b"], "b": ["a"], "c": ["b", "absent"]}
-    assert critical.longest({"a": 1, "b": 2, "c": 3}, before)[-1] == "c"
+    assert critical_path.longest({"a": 1, "b": 2, "c": 3}, before)[-1] == "c"
     turning = [
         builds.vertex("a", "[x 1/2] RUN a", 0, 1, ["b"]),
         builds.vertex("b", "[x 2/2] RUN b", 0, 1, ["a"]),
@@ -103,4 +103,4 @@ def test_a_circle_ends():
 
 def test_no_steps_have_no_path():
     assert path()[1] == ()
-    assert critical.longest({}, {}) == ()
+    assert critical_path.longest({}, {}) == ()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynbuild.build import patience
+from dynbuild.build import registry_timeout
 from dynbuild.build.events import LogLine, StepEnded, StepStarted, Transfer
-from dynbuild.build.patience import Patience, Waiting
+from dynbuild.build.registry_timeout import RegistryTimeout, Waiting
 from dynbuild.build.steps import StepName
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,7 +65,7 @@ def fed(*events):
         (IMPORT, 300, "importing cache manifest from registry.example.com/x:y"),
     ],
 )
-def test_patience_ends(events, limit, what):
+def test_a_silent_registry_is_given_up(events, limit, what):
     assert fed(*events).given_up(limit - 1) == ""
     assert fed(*events).given_up(limit) == what
 
@@ -105,9 +105,9 @@ def test_nothing_is_given_up_before_the_shortest_limit(events, now):
 
 
 def test_a_build_is_cancelled_and_says_why(monkeypatch):
-    monkeypatch.setattr(patience, "_BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(registry_timeout, "_BEAT_SECONDS", 0.001)
     cancelled = threading.Event()
-    with Patience(0.01, cancelled.set) as watch:
+    with RegistryTimeout(0.01, cancelled.set) as watch:
         assert watch.failure() is None
         for event in PUSH:
             watch(event)

@@ -20,30 +20,6 @@ _BASES = {
     "PYTORCH_BASE_IMAGE": "pytorch_base",
 }
 _TEMPLATE = '["{{.Os}}/{{.Architecture}}", {{json .Descriptor}}]'
-_IDENTITY = "{{.Id}} {{json .RepoDigests}}"
-
-
-def moved(
-    builder: Builder, env: Mapping[str, str], pins: Mapping[tuple[str, str], str]
-) -> dict[tuple[str, str], str]:
-    """The images among *pins* that are other ones on the engine now, with their digests.
-
-    Args:
-        builder: Where they would be built on; one that is not the engine's own takes none of it.
-        env: The caller's environment.
-        pins: Digests by the image's name and platform, as a build before resolved them.
-    """
-    if not builder.in_engine:
-        return {}
-    names = tuple(dict.fromkeys(name for name, platform in pins if platform))
-    said = images.inspect(builder.engine, env, names, _IDENTITY)
-    found = {}
-    for (name, platform), digest in pins.items():
-        line = said.get(name, "") if platform else ""
-        # One that was pulled has the digest of its registry beside its own.
-        if line and digest not in line:
-            found[name, platform] = line.split(" ")[0]
-    return found
 
 
 def check_bases(builder: Builder, env: Mapping[str, str], plan: PlanDocument) -> None:

@@ -7,12 +7,15 @@ they change with every session.  What no difference explains is called unexplain
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from dynbuild.build import differences, record, snapshot
+from dynbuild.addresses import public
+from dynbuild.build import builder_cache, differences, record, snapshot
+from dynbuild.build.builder_cache import BuilderCache
 from dynbuild.build.differences import Cause, Pair
 from dynbuild.build.result import BuildResult
 from dynbuild.build.snapshot import Place, Snapshot, State
@@ -20,6 +23,9 @@ from dynbuild.render.graph import Graph, Step
 
 _FORGETS_BEFORE = (0, 32)
 """BuildKit before it does not find what was run on top of a step of a build that still goes on."""
+
+_IMPORT = "a cache was not imported: {}"
+_PRUNED = "the builder has lost it since {}: pruned, or over its limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,8 @@ class Explanation:
         reasons: Of each step that ran, each after those that it needs.
         cached: How many steps were, or will be, found in the cache.
         passed: Of steps that are other ones than before, but were found in the cache.
+        unknown: Of each step of which nobody can say beforehand whether it runs.
+        untold: What else is not known beforehand, in sentences.
     """
 
     before: str
@@ -63,12 +71,23 @@ class Explanation:
     reasons: tuple[Reason, ...]
     cached: int
     passed: tuple[Reason, ...] = ()
+    unknown: tuple[Reason, ...] = ()
+    untold: tuple[str, ...] = ()
 
     @property
     def causes(self) -> Mapping[Cause, tuple[Reason, ...]]:
-        """The first causes, each with the steps whose own it is."""
+        """The first causes of what ran, or will, each with the steps whose own it is."""
+        found = self._causes(self.reasons)
+        return {cause: steps for cause, steps in found.items() if cause.kind != "unknown"}
+
+    @property
+    def doubts(self) -> Mapping[Cause, tuple[Reason, ...]]:
+        """What is not known of steps beforehand, each with the steps whose own it is."""
+        return self._causes(self.unknown)
+
+    def _causes(self, reasons: Iterable[Reason]) -> dict[Cause, tuple[Reason, ...]]:
         found: dict[Cause, dict[str, Reason]] = {}
-        for reason in self.reasons:
+        for reason in reasons:
             for first in self.first_of(reason):
                 for cause in first.causes:
                     found.setdefault(cause, {})[first.step.key] = first
@@ -80,7 +99,7 @@ class Explanation:
 
     def first_of(self, reason: Reason) -> tuple[Reason, ...]:
         """The reasons at the beginning of what *reason* follows from; itself if it is one."""
-        by_key = {one.step.key: one for one in (*self.passed, *self.reasons)}
+        by_key = {one.step.key: one for one in (*self.passed, *self.unknown, *self.reasons)}
         seen, ahead, first = {reason.step.key}, [reason], []
         while ahead:
             one = ahead.pop()
@@ -116,6 +135,7 @@ class _Comparison:
     _known: Mapping[str, Step] = field(init=False)
     _done: frozenset[str] = field(init=False)
     _general: tuple[Cause, ...] = field(init=False)
+    _lost: frozenset[str] = field(init=False)
     _pairs: dict[str, Pair] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,30 +155,37 @@ class _Comparison:
             if state != "failed"
         )
         self._general = tuple(self._elsewhere())
+        self._lost = self._not_kept()
 
     def explanation(self) -> Explanation:
         states = snapshot.states(self.after, self._new)
         happened = self.after.solve is not None
         reasons: dict[str, Reason] = {}
+        unknown: dict[str, Reason] = {}
         passed: dict[str, Reason] = {}
+        both = ChainMap(reasons, unknown)
         for image in self.after.plan.images:
             new = self._new[image.name]
             for place, key in new.places.items():
                 where = (image.name, *place)
                 state = states.get(where)
-                reason = self._reason(where, new.steps[key], state, reasons)
-                runs = state in ("run", "failed") if happened else self._will_run(reason, reasons)
-                if runs and (key not in reasons or reasons[key].kind == "unexplained"):
+                reason = self._reason(where, new.steps[key], state, both)
+                runs = state in ("run", "failed") if happened else self._will_run(reason, both)
+                if runs and not happened and not _is_certain(reason, reasons, unknown):
+                    unknown.setdefault(key, reason)
+                elif runs and (key not in reasons or reasons[key].kind == "unexplained"):
                     reasons[key] = reason
                 elif not runs and (state == "cached" or not happened):
                     passed.setdefault(key, reason)
-        found = [one for key, one in passed.items() if key not in reasons]
+        found = [one for key, one in passed.items() if key not in both]
         return Explanation(
             before=self.before.id,
             after=self.after.id,
             reasons=tuple(reasons.values()),
             cached=len(found),
             passed=tuple(one for one in found if one.step.key not in self._known),
+            unknown=tuple(one for key, one in unknown.items() if key not in reasons),
+            untold=self.after.outlook.untold,
         )
 
     def _will_run(self, reason: Reason, reasons: Mapping[str, Reason]) -> bool:
@@ -168,6 +195,8 @@ class _Comparison:
             origin = step.parts["from"]
             bare = origin == "scratch" or origin in self._new[reason.place[0]].steps
             return step.is_run or not bare or any(key in reasons for key in step.inputs)
+        if step.key in self._known and self._asked and not self._forced(reason.place[0]):
+            return step.key in self._lost
         return bool(reason.causes or reason.after) or step.key not in self._known
 
     def _reason(
@@ -177,9 +206,7 @@ class _Comparison:
         state: State | None,
         reasons: Mapping[str, Reason],
     ) -> Reason:
-        image = self.after.image(place[0])
         ran = tuple(key for key in step.inputs if key in reasons)
-        forced = image is not None and image.no_cache
         causes: tuple[Cause, ...] = ()
         after = ran
         if step.key not in self._known:
@@ -188,8 +215,9 @@ class _Comparison:
                 dict.fromkeys((*ran, *(key for key in step.inputs if key not in self._known)))
             )
         elif not ran:
-            causes = self._same(step)
-        if forced:
+            happened = self.after.solve is not None
+            causes = self._same(step) if happened else self._foreseen(place[0], step)
+        if self._forced(place[0]):
             causes = (Cause("no-cache", "--no-cache: nothing is taken from the cache"),)
         return Reason(place=place, step=step, state=state, causes=causes, after=after)
 
@@ -215,19 +243,58 @@ class _Comparison:
         if one.buildkit and other.buildkit and one.buildkit != other.buildkit:
             yield Cause("builder", f"BuildKit of {other.name}: {one.buildkit} -> {other.buildkit}")
 
+    def _forced(self, image: str) -> bool:
+        found = self.after.image(image)
+        return found is not None and found.no_cache
+
+    @property
+    def _asked(self) -> bool:
+        """Whether it is known, before a build, what the builder has."""
+        return self.after.solve is None and self.after.outlook.kept is not None
+
+    def _not_kept(self) -> frozenset[str]:
+        """Steps that are what they were, and yet have to run, as the builder lacks them."""
+        if not self._asked:
+            return frozenset()
+        cache = BuilderCache(self.after.outlook.kept or ())
+        names = snapshot.called(self.before, self._old)
+        return frozenset().union(
+            *(
+                builder_cache.lost(one, one.steps.keys() - self._known.keys(), cache, names)
+                for one in self._new.values()
+            )
+        )
+
+    def _foreseen(self, image: str, step: Step) -> tuple[Cause, ...]:
+        """Why a step will run whose inputs are what they were."""
+        if self._asked and step.key not in self._lost:
+            return ()
+        if self._general or not self._asked:
+            return self._general
+        if step.key not in self._done:
+            return (Cause("unfinished", f"{self.before.id} did not come to its end"),)
+        planned = self.after.image(image)
+        imports = planned.cache_from if planned else ()
+        absent = self.after.outlook.absent
+        if left := [one for one in imports if one not in absent]:
+            text = f"the builder lacks it, and nobody says whether {public(left[0])} has it"
+            return (Cause("unknown", text),)
+        if imports:
+            return tuple(Cause("import", _IMPORT.format(absent[one])) for one in imports)
+        return (Cause("pruned", _PRUNED.format(self.before.id)),)
+
     def _same(self, step: Step) -> tuple[Cause, ...]:
         """Why a step ran whose inputs are what they were."""
-        if self._general or self.after.solve is None:
+        if self._general:
             return self._general
         if step.key not in self._done:
             return (Cause("unfinished", f"{self.before.id} did not come to its end"),)
         if errors := self.after.import_errors():
-            return tuple(Cause("import", f"a cache was not imported: {one}") for one in errors)
+            return tuple(Cause("import", _IMPORT.format(one)) for one in errors)
         if self.beside and self._forgets():
             return tuple(Cause("overlap", text) for text in self.beside)
         if self.before.builder and self.after.builder and self._is_resolved(step):
-            text = f"the builder has lost it since {self.before.id}: pruned, or over its limit"
-            return (Cause("pruned", text),)
+            return (Cause("pruned", _PRUNED.format(self.before.id)),)
         return ()
 
     def _forgets(self) -> bool:
@@ -242,6 +309,15 @@ class _Comparison:
         known = self.before.files is not None and self.after.files is not None
         takes = differences.takes_files(step)
         return known or not takes
+
+
+def _is_certain(reason: Reason, certain: Container[str], unknown: Container[str]) -> bool:
+    """Whether something of why a step will run is known; of one that nothing explains too."""
+    if any(cause.kind != "unknown" for cause in reason.causes):
+        return True
+    if any(key in certain for key in reason.after):
+        return True
+    return not reason.causes and not any(key in unknown for key in reason.after)
 
 
 def beside(after: Snapshot, others: Iterable[BuildResult]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Literal
 from dynbuild import addresses, masking
 from dynbuild.build.context import ContextRecord, StepFiles
 from dynbuild.build.ignore import expression
-from dynbuild.build.snapshot import Place, Snapshot
+from dynbuild.build.snapshot import UNKNOWN, Place, Snapshot
 from dynbuild.errors import one_line
 from dynbuild.render import instructions
 from dynbuild.render.graph import Graph, Step
@@ -19,8 +19,9 @@ from dynbuild.render.graph import Graph, Step
 Kind = Literal[
     "argument", "template", "files", "base", "git", "download", "checksum", "context", "platform",
     "network", "epoch", "image", "builder", "no-cache", "import", "overlap", "pruned", "unfinished",
+    "unknown",
 ]  # fmt: skip
-"""What a cause is of."""
+"""What a cause is of; ``unknown`` is of what nobody can say before it runs."""
 
 _REFERENCE = re.compile(r"\$\{?(\w+)")
 _LONGEST = 90
@@ -117,7 +118,7 @@ class Pair:
             elif name == _EPOCH:
                 yield self._changed.get(name) or Cause("epoch", f"{name}: {before} -> {after}")
             elif name == "resolved" and "expanded" not in differing:
-                yield from _of_addresses(before, after)
+                yield from self._of_addresses(before, after)
             elif name == "from":
                 yield from self._of_origin(before, after, new)
             elif name == "takes" and len(before.split("\n")) == len(after.split("\n")):
@@ -202,6 +203,8 @@ class Pair:
     def _of_outside(self, before: str, after: str) -> Cause:
         (one, _, old), (other, _, new) = _split(before), _split(after)
         if one == other:
+            if new == UNKNOWN:
+                return self._unknown(one)
             git = new.startswith("sha1:")
             kind: Kind = "git" if git else "base"
             if before.startswith("context folder"):
@@ -211,6 +214,22 @@ class Pair:
             return causes[0]
         kind = "context" if "context" in (one.split(" ")[0], other.split(" ")[0]) else "base"
         return Cause(kind, f"{addresses.public(one)} -> {addresses.public(other)}")
+
+    def _unknown(self, name: str) -> Cause:
+        plain = name.rpartition(" ")[2].rpartition("://")[2]
+        why = self.after.outlook.names.get(name) or self.after.outlook.names.get(plain, "")
+        return Cause("unknown", f"what {addresses.public(name)} stands for now: {_public(why)}")
+
+    def _of_addresses(self, before: str, after: str) -> Iterator[Cause]:
+        one, other = (dict(zip(words[::2], words[1::2], strict=False))
+                      for words in (before.split(), after.split()))  # fmt: skip
+        for address in other:
+            if other[address] == UNKNOWN:
+                yield self._unknown(address)
+            elif one.get(address) != other[address]:
+                kind: Kind = "git" if other[address].startswith("sha1:") else "download"
+                digests = _digests(one.get(address, "?"), other[address])
+                yield Cause(kind, f"{addresses.public(address)}: {digests}")
 
     def _of_files(self, new: Step) -> Iterator[Cause]:
         before, after = self.before.files, self.after.files
@@ -343,20 +362,11 @@ def _is_below(path: str, sources: tuple[str, ...]) -> bool:
 # ---- texts --------------------------------------------------------------------------------
 
 
-def _of_addresses(before: str, after: str) -> Iterator[Cause]:
-    one, other = (dict(zip(words[::2], words[1::2], strict=False))
-                  for words in (before.split(), after.split()))  # fmt: skip
-    for address in other:
-        if one.get(address) != other[address]:
-            kind: Kind = "git" if other[address].startswith("sha1:") else "download"
-            digests = _digests(one.get(address, "?"), other[address])
-            yield Cause(kind, f"{addresses.public(address)}: {digests}")
-
-
 def _split(text: str) -> tuple[str, str, str]:
     """A source: its name, and the digest that it was resolved to."""
     name, space, digest = text.rpartition(" ")
-    return (name, space, digest) if re.match(r"sha\d+:", digest) else (text, "", "")
+    known = digest == UNKNOWN or re.match(r"sha\d+:", digest)
+    return (name, space, digest) if known else (text, "", "")
 
 
 def _digests(*values: str) -> str:

@@ -75,13 +75,49 @@ def remote_ref(address: str, env: Mapping[str, str]) -> str:
     Raises:
         NotReady: There is no git, or no answer in time.
     """
-    repository, _, ref = address.rpartition("#")
-    ref = ref.partition(":")[0] or "HEAD"
+    return " ".join(_remote(address, env, _REMOTE_SECONDS).stdout.split())
+
+
+def remote_commits(address: str, env: Mapping[str, str], seconds: float) -> tuple[str, ...]:
+    """The objects that the ref of ``REPOSITORY#REF`` is now.
+
+    Of a tag with a message they are the commit and the tag: which of them BuildKit notes down
+    depends on its version.  A branch comes before a tag of its name, as there
+    (``source/git/source.go``).
+
+    Args:
+        address: The repository and the ref; HEAD without one.
+        env: The caller's environment.
+        seconds: How long it may take.
+
+    Raises:
+        NotReady: There is no git, no answer in time, or none that has the ref.
+    """
+    said = _remote(address, env, seconds)
+    if said.returncode:
+        lines = said.stderr.strip().splitlines() or [f"exit status {said.returncode}"]
+        raise NotReady(f"git does not say it: {lines[-1]}")
+    there = {name: commit for commit, _, name in (
+        line.partition("\t") for line in said.stdout.splitlines()
+    )}  # fmt: skip
+    ref = _ref(address)
+    for forms in ((f"refs/heads/{ref}",), (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}"),
+                  (ref, f"refs/{ref}")):  # fmt: skip
+        if found := tuple(there[name] for name in forms if name in there):
+            return found
+    raise NotReady(f"there is no ref {ref} any more")
+
+
+def _ref(address: str) -> str:
+    return address.rpartition("#")[2].partition(":")[0] or "HEAD"
+
+
+def _remote(address: str, env: Mapping[str, str], seconds: float) -> proc.Completed:
+    ref = _ref(address)
     # Of a tag with a message, the commit has a line of its own.
-    argv = ("git", "ls-remote", "--", repository, ref, f"{ref}^{{}}")
+    argv = ("git", "ls-remote", "--", address.rpartition("#")[0], ref, f"{ref}^{{}}")
     own = {**env, "GIT_TERMINAL_PROMPT": "0"}
-    said = proc.run(argv, env=own, check=False, timeout=_REMOTE_SECONDS).stdout
-    return " ".join(said.split())
+    return proc.run(argv, env=own, check=False, timeout=seconds)
 
 
 def _common(main: str, repository: _Repository) -> str:

@@ -5,21 +5,31 @@ A name that stays may mean something else tomorrow.  What cannot be told is left
 
 from __future__ import annotations
 
+import email.utils
 import re
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 
 from dynbuild.build import backoff, git
 from dynbuild.build.backoff import Told
 from dynbuild.build.snapshot import FOLDER
 from dynbuild.engine import images, registry
 from dynbuild.engine.builder import Builder
-from dynbuild.errors import DynbuildError
-from dynbuild.render.graph import Graph
+from dynbuild.errors import DynbuildError, NotReady
+from dynbuild.render.graph import Graph, Pins
 
 _AT_ONCE = 8
 _SECONDS = 60.0
+SOON = 10.0
+"""Seconds that an answer may take before something is built."""
+
+_MOST = 32
+_NOT_THERE = re.compile(r"not found|unknown|\b404\b", re.I)
+_OFFLINE = "--offline: nothing is asked over the network"
+_IDENTITY = "{{.Id}} {{json .RepoDigests}}"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _NO_IMAGES = ("scratch", FOLDER)
 
@@ -27,13 +37,31 @@ Name = tuple[str, str]
 """An image and its platform, or an address and nothing."""
 
 
-def open_names(graph: Graph, asked: Iterable[Name]) -> frozenset[Name]:
-    """The names that may stand for something else tomorrow.  Pure.
+class _Asked(Mapping[Name, str]):
+    """Pins that there are none of; it notes what is asked for."""
+
+    def __init__(self) -> None:
+        self.names: set[Name] = set()
+
+    def __getitem__(self, key: Name) -> str:
+        self.names.add(key)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[Name]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def open_names(graph_of: Callable[[Pins], Graph]) -> frozenset[Name]:
+    """The names of an image that may stand for something else tomorrow.  Pure.
 
     Args:
-        graph: Of the image that is built.
-        asked: What its stages start from, each with its platform.
+        graph_of: Makes its graph, where names stand for what it is given.
     """
+    pins = _Asked()
+    graph, asked = graph_of(pins), pins.names
     found = {
         (name, platform)
         for name, platform in asked
@@ -77,6 +105,122 @@ def of(
     return {name: digest for name, digest in found.items() if digest}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What names stand for now, beside what they stood for then.
+
+    Attributes:
+        pins: What those stand for that have another meaning now.
+        unknown: Why nobody says it of the others, by the name.
+    """
+
+    pins: Mapping[Name, str]
+    unknown: Mapping[Name, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Whom names are asked of.
+
+    Attributes:
+        builder: Who would build; ``None`` where there is no engine.
+        env: The caller's environment.
+        offline: Whether nothing is asked over the network.
+    """
+
+    builder: Builder | None
+    env: Mapping[str, str]
+    offline: bool = False
+
+    def moved(self, then: Mapping[Name, str], since: datetime | None) -> Moved:
+        """Which of the names *then* have another meaning now.
+
+        Each is asked for once and for a short time: a build that goes on asks more patiently.
+
+        Args:
+            then: What they stood for.
+            since: When that was so, if it is known.
+        """
+        here = self._here(sorted({name for name, platform in then if platform}))
+
+        def one(name: Name) -> str:
+            return self._now(name, then[name], here.get(name[0], ""), since)
+
+        pins, unknown = {}, {}
+        with ThreadPoolExecutor(_MOST) as pool:
+            asked = {name: pool.submit(one, name) for name in sorted(then)}
+            for name, answer in asked.items():
+                try:
+                    now = answer.result()
+                except (DynbuildError, OSError, ValueError) as error:
+                    unknown[name] = str(getattr(error, "message", error))
+                    continue
+                if now != then[name]:
+                    pins[name] = now
+        return Moved(pins=pins, unknown=unknown)
+
+    def absent(self, specification: str) -> str:
+        """What was said of a cache that would be imported and is not there; else nothing.
+
+        Raises:
+            NotReady: Nobody says whether it is there.
+        """
+        fields = dict(one.partition("=")[::2] for one in specification.split(","))
+        reference = fields.get("ref", "" if "=" in specification else specification)
+        if fields.get("type", "registry") != "registry" or not reference:
+            raise NotReady("only a build that goes on asks it")
+        said = self._registry(reference)
+        if not said.refusal:
+            return ""
+        if not _NOT_THERE.search(said.refusal):
+            raise NotReady(said.refusal.splitlines()[-1])
+        return f"{reference}: {said.refusal.splitlines()[-1]}"
+
+    def _here(self, names: list[str]) -> Mapping[str, str]:
+        """What the engine's own images of these names are; a builder beside it takes none."""
+        if self.builder is None or not self.builder.in_engine:
+            return {}
+        return images.inspect(self.builder.engine, self.env, names, _IDENTITY)
+
+    def _now(self, name: Name, then: str, here: str, since: datetime | None) -> str:
+        """What *name* stands for; *then* if that is the same, in other words even.
+
+        Raises:
+            NotReady: Nobody says it.
+            OSError: The same.
+        """
+        if here:
+            # One that was pulled has the digest of its registry beside its own.
+            return then if then in here else here.partition(" ")[0]
+        if name[1]:
+            said = self._registry(name[0])
+            if said.refusal:
+                raise NotReady(said.refusal.splitlines()[-1])
+            return said.digest
+        if self.offline:
+            raise NotReady(_OFFLINE)
+        if then.startswith("sha1:"):
+            commits = [f"sha1:{one}" for one in git.remote_commits(name[0], self.env, SOON)]
+            return then if then in commits else commits[0]
+        if since is None or _changed_after(name[0], since):
+            raise NotReady("only a build downloads it")
+        return then
+
+    def _registry(self, name: str) -> registry.Answer:
+        if self.offline:
+            raise NotReady(_OFFLINE)
+        if self.builder is None:
+            raise NotReady("there is no engine to ask with")
+        return registry.digest(self.builder, self.env, name, SOON)
+
+
+def _changed_after(address: str, moment: datetime) -> bool:
+    """Whether what is at *address* may have changed after a *moment*, by what a server says."""
+    with urllib.request.urlopen(_question(address), timeout=SOON) as answer:  # noqa: S310
+        said = answer.headers.get("Last-Modified")
+    return not said or email.utils.parsedate_to_datetime(said) >= moment
+
+
 def _image(builder: Builder, env: Mapping[str, str], name: str, told: Told) -> str:
     if builder.in_engine:
         here = images.inspect(builder.engine, env, [name], "{{.Id}}").get(name)
@@ -86,10 +230,18 @@ def _image(builder: Builder, env: Mapping[str, str], name: str, told: Told) -> s
 
 
 def _address(address: str) -> str:
-    if not address.startswith(("http://", "https://")):
-        return ""
-    request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - http(s) only
-    with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+    with urllib.request.urlopen(_question(address), timeout=_SECONDS) as answer:  # noqa: S310
         headers = answer.headers
         # BuildKit goes by the same two.
         return headers.get("ETag") or headers.get("Last-Modified") or ""
+
+
+def _question(address: str) -> urllib.request.Request:
+    """The question for the headers of what is at an http(s) address.
+
+    Raises:
+        NotReady: It is another one.
+    """
+    if not address.startswith(("http://", "https://")):
+        raise NotReady(f"{address} is not asked for its headers")
+    return urllib.request.Request(address, method="HEAD")  # noqa: S310 - http(s) only

@@ -25,7 +25,28 @@ State = Literal["run", "cached", "failed"]
 FOLDER = "folder"
 """What stands for a build context that is a folder: what is in it counts, not where it is."""
 
+UNKNOWN = "unknown:"
+"""What stands for the digest of a name of which nobody says what it stands for now."""
+
 _IMPORT = "importing cache manifest "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What was told, before a build, of what lies outside of it.
+
+    Attributes:
+        kept: What made each entry of the builder's cache, in BuildKit's words; ``None`` where
+            nobody said it.
+        absent: What was said of caches that would be imported and are not there.
+        names: Why nobody says what a name stands for now, by the name.
+        untold: What else is not known, in sentences.
+    """
+
+    kept: tuple[str, ...] | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +64,7 @@ class Snapshot:
         pins: What names of images and addresses were resolved to.
         builder: Where it was solved, if that is known.
         solve: What became of its steps; ``None`` of one that has not begun.
+        outlook: What is told of what lies outside, of one that has not begun.
     """
 
     id: str
@@ -55,6 +77,7 @@ class Snapshot:
     pins: Pins = field(default_factory=dict)
     builder: BuilderResult | None = None
     solve: Solve | None = None
+    outlook: Outlook = field(default_factory=Outlook)
 
     @property
     def ended(self) -> datetime | None:
@@ -104,7 +127,7 @@ def graphs(of: Snapshot, known: Pins, *, files: bool, network: bool) -> dict[str
         network: Whether the network of steps counts.
     """
     made: dict[str, Graph] = {}
-    every = _every_name(known)
+    every = every_name(known)
     for image in of.plan.images:
         made[image.name] = graph.of(
             without_folders(image, of.files),
@@ -117,7 +140,7 @@ def graphs(of: Snapshot, known: Pins, *, files: bool, network: bool) -> dict[str
     return made
 
 
-def _every_name(known: Pins) -> dict[tuple[str, str], str]:
+def every_name(known: Pins) -> dict[tuple[str, str], str]:
     """*known* with each image under the names that a Dockerfile may have for it."""
     more: dict[tuple[str, str], str] = {}
     for (name, platform), digest in known.items():
@@ -150,9 +173,23 @@ def files_of(taken: ContextRecord | None, image: str) -> Files:
 
 def states(of: Snapshot, made: Mapping[str, Graph]) -> dict[Place, State]:
     """What became of each step that was come to."""
+    return {place: state for place, (state, _) in _happened(of, made).items()}
+
+
+def called(of: Snapshot, made: Mapping[str, Graph]) -> dict[str, set[str]]:
+    """What BuildKit called the steps that were come to, by their keys, without their numbers."""
+    found: dict[str, set[str]] = {}
+    for (image, platform, stage, number), (_, instruction) in _happened(of, made).items():
+        key = made[image].places[platform, stage, number]
+        found.setdefault(key, set()).add(instruction)
+    return found
+
+
+def _happened(of: Snapshot, made: Mapping[str, Graph]) -> dict[Place, tuple[State, str]]:
+    """The state of each step that was come to, and its instruction as BuildKit shows it."""
     if of.solve is None:
         return {}
-    told: dict[tuple[str, str, str], dict[int, State]] = {}
+    told: dict[tuple[str, str, str], dict[int, tuple[State, str]]] = {}
     totals: dict[tuple[str, str, str], int] = {}
     # What ADD downloads is a step of the same name before its own; that one has inputs.
     for step in sorted(of.solve.steps.values(), key=lambda one: bool(one.inputs)):
@@ -162,8 +199,9 @@ def states(of: Snapshot, made: Mapping[str, Graph]) -> dict[Place, State]:
         for name in step.names.values():
             where = (name.target, name.platform.rpartition(">")[2], name.stage.lower())
             totals[where] = name.total
-            told.setdefault(where, {})[name.index] = "cached" if step.cached else state
-    found: dict[Place, State] = {}
+            became: State = "cached" if step.cached else state
+            told.setdefault(where, {})[name.index] = became, name.instruction
+    found: dict[Place, tuple[State, str]] = {}
     for image in of.plan.images:
         places = made[image.name].places
         counts = Counter(place[:2] for place in places)

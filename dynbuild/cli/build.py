@@ -30,7 +30,11 @@ def plan(
     ] = "table",
     offline: Annotated[
         bool,
-        typer.Option("--offline", help="List every remote place; fail if one is a public default."),
+        typer.Option(
+            "--offline",
+            help="List every remote place; fail if one is a public default. With --diff: ask"
+            " nothing over the network.",
+        ),
     ] = False,
     diff: Annotated[
         str | None,
@@ -59,7 +63,8 @@ def plan(
     if diff is not None:
         from dynbuild.cli import why
 
-        why.show_prediction(planned.job, dockerfiles(planned), diff or None, format)
+        texts = dockerfiles(planned)
+        why.show_prediction(planned.job, texts, diff or None, format, offline=offline)
         return
     warnings = (*notes_of(planned), *planned.plan.warnings)
     shown = planned.plan.model_copy(update={"warnings": warnings})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -123,48 +122,34 @@ def explain(root: Path, later: Record, earlier: Record | None = None) -> Explana
     return causes.explain(before, after, causes.beside(after, record.finished(root)))
 
 
-def predict(job: Job, texts: Mapping[str, str], earlier: Record) -> Explanation:
+def predict(
+    job: Job, texts: Mapping[str, str], earlier: Record, *, offline: bool = False
+) -> Explanation:
     """Which steps of *job* will run, and why, beside the build *earlier*.
-
-    What lies outside of the tree, the settings and the engine's images is taken as it was then:
-    images of registries, git refs, and what the builder keeps.
 
     Args:
         job: What would be built.
         texts: Text of the Dockerfile of each image.
         earlier: The build to compare with.
+        offline: Whether no registry, no git remote and no address is asked.
 
     Raises:
         RequestError: The record lacks what is needed, or an ignore file is malformed.
     """
-    from dynbuild.build import causes, drive, snapshot
+    from dynbuild.build import prediction
+    from dynbuild.build.resolution import Asking
+    from dynbuild.engine import builder, client
 
     before = _read(earlier)
     try:
-        files = drive.taken_now(job, texts)
-    except ValueError as error:
-        raise RequestError(f"what the build takes cannot be told: {error}") from error
-    after = snapshot.Snapshot(id="", plan=job.plan, texts=texts, files=files)
-    return causes.explain(before, _on_this_machine(after, before))
-
-
-def _on_this_machine(after: Snapshot, before: Snapshot) -> Snapshot:
-    """*after* with what an engine here says of it; where none answers, as it was *before*."""
-    from dynbuild.build import bases, drive
-    from dynbuild.engine import builder, client
-    from dynbuild.render import bake
-
-    try:
         found = builder.find(client.find(os.environ), os.environ)
     except NotReady:
-        engine = before.network if before.plan.network == "default" else "bridge"
-        return replace(after, network=bake.network_of(after.plan, engine))
-    return replace(
-        after,
-        network=bake.network_of(after.plan, found.network),
-        builder=drive.described(found),
-        pins=bases.moved(found, os.environ, before.pins),
-    )
+        found = None
+    asking = Asking(builder=found, env=os.environ, offline=offline)
+    try:
+        return prediction.of(job, texts, before, asking)
+    except ValueError as error:
+        raise RequestError(f"what the build takes cannot be told: {error}") from error
 
 
 def _read(one: Record) -> Snapshot:
@@ -192,8 +177,17 @@ def _last_of(there: Iterable[Record], images: Sequence[str]) -> Record:
     return found
 
 
-def show_prediction(job: Job, texts: Mapping[str, str], earlier: str | None, format: str) -> None:
+def show_prediction(
+    job: Job, texts: Mapping[str, str], earlier: str | None, format: str, *, offline: bool
+) -> None:
     """Which steps of *job* will run, and why: for people, or for programs.
+
+    Args:
+        job: What would be built.
+        texts: Text of the Dockerfile of each image.
+        earlier: The build to compare with; the last one of its images if it is ``None``.
+        format: ``table`` or ``json``.
+        offline: Whether nothing is asked over the network.
 
     Raises:
         RequestError: There is no build that *earlier* names, or none of its images without it.
@@ -206,7 +200,7 @@ def show_prediction(job: Job, texts: Mapping[str, str], earlier: str | None, for
         before = _last_of(archive.records(root), [image.name for image in job.plan.images])
     else:
         before = archive.choose(root, earlier)
-    explained = predict(job, texts, before)
+    explained = predict(job, texts, before, offline=offline)
     if format == "json":
         console.out_json(told.as_json(explained, explained.reasons))
         return

@@ -38,18 +38,22 @@ def inspect(builder: Builder, env: Mapping[str, str], name: str) -> Answer:
     Raises:
         NotReady: There is no answer in time.
     """
-    done = _ask(builder, env, name, "{{json .Image}}")
+    done = _ask(builder, env, name, "{{json .Image}}", _SECONDS)
     return done if isinstance(done, Answer) else Answer(images=done)
 
 
-def digest(builder: Builder, env: Mapping[str, str], name: str) -> Answer:
+def digest(
+    builder: Builder, env: Mapping[str, str], name: str, seconds: float = _SECONDS
+) -> Answer:
     """Ask what the name of an image stands for: its digest, of all platforms together.
+
+    *seconds* is how long that may take.
 
     Raises:
         NotReady: There is no answer in time.
     """
     # With {{.Manifest.Digest}}, buildx prints what it prints without a format.
-    done = _ask(builder, env, name, "{{json .Manifest}}")
+    done = _ask(builder, env, name, "{{json .Manifest}}", seconds)
     if isinstance(done, Answer):
         return done
     try:
@@ -71,10 +75,12 @@ def labels(text: str, name: str) -> Iterator[str]:
             yield str(found[name])
 
 
-def _ask(builder: Builder, env: Mapping[str, str], name: str, template: str) -> str | Answer:
+def _ask(
+    builder: Builder, env: Mapping[str, str], name: str, template: str, seconds: float
+) -> str | Answer:
     """What is said, or the refusal."""
     argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--format", template, name)
-    done = proc.run(argv, env=builder.env(env), check=False, timeout=_SECONDS)
+    done = proc.run(argv, env=builder.env(env), check=False, timeout=seconds)
     if done.returncode == 0:
         return done.stdout
     return Answer(refusal=done.stderr.strip() or f"exit status {done.returncode}")

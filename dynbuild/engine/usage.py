@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from dynbuild import proc, units
 from dynbuild.engine import builder
 from dynbuild.engine import images as known
+from dynbuild.engine.builder import Builder
 from dynbuild.engine.model import Engine
+from dynbuild.errors import NotReady
 from dynbuild.image_id import LABEL
 
 
@@ -122,6 +124,28 @@ def _in_parts(engine: Engine, env: Mapping[str, str]) -> Usage:
         for entry in map(json.loads, du)
     )
     return Usage(images, tuple(cache))
+
+
+def made_by(where: Builder, env: Mapping[str, str], seconds: float) -> tuple[str, ...]:
+    """What made each entry of the cache of a builder, in BuildKit's words.
+
+    Args:
+        where: The builder, of all its nodes.
+        env: The caller's environment.
+        seconds: How long it may take.
+
+    Raises:
+        NotReady: It does not say, or not in time.
+    """
+    argv = (where.engine.docker, "buildx", "du", "--format", "json")
+    done = proc.run(argv, env=where.env(env), check=False, timeout=seconds)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise NotReady(f"{where} does not say what it keeps: {said[-1]}")
+    try:
+        return tuple(str(json.loads(line)["Description"]) for line in done.stdout.splitlines())
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NotReady(f"{where} says of what it keeps nothing that is known") from error
 
 
 def _images(

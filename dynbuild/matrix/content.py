@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from dynbuild import names
 from dynbuild.build import backoff, drive, resolution, snapshot
@@ -60,23 +61,6 @@ class Registry:
     told: Told
 
 
-class _Asked(Mapping[Name, str]):
-    """Pins that there are none of; it notes what is asked for."""
-
-    def __init__(self) -> None:
-        self.names: set[Name] = set()
-
-    def __getitem__(self, key: Name) -> str:
-        self.names.add(key)
-        raise KeyError(key)
-
-    def __iter__(self) -> Iterator[Name]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
 def ids(
     job: Job,
     texts: Mapping[str, str],
@@ -109,9 +93,7 @@ def ids(
 
     wanted: dict[str, frozenset[Name]] = {}
     for image in job.plan.images:
-        asked = _Asked()
-        found = graph_of(image, {}, asked)
-        wanted[image.name] = resolution.open_names(found, asked.names)
+        wanted[image.name] = resolution.open_names(partial(graph_of, image, {}))
     every = frozenset().union(*wanted.values())
     pins = resolution.of(where.builder, where.env, every, where.told)
     made: dict[str, Graph] = {}

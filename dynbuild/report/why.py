@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from dynbuild import masking
 from dynbuild.build.causes import Explanation, Reason
+from dynbuild.build.differences import Cause
 from dynbuild.build.steps import StepName
 from dynbuild.errors import shorten
 from dynbuild.report.look import Look
@@ -27,7 +28,8 @@ def fits(reason: Reason, pattern: str) -> bool:
 
 def why(explained: Explanation, name: StepName) -> str:
     """Why the step that BuildKit calls so ran, or will, in a few words."""
-    own = [one for one in explained.reasons if one.place[2].lower() == name.stage.lower()]
+    every = (*explained.reasons, *explained.unknown)
+    own = [one for one in every if one.place[2].lower() == name.stage.lower()]
     same = [
         one for one in own if _name(one).telling == replace(name, platform="", target="").telling
     ]
@@ -47,11 +49,12 @@ def lines(explained: Explanation, look: Look, *, predicted: bool = False) -> Ite
     runs = "will run" if predicted else "ran"
     count = len(explained.reasons)
     told = f"{count} {_steps(count)} {runs}, {explained.cached} from the cache"
+    if explained.unknown:
+        told += f", {len(explained.unknown)} not known"
     yield from _wrapped(f"{told}; beside {explained.before}", look)
     for cause, reasons in explained.causes.items():
         yield from _wrapped(f"  {cause}", look)
-        more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-        yield _cut(f"    {title(reasons[0])}", look, len(more)) + more
+        yield _first(reasons, look)
     if follows := len(explained.of_kind("follows")):
         verb = "will run" if predicted else "ran"
         yield f"  {follows} {_steps(follows)} more {verb} because of these"
@@ -61,6 +64,19 @@ def lines(explained: Explanation, look: Look, *, predicted: bool = False) -> Ite
             yield _cut(f"    {title(reason)}", look)
         if len(left) > _SHOWN:
             yield f"    and {len(left) - _SHOWN} more"
+    for doubt, reasons in explained.doubts.items():
+        yield from _wrapped(f"  not known: {doubt.evidence}", look)
+        yield _first(reasons, look)
+    if more := sum(one.kind == "follows" for one in explained.unknown):
+        yield f"  {more} {_steps(more)} more not known because of these"
+    for text in explained.untold:
+        yield from _wrapped(f"  not known: {text}", look)
+
+
+def _first(reasons: tuple[Reason, ...], look: Look) -> str:
+    """The first of the steps that a cause is of, and how many more there are."""
+    more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return _cut(f"    {title(reasons[0])}", look, len(more)) + more
 
 
 def step_lines(explained: Explanation, reasons: tuple[Reason, ...], look: Look) -> Iterator[str]:
@@ -83,14 +99,23 @@ def as_json(explained: Explanation, reasons: tuple[Reason, ...]) -> dict[str, ob
         "after": explained.after or None,
         "run": len(explained.reasons),
         "cached": explained.cached,
-        "causes": [
-            {"kind": cause.kind, "evidence": cause.evidence, "steps": len(steps)}
-            for cause, steps in explained.causes.items()
-        ],
+        "causes": _causes(explained.causes),
         "follows": len(explained.of_kind("follows")),
         "unexplained": len(explained.of_kind("unexplained")),
+        "not_known": {
+            "steps": len(explained.unknown),
+            "causes": _causes(explained.doubts),
+            "more": list(explained.untold),
+        },
         "steps": [_step(explained, reason) for reason in reasons],
     }
+
+
+def _causes(found: Mapping[Cause, tuple[Reason, ...]]) -> list[dict[str, object]]:
+    return [
+        {"kind": cause.kind, "evidence": cause.evidence, "steps": len(steps)}
+        for cause, steps in found.items()
+    ]
 
 
 def _step(explained: Explanation, reason: Reason) -> dict[str, object]:

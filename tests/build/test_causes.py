@@ -11,7 +11,7 @@ from dynbuild.build.metadata import pins
 from dynbuild.build.result import BuilderResult, BuildResult, Material
 from dynbuild.build.snapshot import Snapshot
 from dynbuild.plan.document import PlanDocument
-from dynbuild.render import instructions
+from dynbuild.render import graph, instructions
 from dynbuild.settings.layers import Origin
 from tests.report import builds
 from tests.support import NONE_CPU, make_job
@@ -52,7 +52,7 @@ def solve(text, ran):
     """What becomes of the steps: *ran* has those that run, as ``stage number``."""
     lines = []
     for stage in instructions.read(text)[1]:
-        own = [one for one in stage.instructions if one.keyword in ("RUN", "COPY", "WORKDIR")]
+        own = [one for one in stage.instructions if one.keyword in graph.FILES]
         first = stage.base.startswith("$")
         for number, one in enumerate(own, 1):
             name = f"[{stage.name} {number + first}/{len(own) + first}] {one}"

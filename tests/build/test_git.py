@@ -10,6 +10,7 @@ import pytest
 
 from dynbuild import proc
 from dynbuild.build import git
+from dynbuild.errors import NotReady
 from dynbuild.plan.version import GitFacts
 from tests.support import ENV, commit, repository
 from tests.support import git as run_git
@@ -371,3 +372,38 @@ def test_the_commit_where_a_branch_left_main(repo, tmp_path):
     commit(repo)
     assert merge_base(repo) == ""
     assert merge_base(tmp_path) == ""
+
+
+# ---- over the network ---------------------------------------------------------------------
+
+REMOTE = """\
+1111111111111111111111111111111111111111\trefs/heads/v1
+2222222222222222222222222222222222222222\trefs/heads/x/v2
+3333333333333333333333333333333333333333\trefs/tags/v1
+4444444444444444444444444444444444444444\trefs/tags/v2
+5555555555555555555555555555555555555555\trefs/tags/v2^{}
+6666666666666666666666666666666666666666\trefs/pull/7/head
+"""
+"""As git ls-remote says it."""
+
+
+@pytest.mark.parametrize(
+    ("ref", "commits"),
+    [("v1", "1"), ("v2", "54"), ("v2:folder", "54"), ("refs/heads/v1", "1"), ("pull/7/head", "6")],
+)
+def test_what_a_ref_of_a_repository_elsewhere_is(monkeypatch, ref, commits):
+    def run(argv, **_):
+        assert argv[:4] == ("git", "ls-remote", "--", "https://example.com/r.git")
+        return proc.Completed(argv=argv, returncode=0, stdout=REMOTE, stderr="")
+
+    monkeypatch.setattr(proc, "run", run)
+    found = git.remote_commits(f"https://example.com/r.git#{ref}", {}, 1)
+    assert found == tuple(digit * 40 for digit in commits)
+
+
+def test_a_repository_that_does_not_answer(monkeypatch):
+    said = "remote: x\nfatal: could not read Username"
+    failed = proc.Completed(argv=(), returncode=128, stdout="", stderr=said)
+    monkeypatch.setattr(proc, "run", lambda *_, **__: failed)
+    with pytest.raises(NotReady, match="could not read Username"):
+        git.remote_commits("https://example.com/r.git#v1", {}, 1)

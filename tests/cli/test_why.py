@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from dynbuild.build import context, drive, record
+from dynbuild.build import context, drive, record, resolution
 from dynbuild.errors import NotReady
 from tests.build.test_causes import BUILDER, IMAGE, TEXT, snapshot
 from tests.report import builds
@@ -161,3 +161,15 @@ def test_files_as_they_are_now(built):
     assert said["causes"][0]["evidence"] == "lib/code: content"
     assert said["after"] is None
     assert said["run"] == len(said["steps"]) > said["follows"] > 0
+
+
+@pytest.mark.parametrize("words", [(), ("--offline",)], ids=str)
+def test_offline_asks_nothing_over_the_network(built, monkeypatch, words):
+    asked = []
+    moved = resolution.Asking.moved
+    monkeypatch.setattr(
+        resolution.Asking, "moved", lambda of, *more: asked.append(of) or moved(of, *more)
+    )
+    said = planned(built, "--diff", *words)
+    assert [one.offline for one in asked] == [bool(words)]
+    assert "not known: whether the builder still has what it had: no engine answers" in said.out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from dynbuild.plan import make, selection
+from dynbuild.plan import planner, selection
 from dynbuild.plan.machine import Machine
 from dynbuild.plan.named_matrix import every_line
 from dynbuild.plan.version import Version
@@ -22,15 +22,15 @@ def main() -> None:
     templates = load.templates_dir()
     lines = load.Lines(templates=templates, overlays=(), env={}, flags={})
     selected = selection.of_matrix(lines, lines.chosen, every_line(lines))
-    shared = make.Shared(
+    shared = planner.Shared(
         config=lines[lines.chosen[0]],
         version=VERSION,
         context=Path(),
         machine=Machine(uid=1000, gid=1000),
     )
     cells = tuple(itertools.islice(itertools.cycle(selected), CELLS))
-    jobs = make.decide_all(cells, shared)
-    make.merge(jobs, shared)
+    jobs = planner.decide_all(cells, shared)
+    planner.merge(jobs, shared)
     texts = {render(image, templates, compiled=COMPILED) for job in jobs for image in job.images}
     print(f"{len(jobs)} cells, {len(texts)} Dockerfiles")
 

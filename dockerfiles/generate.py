@@ -16,7 +16,7 @@ from typing import Any
 
 from dynbuild.build import result
 from dynbuild.matrix import result as matrix_result
-from dynbuild.plan import argument_list, document, make, matrix
+from dynbuild.plan import argument_list, document, matrix, planner
 from dynbuild.plan.job import Job
 from dynbuild.plan.version import Version
 from dynbuild.render.dockerfile import render
@@ -35,7 +35,7 @@ _SCHEMAS = {
 
 # What a rendered file holds must not depend on this repository's own state.
 _VERSION = Version(tag="v0", python="0", commit="", dirty=False, origin="")
-_MACHINE = make.Machine(uid=1000, gid=1000)
+_MACHINE = planner.Machine(uid=1000, gid=1000)
 
 
 def files() -> Iterator[tuple[Path, str]]:
@@ -86,7 +86,7 @@ def _job(templates: Path, request: Mapping[str, Any], args: Mapping[str, str]) -
     flags = {("request", key): Setting(value, origin) for key, value in request.items()}
     flags |= {("args", key): Setting(value, origin) for key, value in args.items()}
     config = load.load(templates=templates, overlays=(), env={}, flags=flags)
-    return make.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)
+    return planner.make_plan(config, version=_VERSION, context=ROOT, machine=_MACHINE)
 
 
 def _rendered(

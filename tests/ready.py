@@ -41,7 +41,7 @@ def problems(env: Mapping[str, str], *, proof: bool = False) -> Iterator[str]:
     if os.geteuid() != 0:
         yield "root is needed: the tests start engines and mount file systems"
     sys.path.insert(0, str(ROOT))
-    from dynbuild.engine.private.place import bytes_on_disk
+    from dynbuild.engine.private.layout import bytes_on_disk
     from dynbuild.paths import home
 
     engine = home(env) / "engine"

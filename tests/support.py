@@ -20,7 +20,7 @@ from unittest import mock
 import hypothesis
 
 from dynbuild.errors import RequestError
-from dynbuild.plan import make
+from dynbuild.plan import planner
 from dynbuild.plan.machine import Machine
 from dynbuild.plan.version import Version
 from dynbuild.settings import load as settings
@@ -103,7 +103,7 @@ def make_job(
 ):
     """The job of a request, such as ``make_job(framework="none", target="runtime")``."""
     config = load(*overlays, env=env, templates=templates, **asked)
-    return make.make_plan(config, version=version, context=Path(context), machine=machine)
+    return planner.make_plan(config, version=version, context=Path(context), machine=machine)
 
 
 def make_plan(*overlays, **asked):

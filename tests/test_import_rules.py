@@ -22,7 +22,7 @@ MODULES = sorted(
 
 BASE = (
     *("addresses", "errors", "paths", "names", "image_id", "masking", "units", "proc", "findings"),
-    *("quick", "kept"),
+    *("quick", "disk_cache"),
 )
 """Modules beside the folders: they may import each other, and every folder may import them."""
 
@@ -47,7 +47,7 @@ MAY_IMPORT = {
 PURE = (
     *("names", "image_id", "masking", "units", "findings", "errors"),
     *("settings.layers", "settings.models", "settings.*option*"),
-    *("settings.fields", "settings.mounts"),
+    *("settings.csv_fields", "settings.mounts"),
     *("sccache.cache", "sccache.stats", "sccache.s3.messages"),
     "plan.*",
     *("render.bake", "render.graph", "render.instructions"),

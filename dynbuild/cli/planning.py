@@ -14,12 +14,13 @@ from dynbuild.cli.request import Asked, kept_in, lines_of
 from dynbuild.quick import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dynbuild.plan.document import PlanDocument
     from dynbuild.plan.image_tests import ImageTest
     from dynbuild.plan.job import Job
-    from dynbuild.settings.load import Settings
+    from dynbuild.plan.selection import Selected
+    from dynbuild.settings.load import Lines, Settings
     from dynbuild.settings.trust import Widening
 
 
@@ -53,8 +54,8 @@ def decide(asked: Asked) -> PlannedJob:
 
     # git answers while everything else is imported.
     reading = git.Reading(asked.context, os.environ)
-    from dynbuild.build import facts, inputs, tree
-    from dynbuild.plan import image_tests, make, matrix, named_matrix, secrets, selection, version
+    from dynbuild.build import facts, inputs, tree_check
+    from dynbuild.plan import planner, secrets, version
     from dynbuild.render import bake, site
     from dynbuild.settings import load
 
@@ -68,43 +69,62 @@ def decide(asked: Asked) -> PlannedJob:
     inputs.check_context(context)
     machine = facts.read(env)
     commits = reading.facts()
-    shared = make.Shared(
+    shared = planner.Shared(
         config=config,
         version=version.derive(commits, env),
         context=context,
         machine=machine,
     )
-    if asked.cells is None:
-        selected = selection.of_request([lines[line] for line in lines.chosen])
-    else:
-        selected = selection.of_matrix(
-            lines,
-            lines.chosen,
-            named_matrix.named(config, asked.cells.matrix),
-            selection.Globs(only=asked.cells.only, skip=asked.cells.skip),
-        )
+    selected = _selected(asked, lines)
     if any(one.config.catalog.request.cache.startswith("registry") for one in selected):
         base = git.merge_base(context, env, commits)
         shared = replace(shared, version=replace(shared.version, base=base))
-    made = make.merge(make.decide_all(selected, shared), shared)
+    made = planner.merge(planner.decide_all(selected, shared), shared)
     inputs.check(made)
-    unfit = tree.check(made, inputs.read_by_name(made))
+    unfit = tree_check.check(made, inputs.read_by_name(made))
     if unfit:
         plan = made.plan.model_copy(update={"warnings": (*made.plan.warnings, *unfit)})
         made = replace(made, plan=plan)
     script = site.script(config, templates)
     values = secrets.secret_values(config, machine, script) | bake.environment(made)
     configs = {id(one.config): one.config for one in selected}
-    own = {one.cell.id: one.config for one in selected}
+    tests = _image_tests(made, selected, lines)
+    return PlannedJob(made, templates, values, tuple(configs.values()), tests)
+
+
+def _selected(asked: Asked, lines: Lines) -> tuple[Selected, ...]:
+    """The cells that are asked for, each with its settings."""
+    from dynbuild.plan import named_matrix, selection
+
+    if asked.cells is None:
+        return selection.of_request([lines[line] for line in lines.chosen])
+    return selection.of_matrix(
+        lines,
+        lines.chosen,
+        named_matrix.named(lines[lines.chosen[0]], asked.cells.matrix),
+        selection.Globs(only=asked.cells.only, skip=asked.cells.skip),
+    )
+
+
+def _image_tests(
+    job: Job, selected: Iterable[Selected], lines: Lines
+) -> dict[str, tuple[ImageTest, ...]]:
+    """What is to be run in the images of *job*, by their names.
+
+    Raises:
+        RequestError: A test of the settings is none, or is for a cell that there is not.
+    """
+    from dynbuild.plan import image_tests, matrix
+
     known = matrix.Known(lines, lines.chosen)
-    for one in configs.values():
-        image_tests.check(one, known)
-    tests = {
-        image.name: image_tests.of(image, own.get(image.id, config))
-        for image in made.plan.images
+    for config in {id(one.config): one.config for one in selected}.values():
+        image_tests.check(config, known)
+    own = {one.cell.id: one.config for one in selected}
+    return {
+        image.name: image_tests.of(image, own.get(image.id, lines[lines.chosen[0]]))
+        for image in job.plan.images
         if image.tags and image.output != "none"
     }
-    return PlannedJob(made, templates, values, tuple(configs.values()), tests)
 
 
 def widenings(planned: PlannedJob) -> tuple[Widening, ...]:

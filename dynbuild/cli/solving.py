@@ -179,7 +179,7 @@ def _builder_of(
     Raises:
         NotReady: It cannot.
     """
-    from dynbuild.build.bases import check_bases, check_load
+    from dynbuild.build.base_images import check_bases, check_load
     from dynbuild.build.tag_conflicts import check_tags
     from dynbuild.engine import builder, private, requirements
     from dynbuild.render import bake

@@ -10,7 +10,7 @@ from types import CodeType
 import jinja2
 from jinja2.bccache import Bucket, BytecodeCache
 
-from dynbuild import kept
+from dynbuild import disk_cache
 
 
 class Compiled(BytecodeCache):
@@ -21,7 +21,7 @@ class Compiled(BytecodeCache):
 
     def load_bytecode(self, bucket: Bucket) -> None:
         """Fill *bucket* with the code of its template, where that is kept."""
-        content = kept.read(self._folder / bucket.key, _made_of(bucket))
+        content = disk_cache.read(self._folder / bucket.key, _made_of(bucket))
         with suppress(ValueError, EOFError, TypeError):
             made = marshal.loads(content or b"")  # noqa: S302 - only the user writes there
             bucket.code = made if isinstance(made, CodeType) else None
@@ -30,7 +30,7 @@ class Compiled(BytecodeCache):
         """Keep the code of *bucket*."""
         if bucket.code is not None:
             content = marshal.dumps(bucket.code)
-            kept.write(self._folder / bucket.key, _made_of(bucket), content)
+            disk_cache.write(self._folder / bucket.key, _made_of(bucket), content)
 
 
 def _made_of(bucket: Bucket) -> str:

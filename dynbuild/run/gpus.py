@@ -15,7 +15,7 @@ from dataclasses import field
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
 from dynbuild.run import devices
-from dynbuild.settings import fields
+from dynbuild.settings import csv_fields
 
 _KEYS = ("count", "device", "driver", "capabilities", "options")
 _COUNT = re.compile(r"[0-9]{1,18}")
@@ -57,7 +57,7 @@ def is_none(text: str) -> bool:
 
 def cdi_names(text: str) -> tuple[str, ...]:
     """The names in *text*, where it has nothing but names of the Container Device Interface."""
-    names = tuple(fields.read(text) or ())
+    names = tuple(csv_fields.read(text) or ())
     # Other devices by name are for --device, whatever they are.
     gpus = (devices.CDI.fullmatch(name) and "/gpu=" in name for name in names)
     return names if all(gpus) else ()
@@ -73,7 +73,7 @@ def parse(text: str) -> Gpus:
     """
     if is_none(text):
         return Gpus(count=0)
-    record = fields.read(text)
+    record = csv_fields.read(text)
     if record is None:
         raise _error(text)
     if names := cdi_names(text):
@@ -110,13 +110,13 @@ def for_docker(text: str) -> str:
     if is_none(text) or not parse(text).unquoted:
         return text
     found: list[str] = []
-    for entry in fields.read(text) or ():
+    for entry in csv_fields.read(text) or ():
         if "=" not in entry and any(field.startswith("device=") for field in found):
             at = next(n for n, field in enumerate(found) if field.startswith("device="))
             found[at] += f",{entry}"
         else:
             found.append(entry)
-    return fields.joined(found)
+    return csv_fields.joined(found)
 
 
 def gpu_of(device: str) -> str:

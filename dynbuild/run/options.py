@@ -15,7 +15,7 @@ from pathlib import Path
 from dynbuild import names, paths, units
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
-from dynbuild.run import devices, gpus, limits, ports, user, words
+from dynbuild.run import devices, gpus, grammars, limits, ports, user
 from dynbuild.run.request import Passed, RunRequest
 from dynbuild.settings import layers, mounts, problems
 from dynbuild.settings.layers import Layer, Setting
@@ -34,16 +34,16 @@ _GRAMMARS: Mapping[Form, Callable[[str], object]] = {
     "image": names.check_image,
     "user": user.parse,
     "group": user.parse_group,
-    "variable": words.variable,
-    "name": words.name,
-    "word": words.word,
-    "folder": words.folder,
-    "label": words.label,
+    "variable": grammars.variable,
+    "name": grammars.name,
+    "word": grammars.word,
+    "folder": grammars.folder,
+    "label": grammars.label,
     "device": devices.parse,
-    "host": words.host,
-    "restart": words.restart,
+    "host": grammars.host,
+    "restart": grammars.restart,
     "long-mount": mounts.parse_long,
-    "docker-argument": words.docker_argument,
+    "docker-argument": grammars.docker_argument,
 }
 """What reads, and so checks, the texts of each form."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from dynbuild import kept, paths
+from dynbuild import disk_cache, paths
 from dynbuild.errors import NotReady
 from dynbuild.settings.trust import Widening
 
@@ -32,7 +32,7 @@ def grant(folder: Path, file: Path, asked: Iterable[Widening]) -> None:
     there = _granted(folder, file)
     there += [list(one.identity) for one in asked if list(one.identity) not in there]
     text = json.dumps({"tree": str(file.parent), "granted": there}, indent=1)
-    if not _is_apart(folder, file) or not kept.put(_path(folder, file), text.encode()):
+    if not _is_apart(folder, file) or not disk_cache.put(_path(folder, file), text.encode()):
         raise NotReady(
             f"a consent cannot be kept in {folder}",
             hint="DYNBUILD_HOME names a folder outside of the tree in which only you can write; "
@@ -42,13 +42,13 @@ def grant(folder: Path, file: Path, asked: Iterable[Widening]) -> None:
 
 def sign(folder: Path, content: bytes) -> None:
     """Remember that *content*, which a tree keeps, is the caller's own word."""
-    kept.put(_signature(folder, content), b"")
+    disk_cache.put(_signature(folder, content), b"")
 
 
 def is_signed(folder: Path, tree: Path, content: bytes) -> bool:
     """Whether *content*, which is in *tree*, is the caller's own word and came not with it."""
     with suppress(OSError):
-        apart = paths.leads_out(folder, tree) and kept.is_own(folder)
+        apart = paths.leads_out(folder, tree) and disk_cache.is_own(folder)
         return apart and _signature(folder, content).is_file()
     return False
 
@@ -60,7 +60,7 @@ def _signature(folder: Path, content: bytes) -> Path:
 def _granted(folder: Path, file: Path) -> list[list[str]]:
     with suppress(OSError, ValueError, LookupError, TypeError):
         path = _path(folder, file)
-        if _is_apart(folder, file) and kept.is_own(folder):
+        if _is_apart(folder, file) and disk_cache.is_own(folder):
             return [[str(word) for word in row] for row in json.loads(path.read_bytes())["granted"]]
     return []
 

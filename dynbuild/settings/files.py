@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dynbuild import kept, names, paths
+from dynbuild import disk_cache, names, paths
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.settings import layers, request_options
 from dynbuild.settings.layers import Layer, LayerName, Origin, Setting
@@ -77,12 +77,12 @@ def _kept(path: Path, text: str, cache: Path) -> list[Row]:
     """``_rows``, as they were kept for the very same text, else to be kept."""
     made_of = f"settings, {hashlib.sha256(text.encode()).hexdigest()}"
     file = cache / f"{path.stem}.json"
-    content = kept.read(file, made_of)
+    content = disk_cache.read(file, made_of)
     if content is not None:
         return [(tuple(leaf), value, line) for leaf, value, line in json.loads(content)]
     rows = _rows(path, text)
     with suppress(TypeError):  # a date, which no setting takes
-        kept.write(file, made_of, json.dumps(rows).encode())
+        disk_cache.write(file, made_of, json.dumps(rows).encode())
     return rows
 
 

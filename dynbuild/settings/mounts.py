@@ -14,7 +14,7 @@ from typing import Literal
 
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
-from dynbuild.settings import fields
+from dynbuild.settings import csv_fields
 
 Kind = Literal["bind", "volume", "tmpfs"]
 
@@ -73,7 +73,7 @@ class Mount:
             options = ",".join(self.options)
             parts = (self.source, self.target) if self.source else (self.target,)
             return "-v", ":".join((*parts, *((options,) if options else ())))
-        return "--mount", fields.joined(self._fields())
+        return "--mount", csv_fields.joined(self._fields())
 
     def _fields(self) -> Iterator[str]:
         yield f"type={self.kind}"
@@ -155,7 +155,7 @@ def parse_long(text: str) -> Mount:
     """
     said: dict[str, str] = {}
     extra: list[str] = []
-    record = fields.read(text)
+    record = csv_fields.read(text)
     if not record:
         raise _long_error(text, "there is nothing in it, or a quote is where none may be")
     for field in record:
@@ -221,13 +221,13 @@ def with_source(text: str, path: Callable[[str], str]) -> str:
 
 def with_source_long(text: str, path: Callable[[str], str]) -> str:
     """A ``--mount`` value with what *path* makes of its source; as it is where it is none."""
-    record = fields.read(text) or []
+    record = csv_fields.read(text) or []
     changed = [
         f"{field.partition('=')[0]}={path(value)}" if key == "source" and equals else field
         for field in record
         for key, equals, value in (_pair(field),)
     ]
-    return text if changed == record else fields.joined(changed)
+    return text if changed == record else csv_fields.joined(changed)
 
 
 def _source_of(text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Interface
 import pytest
 
 from dynbuild.engine.private import connection, firewall, network
-from dynbuild.engine.private.place import place_of
+from dynbuild.engine.private.layout import layout_of
 
 BRIDGE = "dynbuild-5d87b9"
 ADDRESS = IPv4Interface("172.17.0.1/16")
@@ -122,7 +122,7 @@ def test_only_rules_that_name_the_bridge_are_removed(filter_says):
 @pytest.fixture
 def looked_at(tmp_path, monkeypatch):
     """What is wrong with a network of which everything is as it should be, but what is given."""
-    place = place_of({"DYNBUILD_HOME": str(tmp_path)})
+    place = layout_of({"DYNBUILD_HOME": str(tmp_path)})
     forward = tmp_path / "ip_forward"
 
     def look(*, address=ADDRESS, rules=("a", "b"), on=1, works=True):
@@ -161,7 +161,7 @@ def test_the_trouble_of_a_network_is_named(looked_at, wrong, kind, words):
 def test_an_ordinary_user_cannot_look(looked_at, tmp_path, monkeypatch):
     looked_at()
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert network.trouble(place_of({"DYNBUILD_HOME": str(tmp_path)}), ("x",)) is None
+    assert network.trouble(layout_of({"DYNBUILD_HOME": str(tmp_path)}), ("x",)) is None
 
 
 def test_the_name_servers_of_build_steps(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ import pytest
 from dynbuild import paths
 from dynbuild.engine import packages, private
 from dynbuild.engine.private import network, processes, start
-from dynbuild.engine.private.place import make_private_directory, place_of
+from dynbuild.engine.private.layout import layout_of, make_private_directory
 from dynbuild.errors import NotReady, RequestError
 
 REPO = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def test_a_directory_of_somebody_else(tmp_path):
 
 @pytest.mark.processes("dockerd", "unshare")
 def test_an_engine_is_seen_by_its_network(tmp_path, monkeypatch):
-    place = place_of({"DYNBUILD_HOME": str(tmp_path)})
+    place = layout_of({"DYNBUILD_HOME": str(tmp_path)})
     daemon = tmp_path / "dockerd"
     shutil.copy(Path("/bin/sh").resolve(), daemon)
 
@@ -110,7 +110,7 @@ def test_an_engine_is_seen_by_its_network(tmp_path, monkeypatch):
 
 @pytest.mark.processes("cat")
 def test_a_program_that_has_no_command_line_yet_is_not_dead(tmp_path, monkeypatch):
-    place = place_of({"DYNBUILD_HOME": str(tmp_path)})
+    place = layout_of({"DYNBUILD_HOME": str(tmp_path)})
     monkeypatch.setattr(start, "processes_of", lambda _place: [])
     looks = iter((False, False, True))
     with subprocess.Popen(("cat",), stdin=subprocess.PIPE) as process:
@@ -122,7 +122,7 @@ def test_a_program_that_has_no_command_line_yet_is_not_dead(tmp_path, monkeypatc
 
 
 def test_names_of_bridges():
-    names = {place_of({"DYNBUILD_HOME": home}).bridge for home in ("/a", "/b", "/c" * 99)}
+    names = {layout_of({"DYNBUILD_HOME": home}).bridge for home in ("/a", "/b", "/c" * 99)}
     assert len(names) == 3
     assert all(len(name) <= 15 for name in names)
 

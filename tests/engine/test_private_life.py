@@ -24,7 +24,7 @@ from dynbuild import paths, proc
 from dynbuild.engine import packages, private
 from dynbuild.engine.client import find
 from dynbuild.engine.private import network
-from dynbuild.engine.private.place import place_of
+from dynbuild.engine.private.layout import layout_of
 from dynbuild.errors import NotReady
 
 pytestmark = pytest.mark.engine
@@ -68,7 +68,7 @@ def place(tmp_path, unpacked, monkeypatch):
         yield env
         private.down(env)
         assert remains(home) == []
-        assert place_of(env).bridge not in interfaces()
+        assert layout_of(env).bridge not in interfaces()
 
 
 def interfaces():
@@ -137,7 +137,7 @@ def test_a_life(place, tmp_path):
     assert (before.version, before.buildx) == (first.version, first.buildx)
     assert before.data_bytes > 0
     assert (before.network, first.network) == ("host", "host")
-    assert place_of(place).bridge in interfaces()
+    assert layout_of(place).bridge in interfaces()
 
     assert private.up(place, silent) == first
     assert private.status(place).pid == before.pid
@@ -269,7 +269,7 @@ def test_a_second_engine_leaves_the_first_alone(place, tmp_path):
         assert not str(second.host).startswith(f"unix://{paths.home(other)}")
         run = Path(str(second.host).removeprefix("unix://")).parent
         assert run.stat().st_mode & 0o777 == 0o700
-        assert {place_of(env).bridge for env in (place, other)} <= set(interfaces())
+        assert {layout_of(env).bridge for env in (place, other)} <= set(interfaces())
 
         # Seen from the second, the first is an engine of the system like any other.
         client = first.env(place) | {"DYNBUILD_HOME": other["DYNBUILD_HOME"]}
@@ -279,9 +279,9 @@ def test_a_second_engine_leaves_the_first_alone(place, tmp_path):
         assert private.down(other)
     assert not run.exists()
     assert remains(paths.home(other)) == []
-    assert place_of(other).bridge not in interfaces()
+    assert layout_of(other).bridge not in interfaces()
     assert private.running(place) == first
-    assert place_of(place).bridge in interfaces()
+    assert layout_of(place).bridge in interfaces()
 
 
 # --- the network
@@ -364,7 +364,7 @@ def another_engine(inside, unpacked):
 
 
 def test_the_network_of_another_engine_stays_as_it_is(place, inside, another_engine):
-    bridge = place_of(place).bridge
+    bridge = layout_of(place).bridge
     before = network_state(inside)
     assert any("'docker0'" in line for line in before)
     assert any("MASQUERADE" in line for line in before)
@@ -379,7 +379,7 @@ def test_the_network_of_another_engine_stays_as_it_is(place, inside, another_eng
 
 
 def test_an_engine_that_is_alone_has_a_network(place, inside, tmp_path):
-    bridge = place_of(place).bridge
+    bridge = layout_of(place).bridge
     assert inside(*UP).split()[-1] == "bridge"
     assert private.status(place).network == "bridge"
     assert find(place | {"DOCKER_HOST": str(private.host(place))}).network == "bridge"
@@ -449,7 +449,7 @@ TROUBLE = in_python(
 
 @pytest.mark.usefixtures("resolver")
 def test_a_network_that_was_cut_off_is_told_and_mended(place, inside):
-    bridge = place_of(place).bridge
+    bridge = layout_of(place).bridge
     assert inside(*UP).split()[-1] == "bridge"
     whole = network_state(inside)
     assert inside(*TROUBLE) == "None\n"

@@ -17,7 +17,7 @@ from dataclasses import replace
 from dynbuild import names, proc
 from dynbuild.engine import builder
 from dynbuild.matrix import record, run
-from dynbuild.plan import make
+from dynbuild.plan import planner
 from dynbuild.plan.job import Job
 from dynbuild.render import graph, instructions
 from dynbuild.render.dockerfile import render
@@ -121,14 +121,14 @@ class Set:
             name = {"tag": f"{repository}:{str(cell).replace(' ', '-')}-1", "tag_latest": False}
             job = make_job(**cell.asked | name, context=tree)
             images = tuple(self._bare(image, output) for image in job.images)
-            jobs.append(make.CellJob(id=images[0].id, images=images))
-        shared = make.Shared(
+            jobs.append(planner.CellJob(id=images[0].id, images=images))
+        shared = planner.Shared(
             config=load(framework="none", target="runtime"),
             version=VERSION,
             context=tree,
             machine=MACHINE,
         )
-        job = make.merge(jobs, shared)
+        job = planner.merge(jobs, shared)
         plan = job.plan.model_copy(update={"network": "host"})
         self.job: Job = replace(job, plan=plan)
         self.fails: dict[str, tuple[str, ...]] = {}

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from dynbuild.matrix import common, groups
-from dynbuild.plan import make
+from dynbuild.plan import planner
 from dynbuild.render import graph
 from dynbuild.render.dockerfile import render
 from tests.cells import cells
@@ -16,10 +16,10 @@ def merged(*asked):
     """One job of several requests."""
     names = ({"tag": f"a:{number}", "tag_latest": False} for number in range(len(asked)))
     jobs = [make_job(**each, **name) for each, name in zip(asked, names, strict=True)]
-    shared = make.Shared(config=None, version=VERSION, context=WORKSPACE, machine=MACHINE)
-    return make.merge(
-        [make.CellJob(id=job.images[0].id, images=job.images) for job in jobs],
-        make.replace(shared, config=_config()),
+    shared = planner.Shared(config=None, version=VERSION, context=WORKSPACE, machine=MACHINE)
+    return planner.merge(
+        [planner.CellJob(id=job.images[0].id, images=job.images) for job in jobs],
+        planner.replace(shared, config=_config()),
     )
 
 
@@ -74,7 +74,7 @@ def test_linked_images_are_solved_together():
 def test_what_runs_before_the_solves_stays_with_the_whole():
     job = merged({**CPU, "target": "runtime"})
     before = job.plan.model_copy(update={"warnings": ("w",)})
-    (one,) = groups.split(make.replace(job, plan=before))
+    (one,) = groups.split(planner.replace(job, plan=before))
     assert (one.plan.before, one.plan.warnings, one.wheels) == ((), (), {})
 
 

@@ -4,24 +4,24 @@ import pytest
 
 from dynbuild.errors import RequestError
 from dynbuild.image_id import ImageId
-from dynbuild.plan import make, selection
+from dynbuild.plan import planner, selection
 from tests.support import MACHINE, NONE_CPU, VERSION, WORKSPACE, load, make_job, refusal
 
 LOCAL = {"framework": "none", "target": "local-dev", "device": "cpu", "make_efa": True}
 
 
 def shared(**asked):
-    return make.Shared(config=load(**asked), version=VERSION, context=WORKSPACE, machine=MACHINE)
+    return planner.Shared(config=load(**asked), version=VERSION, context=WORKSPACE, machine=MACHINE)
 
 
 def decided(**asked):
     about = shared(**asked)
-    (job,) = make.decide_all(selection.of_request([about.config]), about)
+    (job,) = planner.decide_all(selection.of_request([about.config]), about)
     return job
 
 
 def merged(*requests):
-    return make.merge([decided(**asked) for asked in requests], shared(**requests[0]))
+    return planner.merge([decided(**asked) for asked in requests], shared(**requests[0]))
 
 
 def test_one_cell_is_what_a_request_makes():

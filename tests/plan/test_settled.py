@@ -3,7 +3,7 @@
 import pytest
 
 from dynbuild.errors import RequestError
-from dynbuild.plan import make, mirrors, selection
+from dynbuild.plan import mirrors, planner, selection
 from dynbuild.plan.named_matrix import named
 from tests.plan.test_selection import lines_of
 from tests.support import MACHINE, VERSION, WORKSPACE, load, refusal
@@ -13,10 +13,10 @@ WRONG = '[mirrors]\n"nvcr.io" = "https://mirror.example.com"\n'
 
 
 def decide(selected):
-    shared = make.Shared(
+    shared = planner.Shared(
         config=selected[0].config, version=VERSION, context=WORKSPACE, machine=MACHINE
     )
-    return make.decide_all(selected, shared)
+    return planner.decide_all(selected, shared)
 
 
 def test_settings_are_looked_at_once_for_all_cells_that_have_them(monkeypatch):

@@ -5,7 +5,7 @@ from unittest import mock
 import jinja2
 import pytest
 
-from dynbuild import kept
+from dynbuild import disk_cache
 from dynbuild.render.compiled import Compiled
 
 
@@ -44,7 +44,7 @@ def test_another_text_is_compiled_anew(templates, tmp_path):
 
 def test_the_code_of_another_version_does_not_count(templates, tmp_path, monkeypatch):
     shown(templates, tmp_path / "cache")
-    monkeypatch.setattr(kept, "_MADE_BY", "dynbuild 99")
+    monkeypatch.setattr(disk_cache, "_MADE_BY", "dynbuild 99")
     assert shown(templates, tmp_path / "cache") == ("one a", 1)
 
 

@@ -406,7 +406,7 @@ def test_the_platform_does_not_change_the_text():
 
 PROGRAM = """
 from pathlib import Path
-from dynbuild.plan import make, machine
+from dynbuild.plan import machine, planner
 from dynbuild.plan.version import Version
 from dynbuild.render import dockerfile
 from dynbuild.settings import load
@@ -416,7 +416,7 @@ env |= {"DYNBUILD_ARG_ENABLE_KVBM": "true", "DYNBUILD_ARG_ENABLE_MEDIA_FFMPEG": 
 config = load.load(templates=templates, overlays=(), env=env, flags={})
 version = Version(tag="v1", python="1", commit="", dirty=False, origin="")
 caller = machine.Machine(uid=1, gid=1)
-made = make.make_plan(config, version=version, context=Path("/x"), machine=caller)
+made = planner.make_plan(config, version=version, context=Path("/x"), machine=caller)
 print(made.plan.model_dump_json(), dockerfile.render(made.images[0], templates))
 """
 

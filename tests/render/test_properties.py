@@ -16,7 +16,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError
-from dynbuild.plan import make, stages
+from dynbuild.plan import planner, stages
 from dynbuild.plan.matrix import EFA_TARGETS
 from dynbuild.plan.version import Version
 from dynbuild.render import bake
@@ -370,7 +370,7 @@ def planned(layer):
     from dynbuild.settings import load
 
     config = load.load(templates=TEMPLATES, overlays=(), env={}, flags=layer)
-    return make.make_plan(config, version=VERSION, context=WORKSPACE, machine=MACHINE)
+    return planner.make_plan(config, version=VERSION, context=WORKSPACE, machine=MACHINE)
 
 
 def shape(text):

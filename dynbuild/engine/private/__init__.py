@@ -1,16 +1,16 @@
 """A Docker engine of dynbuild's own: nothing of it is installed, all of it is below one directory.
 
-``place`` knows where its parts are; ``processes`` and ``network`` (with ``firewall`` and
-``connection``) what on this machine belongs to it; ``answer`` what it says of itself; ``start``
-(with the files of ``settings``) and ``stop`` begin and end it; ``users`` knows whose it is;
+``layout`` knows where its parts are; ``processes`` and ``network`` (with ``firewall`` and
+``connection``) what on this machine belongs to it; ``state`` what it says of itself; ``start``
+(with the files of ``settings``) and ``stop`` begin and end it; ``installations`` knows whose it is;
 ``storage`` gives its disk back.
 """
 
-from dynbuild.engine.private.answer import Status, host, network_trouble, running, status
+from dynbuild.engine.private.installations import join, leave
 from dynbuild.engine.private.start import up
+from dynbuild.engine.private.state import Status, host, network_trouble, running, status
 from dynbuild.engine.private.stop import down
 from dynbuild.engine.private.storage import Selection, prune, remove, unused
-from dynbuild.engine.private.users import join, leave
 
 __all__ = [
     "Selection",

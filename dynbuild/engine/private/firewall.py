@@ -1,7 +1,7 @@
 """The packet filter's rules that one private engine's network lives on.
 
 A Docker that starts later, or a firewall that is loaded anew, empties chains which all engines
-share.  So the rules are noted when the engine starts, and what is gone later is known exactly,
+share.  So the rules are saved when the engine starts, and what is gone later is known exactly,
 whatever the version of the engine makes of them.
 """
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dynbuild.engine.private import connection, firewall
-from dynbuild.engine.private.place import Place
+from dynbuild.engine.private.layout import Layout
 from dynbuild.engine.private.processes import processes_of, program_name
 from dynbuild.errors import NotReady
 
@@ -42,7 +42,7 @@ class Trouble:
     gone: tuple[str, ...] = ()
 
 
-def has_neighbour(place: Place) -> bool:
+def has_neighbour(layout: Layout) -> bool:
     """Whether another live engine uses this machine's network.
 
     An engine that starts with a packet filter, whatever its bridge is, rewrites the
@@ -50,7 +50,7 @@ def has_neighbour(place: Place) -> bool:
     """
     import psutil
 
-    own = {process.pid for process in processes_of(place)}
+    own = {process.pid for process in processes_of(layout)}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if program_name(process.pid) != "dockerd" or process.pid in own:
@@ -89,51 +89,51 @@ def remove_bridge(name: str) -> bool:
     return True
 
 
-def rules(place: Place) -> tuple[str, ...]:
+def rules(layout: Layout) -> tuple[str, ...]:
     """The rules that the network of this engine lives on, as they are now."""
-    return firewall.rules(place.bridge)
+    return firewall.rules(layout.bridge)
 
 
-def trouble(place: Place, noted: Sequence[str]) -> Trouble | None:
+def trouble(layout: Layout, saved: Sequence[str]) -> Trouble | None:
     """What is wrong with the network of an engine that has one of its own.
 
     Args:
-        place: The engine.
-        noted: Its ``rules`` when it started.
+        layout: The engine.
+        saved: Its ``rules`` when it started.
 
     Returns:
         ``None`` where nothing is, and where this user may not look.
     """
     if os.geteuid() != 0:
         return None
-    address = _address(place.bridge)
+    address = _address(layout.bridge)
     if address is None:
-        return Trouble("bridge", f"the network bridge {place.bridge} or its address is gone")
-    there = set(rules(place))
-    if gone := tuple(rule for rule in noted if rule not in there):
+        return Trouble("bridge", f"the network bridge {layout.bridge} or its address is gone")
+    there = set(rules(layout))
+    if gone := tuple(rule for rule in saved if rule not in there):
         return Trouble(
             "rules",
-            f"{len(gone)} of {len(noted)} firewall rules of {place.bridge} are gone: another"
+            f"{len(gone)} of {len(saved)} firewall rules of {layout.bridge} are gone: another"
             " Docker, or a firewall, was started after it",
             gone,
         )
     if _FORWARD.read_text(encoding="ascii").strip() == "0":
         return Trouble("forward", f"the kernel forwards nothing ({_FORWARD} is 0)")
-    if connection.works(place.bridge, address) is False:
+    if connection.works(layout.bridge, address) is False:
         return Trouble(
             "connection",
-            f"the name servers of this machine are not reached from {place.bridge}: a firewall"
+            f"the name servers of this machine are not reached from {layout.bridge}: a firewall"
             " may be in between",
         )
     return None
 
 
-def mend(place: Place, noted: Sequence[str], wrong: Trouble) -> Trouble | None:
+def mend(layout: Layout, saved: Sequence[str], wrong: Trouble) -> Trouble | None:
     """Put back what is gone; what is still wrong then.
 
     Args:
-        place: The engine.
-        noted: Its ``rules`` when it started.
+        layout: The engine.
+        saved: Its ``rules`` when it started.
         wrong: What was found of it (``trouble``).
 
     Raises:
@@ -147,7 +147,7 @@ def mend(place: Place, noted: Sequence[str], wrong: Trouble) -> Trouble | None:
             firewall.restore(found.gone)
         else:
             _FORWARD.write_text("1\n", encoding="ascii")
-        found = trouble(place, noted)
+        found = trouble(layout, saved)
     return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynbuild.engine.private.place import Place
+from dynbuild.engine.private.layout import Layout
 
 if TYPE_CHECKING:
     import psutil
@@ -29,12 +29,12 @@ def program_name(pid: int) -> str:
     return ""
 
 
-def processes_of(place: Place) -> list[psutil.Process]:
+def processes_of(layout: Layout) -> list[psutil.Process]:
     """Every process of this engine: its programs, and what runs in its containers."""
     import psutil
 
-    own = (f"{place.root}/", f"{place.run}/")
-    layers = f"{place.data}/"
+    own = (f"{layout.root}/", f"{layout.run}/")
+    layers = f"{layout.data}/"
     root = Path("/")
     processes = []
     for process in psutil.process_iter():
@@ -66,13 +66,13 @@ def _mounts(pid: int | str) -> list[_Mount]:
     return [_Mount(source=row[3], target=row[4], line=line) for row, line in rows]
 
 
-def mount_points_of(place: Place) -> list[str]:
+def mount_points_of(layout: Layout) -> list[str]:
     """Mount points of this engine, the innermost first."""
-    below = (f"{place.data}/", f"{place.run}/")
+    below = (f"{layout.data}/", f"{layout.run}/")
     return [
         mount.target
         for mount in reversed(_mounts("self"))
         # The engine mounts its data directory on itself; a disk there is the user's.
         if mount.target.startswith(below)
-        or (mount.target == str(place.data) and mount.source != "/")
+        or (mount.target == str(layout.data) and mount.source != "/")
     ]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dynbuild.engine.private.place import Place
+from dynbuild.engine.private.layout import Layout
 
 _REGISTRY_KEYS = ("auths", "credHelpers", "credsStore", "proxies")
 _ROOM = {"reservedSpace": "20GB", "maxUsedSpace": "80GB", "minFreeSpace": "5GB"}
@@ -27,14 +27,14 @@ _CACHE = (
 """The order in which the build cache goes; ``keepStorage`` is for engines before 28."""
 
 
-def write_dockerd_settings(place: Place, *, alone: bool) -> None:
+def write_dockerd_settings(layout: Layout, *, alone: bool) -> None:
     """The file of dockerd; *alone*: no other engine uses this machine's network."""
     settings: dict[str, Any] = {
-        "hosts": [f"unix://{place.socket}"],
-        "containerd": str(place.containerd_socket),
-        "data-root": str(place.data),
-        "exec-root": str(place.run / "exec"),
-        "pidfile": str(place.pid_file),
+        "hosts": [f"unix://{layout.socket}"],
+        "containerd": str(layout.containerd_socket),
+        "data-root": str(layout.data),
+        "exec-root": str(layout.run / "exec"),
+        "pidfile": str(layout.pid_file),
         "features": {"containerd-snapshotter": True},
         # By default BuildKit keeps a fifth of the disk free; on a disk that is fuller than
         # that, it throws away what it built a minute ago.
@@ -42,48 +42,48 @@ def write_dockerd_settings(place: Place, *, alone: bool) -> None:
         # Never the default: that is the bridge of a system engine, now or later.  Nor
         # "none": an engine without a bridge deletes docker0, whoever made it.  The engine
         # itself gives this one a subnet that nobody uses.
-        "bridge": place.bridge,
+        "bridge": layout.bridge,
     }
     if not alone:
         settings |= {"iptables": False, "ip6tables": False, "ip-forward": False}
-    place.dockerd_file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    layout.dockerd_file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def write_containerd_settings(place: Place) -> None:
+def write_containerd_settings(layout: Layout) -> None:
     """The file of containerd."""
     # Kubernetes' and NRI's plugins would listen in places that other engines use too.
-    place.containerd_file.write_text(
+    layout.containerd_file.write_text(
         f"""\
 version = 2
-root = "{place.data}/containerd"
-state = "{place.run}/containerd"
+root = "{layout.data}/containerd"
+state = "{layout.run}/containerd"
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.nri.v1.nri"]
 
 [grpc]
-  address = "{place.containerd_socket}"
+  address = "{layout.containerd_socket}"
 
 [plugins."io.containerd.internal.v1.opt"]
-  path = "{place.root}/opt"
+  path = "{layout.root}/opt"
 """,
         encoding="utf-8",
     )
 
 
-def write_client_settings(place: Place, env: Mapping[str, str]) -> None:
+def write_client_settings(layout: Layout, env: Mapping[str, str]) -> None:
     """The client's directory: the buildx plugin, and the registry logins of the user."""
-    plugins = place.config / "cli-plugins"
+    plugins = layout.config / "cli-plugins"
     plugins.mkdir(mode=0o700, parents=True, exist_ok=True)
     link = plugins / "docker-buildx"
     link.unlink(missing_ok=True)
-    link.symlink_to(place.program("docker-buildx"))
+    link.symlink_to(layout.program("docker-buildx"))
     chosen = Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME") or Path.home(), ".docker"))
-    if chosen.resolve() == place.config:
+    if chosen.resolve() == layout.config:
         return
     users: object = None
     with suppress(OSError, ValueError, RecursionError):
         users = json.loads((chosen / "config.json").read_text(encoding="utf-8"))
     users = users if isinstance(users, dict) else {}
     kept = {key: users[key] for key in _REGISTRY_KEYS if key in users}
-    file = place.config / "config.json"
+    file = layout.config / "config.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")

@@ -13,8 +13,8 @@ from pathlib import Path
 from dynbuild import proc
 from dynbuild.engine import packages
 from dynbuild.engine.model import Engine
-from dynbuild.engine.private import answer, network, settings, users
-from dynbuild.engine.private.place import Place, locked, make_private_directory, place_of
+from dynbuild.engine.private import installations, network, settings, state
+from dynbuild.engine.private.layout import Layout, layout_of, locked, make_private_directory
 from dynbuild.engine.private.processes import processes_of, program_name
 from dynbuild.engine.private.stop import clear
 from dynbuild.errors import NotReady, RequestError, ToolFailed
@@ -39,59 +39,59 @@ def up(env: Mapping[str, str], say: Callable[[str], None]) -> Engine:
         NotReady: The machine cannot run an engine, or the engine did not start.
         RequestError: The path of the directory cannot hold an engine.
     """
-    place = place_of(env)
-    _check_user(place)
-    with locked(place, say), _disk_errors(place):
-        packages.ensure_engine(place.packages, place.root / "download", env, say)
+    layout = layout_of(env)
+    _check_user(layout)
+    with locked(layout, say), _disk_errors(layout):
+        packages.ensure_engine(layout.packages, layout.root / "download", env, say)
         packages.ensure_programs(("runc", "iptables"), env, say)
-        settings.write_client_settings(place, env)
-        if not {"dockerd", "containerd"} <= {program_name(p.pid) for p in processes_of(place)}:
-            _start_anew(place, env, say)
-        _wait_until(lambda: answer.ask(place), place, "dockerd")
-        answer.note(place, env)
-        _mend_network(place, env, say)
-        users.join(env)
-        return answer.running(env)
+        settings.write_client_settings(layout, env)
+        if not {"dockerd", "containerd"} <= {program_name(p.pid) for p in processes_of(layout)}:
+            _start_anew(layout, env, say)
+        _wait_until(lambda: state.query_version(layout), layout, "dockerd")
+        state.save(layout, env)
+        _mend_network(layout, env, say)
+        installations.join(env)
+        return state.running(env)
 
 
-def _start_anew(place: Place, env: Mapping[str, str], say: Callable[[str], None]) -> None:
-    clear(place)
+def _start_anew(layout: Layout, env: Mapping[str, str], say: Callable[[str], None]) -> None:
+    clear(layout)
     try:
-        _start(place, env, say)
+        _start(layout, env, say)
     except BaseException:
-        clear(place)
+        clear(layout)
         raise
 
 
-def _mend_network(place: Place, env: Mapping[str, str], say: Callable[[str], None]) -> None:
+def _mend_network(layout: Layout, env: Mapping[str, str], say: Callable[[str], None]) -> None:
     """Put back what the network of an engine that runs has lost."""
-    wrong = answer.network_trouble(answer.running(env), env)
+    wrong = state.network_trouble(state.running(env), env)
     if wrong is None:
         return
     say(f"{wrong.message}; mending that")
-    left = network.mend(place, answer.noted_rules(place), wrong)
+    left = network.mend(layout, state.saved_rules(layout), wrong)
     if left is not None and left.kind == "bridge":
         # Only a start makes it: that is worth the containers, which are cut off anyway.
         say("the network is made anew by another start; containers end")
-        _start_anew(place, env, say)
-        answer.note(place, env)
-        left = answer.network_trouble(answer.running(env), env)
+        _start_anew(layout, env, say)
+        state.save(layout, env)
+        left = state.network_trouble(state.running(env), env)
     if left is not None:
         say(f"warning: {left.message}")
 
 
 @contextmanager
-def _disk_errors(place: Place) -> Iterator[None]:
+def _disk_errors(layout: Layout) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise NotReady(
-            f"the private engine cannot be set up in {place.root}: {error.strerror or error}",
+            f"the private engine cannot be set up in {layout.root}: {error.strerror or error}",
             hint="see whether that disk is full or read-only, or set DYNBUILD_HOME elsewhere",
         ) from error
 
 
-def _check_user(place: Place) -> None:
+def _check_user(layout: Layout) -> None:
     remedy = "start a Docker engine as an administrator, or point DOCKER_HOST at one"
     if os.geteuid() != 0:
         raise NotReady("the private engine must be started by root", hint=remedy)
@@ -102,16 +102,16 @@ def _check_user(place: Place) -> None:
             " here",
             hint=remedy,
         )
-    if bad := re.search(r'[\s:,"\\]', str(place.root)):
+    if bad := re.search(r'[\s:,"\\]', str(layout.root)):
         raise RequestError(
-            f"an engine cannot live in '{place.root}': the path contains {bad[0]!r}",
+            f"an engine cannot live in '{layout.root}': the path contains {bad[0]!r}",
             hint="set DYNBUILD_HOME to a path of plain characters",
         )
 
 
-def _check_overlay(place: Place) -> None:
+def _check_overlay(layout: Layout) -> None:
     """Mount what a container would be mounted on: the kernel and the disk both have a say."""
-    with tempfile.TemporaryDirectory(dir=place.data) as name:
+    with tempfile.TemporaryDirectory(dir=layout.data) as name:
         folders = {part: Path(name, part) for part in ("lowerdir", "upperdir", "workdir")}
         for folder in (*folders.values(), target := Path(name, "target")):
             folder.mkdir()
@@ -120,45 +120,45 @@ def _check_overlay(place: Place) -> None:
             proc.run(("mount", "-t", "overlay", "overlay", "-o", options, str(target)))
         except ToolFailed as error:
             raise NotReady(
-                f"overlayfs does not work on the file system of {place.data}",
+                f"overlayfs does not work on the file system of {layout.data}",
                 hint="set DYNBUILD_HOME to a directory on a disk of the machine (ext4, xfs)",
                 details=error.details,
             ) from error
         proc.run(("umount", str(target)))
 
 
-def _start(place: Place, env: Mapping[str, str], say: Callable[[str], None]) -> None:
-    for folder in (place.run, place.data):
+def _start(layout: Layout, env: Mapping[str, str], say: Callable[[str], None]) -> None:
+    for folder in (layout.run, layout.data):
         make_private_directory(folder)
-    _check_overlay(place)
-    alone = not network.has_neighbour(place)
+    _check_overlay(layout)
+    alone = not network.has_neighbour(layout)
     if not alone:
         say("another engine runs here: builds and runs of this one use the host's network")
-    settings.write_containerd_settings(place)
-    network.add_bridge(place.bridge)
-    settings.write_dockerd_settings(place, alone=alone)
+    settings.write_containerd_settings(layout)
+    network.add_bridge(layout.bridge)
+    settings.write_dockerd_settings(layout, alone=alone)
     daemon_env = {name: value for name, value in env.items() if _DAEMON_ENV.fullmatch(name)}
-    usr = place.packages / "usr"
+    usr = layout.packages / "usr"
     daemon_env["PATH"] = os.pathsep.join((f"{usr}/bin", f"{usr}/sbin", packages.search_path(env)))
     say("starting the private engine")
     for name, flag, file, ready in (
-        ("containerd", "--config", place.containerd_file, place.containerd_socket.exists),
-        ("dockerd", "--config-file", place.dockerd_file, lambda: answer.ask(place)),
+        ("containerd", "--config", layout.containerd_file, layout.containerd_socket.exists),
+        ("dockerd", "--config-file", layout.dockerd_file, lambda: state.query_version(layout)),
     ):
-        log = place.log(name)
+        log = layout.log(name)
         log.unlink(missing_ok=True)
-        pid = proc.start_daemon((place.program(name), flag, str(file)), log=log, env=daemon_env)
-        _wait_until(ready, place, name, pid)
+        pid = proc.start_daemon((layout.program(name), flag, str(file)), log=log, env=daemon_env)
+        _wait_until(ready, layout, name, pid)
 
 
 def _wait_until(
-    ready: Callable[[], object], place: Place, name: str, started: int | None = None
+    ready: Callable[[], object], layout: Layout, name: str, started: int | None = None
 ) -> None:
     """Wait until *ready* says something true, as long as the program *name* lives.
 
     Args:
         ready: What is asked again and again.
-        place: The engine.
+        layout: The engine.
         name: One of its programs.
         started: Its pid, when it was started just now: for a moment such a process has no
             command line, by which it would be found.
@@ -168,10 +168,10 @@ def _wait_until(
     """
     end = time.monotonic() + _START_SECONDS
     while not ready():
-        pids = (p.pid for p in processes_of(place)) if started is None else (started,)
+        pids = (p.pid for p in processes_of(layout)) if started is None else (started,)
         dead = not any(program_name(pid) == name for pid in pids)
         if dead or time.monotonic() > end:
-            log = place.log(name)
+            log = layout.log(name)
             lines = log.read_text(errors="replace").splitlines() if log.exists() else []
             raise NotReady(
                 f"{name} ended while it started" if dead else f"{name} does not become ready",

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from dynbuild import proc
 from dynbuild.engine import usage
-from dynbuild.engine.private.answer import running
-from dynbuild.engine.private.place import bytes_on_disk, locked, place_of
+from dynbuild.engine.private.layout import bytes_on_disk, layout_of, locked
 from dynbuild.engine.private.processes import processes_of
+from dynbuild.engine.private.state import running
 from dynbuild.engine.private.stop import clear
 from dynbuild.errors import NotReady
 
@@ -75,17 +75,17 @@ def prune(env: Mapping[str, str], selection: Selection) -> int:
     Raises:
         NotReady: The engine is down.
     """
-    place = place_of(env)
+    layout = layout_of(env)
     engine = running(env)
     own = engine.env(env)
-    before = bytes_on_disk(place.data)
+    before = bytes_on_disk(layout.data)
     older = selection.older
     until = () if older is None else (f"--filter=until={older.total_seconds():.0f}s",)
     if selection.images:
         proc.run((engine.docker, "image", "prune", "--all", "--force", *until), env=own)
     if selection.cache:
         usage.prune_cache(engine, env, older)
-    return max(0, before - bytes_on_disk(place.data))
+    return max(0, before - bytes_on_disk(layout.data))
 
 
 def remove(env: Mapping[str, str]) -> int:
@@ -94,18 +94,18 @@ def remove(env: Mapping[str, str]) -> int:
     Raises:
         NotReady: It is up.
     """
-    place = place_of(env)
-    if not os.access(place.root, os.W_OK):
+    layout = layout_of(env)
+    if not os.access(layout.root, os.W_OK):
         return 0
-    with locked(place):
-        if processes_of(place):
+    with locked(layout):
+        if processes_of(layout):
             raise NotReady(
                 "the private engine is in use, its data cannot be removed",
                 hint="run `dynbuild engine down` first",
             )
-        clear(place)  # a mount left by a crash would lead the removal out of the directory
-        before = bytes_on_disk(place.root)
-        for entry in place.root.iterdir():
+        clear(layout)  # a mount left by a crash would lead the removal out of the directory
+        before = bytes_on_disk(layout.root)
+        for entry in layout.root.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 for inner in entry.iterdir():
                     if inner.is_dir() and not inner.is_symlink():
@@ -116,4 +116,4 @@ def remove(env: Mapping[str, str]) -> int:
                     entry.rmdir()
             elif entry.name != "lock":
                 entry.unlink()
-        return max(0, before - bytes_on_disk(place.root))
+        return max(0, before - bytes_on_disk(layout.root))

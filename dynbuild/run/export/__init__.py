@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dynbuild import names
 from dynbuild.errors import RequestError
-from dynbuild.run import words
+from dynbuild.run import grammars
 from dynbuild.run.export import compose, devcontainer, k8s, systemd
 from dynbuild.run.request import RunRequest
 
@@ -51,7 +51,7 @@ def export(
             hint="export compose or k8s, or start them by themselves",
         )
     if request.name:
-        words.name(request.name)
+        grammars.name(request.name)
     if format == "compose":
         text = compose.render(request, services=services)
     elif format == "k8s":

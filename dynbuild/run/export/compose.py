@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dynbuild.errors import RequestError
-from dynbuild.run import limits, ports, words
+from dynbuild.run import grammars, limits, ports
 from dynbuild.run.export import common
 from dynbuild.run.export.common import Node
 from dynbuild.run.gpus import Gpus
@@ -158,7 +158,7 @@ def _volume(mount: Mount) -> Node:
 
 
 def _hosts(request: RunRequest) -> tuple[str, ...]:
-    return tuple(f"{host.name}={host.address}" for host in map(words.host, request.hosts))
+    return tuple(f"{host.name}={host.address}" for host in map(grammars.host, request.hosts))
 
 
 def _ulimit(text: str) -> tuple[str, Node]:

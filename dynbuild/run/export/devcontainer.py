@@ -8,7 +8,7 @@ from dynbuild.run import launch
 from dynbuild.run.export import common
 from dynbuild.run.request import CONTAINER_HOME, RunRequest
 from dynbuild.run.user import read
-from dynbuild.settings import fields
+from dynbuild.settings import csv_fields
 from dynbuild.settings.mounts import Mount
 
 POST_CREATE = ".devcontainer/post-create.sh"
@@ -123,7 +123,7 @@ def _mount(mount: Mount) -> str:
     said = [f"source={source}"] if source else []
     said += [f"target={mount.target}", f"type={mount.kind}"]
     said += ["readonly"] if mount.read_only else []
-    return fields.joined((*said, *mount.extra))
+    return csv_fields.joined((*said, *mount.extra))
 
 
 def _notes(request: RunRequest) -> list[str]:

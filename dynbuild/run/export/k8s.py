@@ -7,7 +7,7 @@ import re
 import shlex
 
 from dynbuild import masking, units
-from dynbuild.run import limits, ports, words
+from dynbuild.run import grammars, limits, ports
 from dynbuild.run.export import common
 from dynbuild.run.export.common import Node
 from dynbuild.run.request import IMAGE_UID, RunRequest, is_root
@@ -191,9 +191,9 @@ def _security(request: RunRequest, notes: list[str]) -> dict[str, Node]:
 
 def _hosts(request: RunRequest, notes: list[str]) -> list[Node]:
     found: dict[str, list[Node]] = {}
-    for host in map(words.host, request.hosts):
-        if host.address == words.GATEWAY:
-            notes.append(f"--add-host {host.name}: left out; a Pod knows no {words.GATEWAY}.")
+    for host in map(grammars.host, request.hosts):
+        if host.address == grammars.GATEWAY:
+            notes.append(f"--add-host {host.name}: left out; a Pod knows no {grammars.GATEWAY}.")
         else:
             found.setdefault(host.address, []).append(host.name)
     return [{"ip": address, "hostnames": hostnames} for address, hostnames in found.items()]

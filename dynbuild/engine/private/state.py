@@ -1,4 +1,4 @@
-"""What one private engine says of itself, and what was noted when it last started."""
+"""What one private engine says of itself, and what was saved when it last started."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from dynbuild import proc
 from dynbuild.engine.model import Engine
+from dynbuild.engine.private.layout import Layout, bytes_on_disk, layout_of
 from dynbuild.engine.private.network import Trouble, rules, trouble
-from dynbuild.engine.private.place import Place, bytes_on_disk, place_of
 from dynbuild.engine.private.processes import processes_of, program_name
 from dynbuild.errors import NotReady
 
@@ -54,7 +54,7 @@ class Status:
 
 def host(env: Mapping[str, str]) -> str | None:
     """The address of the private engine, if one was started and not taken down since."""
-    address = _noted(place_of(env)).get("host")
+    address = _saved(layout_of(env)).get("host")
     return address if isinstance(address, str) else None
 
 
@@ -64,11 +64,11 @@ def running(env: Mapping[str, str]) -> Engine:
     Raises:
         NotReady: It does not run, or only a part of it does, or it does not answer.
     """
-    place = place_of(env)
-    engine = _answering(place)
+    layout = layout_of(env)
+    engine = _answering(layout)
     if engine is None:
         raise NotReady("the private engine does not run", hint=_UP)
-    if not _listens(place.containerd_socket):
+    if not _listens(layout.containerd_socket):
         raise NotReady("the private engine is broken: its containerd has ended", hint=_UP)
     return engine
 
@@ -82,22 +82,22 @@ def network_trouble(engine: Engine, env: Mapping[str, str]) -> Trouble | None:
     """
     if engine.kind != "private" or engine.network != "bridge":
         return None
-    place = place_of(env)
-    return trouble(place, noted_rules(place))
+    layout = layout_of(env)
+    return trouble(layout, saved_rules(layout))
 
 
 def status(env: Mapping[str, str]) -> Status:
     """What there is of the private engine; works whether it runs or not."""
-    place = place_of(env)
+    layout = layout_of(env)
     import psutil
 
-    programs = {program_name(process.pid): process for process in processes_of(place)}
+    programs = {program_name(process.pid): process for process in processes_of(layout)}
     dockerd = programs.get("dockerd")
     engine = started = None
     wrong = _ended(programs)
     if dockerd is not None and "containerd" in programs:
         try:
-            engine = _answering(place)
+            engine = _answering(layout)
         except NotReady as error:
             wrong = error.message
     if dockerd is not None:
@@ -113,9 +113,9 @@ def status(env: Mapping[str, str]) -> Status:
         version=engine.version if engine else None,
         buildx=engine.buildx if engine else None,
         network=engine.network if engine else None,
-        data_bytes=bytes_on_disk(place.data),
+        data_bytes=bytes_on_disk(layout.data),
         uptime=None if started is None else time.time() - started,
-        home=place.root.parent,
+        home=layout.root.parent,
     )
 
 
@@ -138,7 +138,7 @@ def _listens(path: Path) -> bool:
     return True
 
 
-def ask(place: Place) -> dict[str, Any] | None:
+def query_version(layout: Layout) -> dict[str, Any] | None:
     """What the engine says of itself; ``None`` when nobody listens.
 
     Raises:
@@ -148,7 +148,7 @@ def ask(place: Place) -> dict[str, Any] | None:
     with socket.socket(socket.AF_UNIX) as link:
         link.settimeout(_ANSWER_SECONDS)
         try:
-            link.connect(str(place.socket))
+            link.connect(str(layout.socket))
             link.sendall(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
             while chunk := link.recv(65536):
                 reply += chunk
@@ -166,53 +166,53 @@ def ask(place: Place) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def note(place: Place, env: Mapping[str, str]) -> None:
+def save(layout: Layout, env: Mapping[str, str]) -> None:
     """Write down what ``running`` needs to know, once the engine answers.
 
-    The rules of its network are noted once, when it has just started: later they may be gone.
+    The rules of its network are saved once, when it has just started: later they may be gone.
     """
-    client = _engine(place, {}, {}).env(env)
-    version = proc.run((place.program("docker"), "buildx", "version"), env=client).stdout
-    settings = json.loads(place.dockerd_file.read_text(encoding="utf-8"))
-    noted = {
-        "host": f"unix://{place.socket}",
+    client = _engine(layout, {}, {}).env(env)
+    version = proc.run((layout.program("docker"), "buildx", "version"), env=client).stdout
+    settings = json.loads(layout.dockerd_file.read_text(encoding="utf-8"))
+    saved = {
+        "host": f"unix://{layout.socket}",
         "buildx": version.split()[1].removeprefix("v"),
         "network": "bridge" if settings.get("iptables", True) else "host",
-        "rules": noted_rules(place) or rules(place),
+        "rules": saved_rules(layout) or rules(layout),
     }
-    draft = place.state.with_suffix(".new")
-    draft.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
-    draft.replace(place.state)
+    draft = layout.state.with_suffix(".new")
+    draft.write_text(json.dumps(saved, indent=2) + "\n", encoding="utf-8")
+    draft.replace(layout.state)
 
 
-def noted_rules(place: Place) -> tuple[str, ...]:
+def saved_rules(layout: Layout) -> tuple[str, ...]:
     """The rules of its network when it started; none where it has no network of its own."""
-    found = _noted(place).get("rules")
+    found = _saved(layout).get("rules")
     return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
-def _noted(place: Place) -> dict[str, Any]:
+def _saved(layout: Layout) -> dict[str, Any]:
     try:
-        value = json.loads(place.state.read_text(encoding="utf-8"))
+        value = json.loads(layout.state.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
-def _answering(place: Place) -> Engine | None:
-    noted = _noted(place)
-    answer = ask(place) if noted else None
-    return None if answer is None else _engine(place, answer, noted)
+def _answering(layout: Layout) -> Engine | None:
+    saved = _saved(layout)
+    answer = query_version(layout) if saved else None
+    return None if answer is None else _engine(layout, answer, saved)
 
 
-def _engine(place: Place, answer: Mapping[str, Any], noted: Mapping[str, Any]) -> Engine:
+def _engine(layout: Layout, answer: Mapping[str, Any], saved: Mapping[str, Any]) -> Engine:
     return Engine(
         kind="private",
-        docker=place.program("docker"),
-        host=f"unix://{place.socket}",
-        config=place.config,
+        docker=layout.program("docker"),
+        host=f"unix://{layout.socket}",
+        config=layout.config,
         version=str(answer.get("Version", "")),
-        buildx=str(noted.get("buildx", "")),
+        buildx=str(saved.get("buildx", "")),
         containerd_store=True,
-        network="host" if noted.get("network") == "host" else "bridge",
+        network="host" if saved.get("network") == "host" else "bridge",
     )

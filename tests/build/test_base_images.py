@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from dynbuild import proc
-from dynbuild.build import bases
+from dynbuild.build import base_images
 from dynbuild.engine.builder import Builder
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady, RequestError
@@ -59,7 +59,7 @@ def _plan(platforms=BOTH, contexts=None, **args):
 def test_a_base_for_another_platform_is_refused(played, has, platforms, missing):
     played.answer = _image(has)
     with pytest.raises(RequestError) as caught:
-        bases.check_bases(BUILDER, {}, _plan(platforms))
+        base_images.check_bases(BUILDER, {}, _plan(platforms))
     assert caught.value.message == (
         f"the image dynbuild/debian:trixie on this engine is for linux/{has} only, and"
         f" none-runtime-cpu is wanted for linux/{missing}"
@@ -87,22 +87,22 @@ def test_a_base_for_another_platform_is_refused(played, has, platforms, missing)
 )
 def test_what_is_not_refused(played, answer, plan):
     played.answer = answer
-    bases.check_bases(BUILDER, {}, plan)
+    base_images.check_bases(BUILDER, {}, plan)
 
 
 def test_other_images_that_are_built_on_are_looked_at(played):
     played.answer = _image()
     for arg in ("RUNTIME_IMAGE", "FRONTEND_BASE_IMAGE", "PYTORCH_BASE_IMAGE"):
         with pytest.raises(RequestError, match="the image a:b"):
-            bases.check_bases(BUILDER, {}, _plan(**{arg: "a", f"{arg}_TAG": "b"}))
+            base_images.check_bases(BUILDER, {}, _plan(**{arg: "a", f"{arg}_TAG": "b"}))
 
 
 def test_builders_and_stores_that_do_not_take_it(played):
     played.answer = _image()
     other = _plan(BASE_IMAGE="debian", BASE_IMAGE_TAG="trixie")
-    bases.check_bases(dataclasses.replace(BUILDER, driver="docker-container"), {}, other)
+    base_images.check_bases(dataclasses.replace(BUILDER, driver="docker-container"), {}, other)
     assert played.asked == []
-    bases.check_bases(dataclasses.replace(BUILDER, engine=CLASSIC), {}, _plan())
+    base_images.check_bases(dataclasses.replace(BUILDER, engine=CLASSIC), {}, _plan())
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_an_image_of_our_own_that_is_not_there_has_the_command_that_makes_it(
 ):
     plan = _plan(platforms, BASE_IMAGE="dynbuild/debian", BASE_IMAGE_TAG=tag)
     with pytest.raises(NotReady, match=f"there is no image dynbuild/debian:{tag} on") as caught:
-        bases.check_bases(dataclasses.replace(BUILDER, engine=engine), {}, plan)
+        base_images.check_bases(dataclasses.replace(BUILDER, engine=engine), {}, plan)
     assert caught.value.hint == f"make it: {command}"
     assert caught.value.origin == "flag --base-image"
 
@@ -130,11 +130,11 @@ def test_a_builder_beside_the_engine_has_none_of_its_images(played):
     played.answer = _image()
     builder = dataclasses.replace(BUILDER, name="farm", driver="docker-container")
     with pytest.raises(NotReady, match="for the builder farm") as caught:
-        bases.check_bases(builder, {}, _plan(("linux/amd64",)))
+        base_images.check_bases(builder, {}, _plan(("linux/amd64",)))
     assert "engine base --suite trixie --push REGISTRY/NAME:TAG" in str(caught.value.hint)
 
 
 def test_the_arguments_of_bases_are_in_the_catalog():
     known = set(CATALOG["args"])
-    for arg in bases._BASES:
+    for arg in base_images._BASES:
         assert {arg, f"{arg}_TAG"} <= known

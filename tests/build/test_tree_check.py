@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dynbuild.build import inputs, tree
+from dynbuild.build import inputs, tree_check
 from dynbuild.errors import RequestError
 from tests.support import CATALOG, NONE_CPU, WORKSPACE, make_job
 
@@ -24,7 +24,7 @@ def said(context, **asked):
     """The warnings of a plan of that tree, and what is an error."""
     job = make_job(context=context, **asked)
     try:
-        return tree.check(job, inputs.read_by_name(job))
+        return tree_check.check(job, inputs.read_by_name(job))
     except RequestError as error:
         return (f"error: {error} ({error.hint})", *error.details)
 
@@ -127,7 +127,7 @@ def test_a_file_is_read_once_for_all_images(context, monkeypatch):
     jobs = [make_job(framework=one, target="dev", context=context) for one in ("none", "vllm")]
     both = replace(jobs[0], images=(*jobs[0].images, *jobs[1].images))
     asked.clear()
-    tree.check(both, inputs.read_by_name(both))
+    tree_check.check(both, inputs.read_by_name(both))
     assert asked.count("pyproject.toml") == 1
     assert asked.count("rust-toolchain.toml") == 1
 

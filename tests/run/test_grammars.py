@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError
-from dynbuild.run import devices, user, words
+from dynbuild.run import devices, grammars, user
 from dynbuild.run.devices import Device
-from dynbuild.run.words import Host
-from dynbuild.settings import fields
+from dynbuild.run.grammars import Host
+from dynbuild.settings import csv_fields
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ from dynbuild.settings import fields
     ],
 )
 def test_names_of_hosts(text, host):
-    assert words.host(text) == host
+    assert grammars.host(text) == host
 
 
 @pytest.mark.parametrize("text", ["", "store", "store:", ":1.2.3.4", "a b:1.2.3.4", "a:1.2.3"])
 def test_what_is_no_name_of_a_host(text):
     with pytest.raises(RequestError, match="is no NAME:ADDRESS"):
-        words.host(text)
+        grammars.host(text)
 
 
 @pytest.mark.parametrize(
@@ -59,19 +59,19 @@ def test_what_is_no_device(text):
 
 @pytest.mark.parametrize("text", ["no", "always", "unless-stopped", "on-failure", "on-failure:3"])
 def test_policies_of_restart(text):
-    words.restart(text)
+    grammars.restart(text)
 
 
 @pytest.mark.parametrize("text", ["", "yes", "on-failure:", "on-failure:x", "always:3", "no\n"])
 def test_what_is_no_policy_of_restart(text):
     with pytest.raises(RequestError, match="is no policy"):
-        words.restart(text)
+        grammars.restart(text)
 
 
 @pytest.mark.parametrize("text", ["", "-", "--", "ubuntu", "a=b"])
 def test_what_docker_would_take_for_the_image_is_refused(text):
     with pytest.raises(RequestError, match="is no option of docker run"):
-        words.docker_argument(text)
+        grammars.docker_argument(text)
 
 
 @pytest.mark.parametrize("text", ["", "a:b", "99999999999"])
@@ -83,9 +83,9 @@ def test_what_is_no_group(text):
 
 @given(st.lists(st.text(), min_size=1, max_size=4))
 def test_a_record_reads_back(texts):
-    text = fields.joined(texts)
+    text = csv_fields.joined(texts)
     # An empty text has no field, and one empty field is written as one.
-    assert fields.read(text) == (texts if text else [])
+    assert csv_fields.read(text) == (texts if text else [])
 
 
 @given(st.text())

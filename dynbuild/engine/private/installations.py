@@ -9,23 +9,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dynbuild.engine.private.place import Place, place_of
+from dynbuild.engine.private.layout import Layout, layout_of
 
 
 def join(env: Mapping[str, str]) -> None:
     """Note that this installation uses the engine."""
-    place = place_of(env)
-    if _own() not in _noted(place):
+    layout = layout_of(env)
+    if _own() not in _recorded(layout):
         with suppress(OSError):  # another user's engine: whoever may not write ends nothing
-            _write(place, (*_noted(place), _own()))
+            _write(layout, (*_recorded(layout), _own()))
 
 
 def leave(env: Mapping[str, str]) -> tuple[str, ...]:
     """Note that this installation uses the engine no more; the others that are still there."""
-    place = place_of(env)
-    others = tuple(name for name in _noted(place) if name != _own() and Path(name).exists())
-    if place.root.is_dir() and os.access(place.root, os.W_OK):
-        _write(place, others)
+    layout = layout_of(env)
+    others = tuple(name for name in _recorded(layout) if name != _own() and Path(name).exists())
+    if layout.root.is_dir() and os.access(layout.root, os.W_OK):
+        _write(layout, others)
     return others
 
 
@@ -34,15 +34,15 @@ def _own() -> str:
     return sys.prefix
 
 
-def _noted(place: Place) -> tuple[str, ...]:
+def _recorded(layout: Layout) -> tuple[str, ...]:
     try:
-        found = json.loads(place.users.read_text(encoding="utf-8"))
+        found = json.loads(layout.installations.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return ()
     return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
-def _write(place: Place, names: Sequence[str]) -> None:
-    draft = place.users.with_suffix(".new")
+def _write(layout: Layout, names: Sequence[str]) -> None:
+    draft = layout.installations.with_suffix(".new")
     draft.write_text(json.dumps(names, indent=2) + "\n", encoding="utf-8")
-    draft.replace(place.users)
+    draft.replace(layout.installations)

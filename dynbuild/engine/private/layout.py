@@ -21,7 +21,7 @@ _RUN_BYTES = 70
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Layout:
     """Where the parts of one engine are.
 
     Attributes:
@@ -49,11 +49,11 @@ class Place:
 
     @property
     def state(self) -> Path:
-        """What was noted when the engine last started."""
+        """What was saved when the engine last started."""
         return self.root / "state.json"
 
     @property
-    def users(self) -> Path:
+    def installations(self) -> Path:
         """Which installations of dynbuild use the engine."""
         return self.root / "users.json"
 
@@ -103,14 +103,14 @@ class Place:
         return str(path)
 
 
-def place_of(env: Mapping[str, str]) -> Place:
+def layout_of(env: Mapping[str, str]) -> Layout:
     """Where the engine of this environment is, whether it is there or not."""
     root = paths.home(env) / "engine"
     run = root / "run"
     if len(os.fsencode(run)) > _RUN_BYTES:
         short = "/run" if os.access("/run", os.W_OK) else tempfile.gettempdir()
         run = Path(short, f"dynbuild-{_mark(root)[:12]}")
-    return Place(root, run)
+    return Layout(root, run)
 
 
 def _mark(root: Path) -> str:
@@ -138,10 +138,10 @@ def make_private_directory(path: Path) -> None:
 
 
 @contextmanager
-def locked(place: Place, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+def locked(layout: Layout, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
     """Hold the one lock of this engine; it ends with the process that holds it."""
-    make_private_directory(place.root)
-    with (place.root / "lock").open("w") as lock:
+    make_private_directory(layout.root)
+    with (layout.root / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -71,12 +71,8 @@ def functions(file):
 
 
 def lines_of(function):
-    """Lines of a function, without those of its docstring."""
-    lines = function.end_lineno - function.lineno + 1
-    first = function.body[0]
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-        lines -= first.end_lineno - first.lineno + 1
-    return lines
+    """Lines of a function, its docstring among them."""
+    return function.end_lineno - function.lineno + 1
 
 
 def annotations(file):

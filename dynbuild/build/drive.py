@@ -98,14 +98,7 @@ def build(
             expectation=expectation,
             asked_again=tuple(asked_again),
         )
-        try:
-            listen(RecordBegun(now.id, str(now.path)))
-            why = going.solve_until(retries)
-        except BaseException as error:
-            # Whatever it is, the record says that this build is over.
-            going.finish(failure.of_error(error))
-            raise
-        return going.finish(why)
+        return going.carry_out(retries)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,7 +156,18 @@ class _Going:
         """A solve that begins."""
         return Solve(datetime.now(UTC), [image.id.bake_target for image in self.job.plan.images])
 
-    def solve_until(self, retries: int) -> Failure | None:
+    def carry_out(self, retries: int) -> BuildResult:
+        """Solve and close the record, whatever happens."""
+        try:
+            self.listen(RecordBegun(self.record.id, str(self.record.path)))
+            why = self._solve_until(retries)
+        except BaseException as error:
+            # Whatever it is, the record says that this build is over.
+            self._finish(failure.of_error(error))
+            raise
+        return self._finish(why)
+
+    def _solve_until(self, retries: int) -> Failure | None:
         """Solve, and again where that is worth it; why it failed in the end, if it did."""
         tried = 1
         while (why := self._attempt()) and tried <= retries and retry.is_worth(why):
@@ -249,7 +253,7 @@ class _Going:
                 f" one: {lost.message}"
             )
 
-    def finish(self, why: Failure | None) -> BuildResult:
+    def _finish(self, why: Failure | None) -> BuildResult:
         """Put the result together and close the record with it."""
         plan, now = self.job.plan, self.record
         seconds = round(time.monotonic() - self.begun, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,6 +18,7 @@ from dynbuild.errors import NotReady, RequestError
 
 if TYPE_CHECKING:
     from dynbuild.engine.cuda_base import Toolkit
+    from dynbuild.engine.model import Engine
 
 app = typer.Typer(
     add_completion=False,
@@ -247,16 +249,30 @@ def base(
     dynbuild engine base --arch amd64 --arch arm64
     """
     from dynbuild.engine import private
-    from dynbuild.engine.base import make_base, make_joined_base
     from dynbuild.engine.client import find
 
     toolkit = _toolkit(cuda) if cuda is not None else None
     engine = find(os.environ)
     if engine.kind == "private":
         private.join(os.environ)
-    archs = arch or []
+    name = _made_base(engine, arch or [], suite=suite, push=push, toolkit=toolkit, force=force)
+    console.out_data(f"{name}\n")
+
+
+def _made_base(
+    engine: Engine,
+    archs: Sequence[Arch],
+    *,
+    suite: str,
+    push: str | None,
+    toolkit: Toolkit | None,
+    force: bool,
+) -> str:
+    """The name of the base image, which is there then: for one architecture, or for several."""
+    from dynbuild.engine.base import make_base, make_joined_base
+
     if push is None and len(set(archs)) < 2:
-        name = make_base(
+        return make_base(
             engine,
             os.environ,
             suite=suite,
@@ -265,18 +281,16 @@ def base(
             force=force,
             say=console.say,
         )
-    else:
-        name = make_joined_base(
-            engine,
-            os.environ,
-            archs=archs,
-            suite=suite,
-            push=push,
-            toolkit=toolkit,
-            force=force,
-            say=console.say,
-        )
-    console.out_data(f"{name}\n")
+    return make_joined_base(
+        engine,
+        os.environ,
+        archs=archs,
+        suite=suite,
+        push=push,
+        toolkit=toolkit,
+        force=force,
+        say=console.say,
+    )
 
 
 def _toolkit(version: str) -> Toolkit:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +13,9 @@ from dynbuild.cli.request import configs_of, context_of, lines_of
 from dynbuild.errors import RequestError
 from dynbuild.settings.axis_options import ONLY
 from dynbuild.settings.request_options import LIST
+
+if TYPE_CHECKING:
+    from dynbuild.report.cell_list import Row
 
 
 def _ids(context: typer.Context, incomplete: str) -> list[str]:
@@ -76,7 +80,13 @@ def cells(
     )
     matrix = every_line(lines) if name is None else named(own, name)
     found = selection.of_matrix(lines, lines.chosen, matrix, globs)
-    rows = [cell_list.Row.of(one) for one in found]
+    _show([cell_list.Row.of(one) for one in found], format, levels=levels)
+
+
+def _show(rows: Sequence[Row], format: str, *, levels: bool) -> None:
+    """Print the cells in one of the formats."""
+    from dynbuild.report import cell_list
+
     if levels:
         console.out(cell_list.levels(rows))
     elif format == "json":

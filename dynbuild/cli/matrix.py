@@ -23,6 +23,8 @@ from dynbuild.settings.progress_option import PROGRESS
 from dynbuild.settings.request_options import REQUEST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dynbuild.cli.resumption import Resumption
     from dynbuild.cli.solving import Ready
     from dynbuild.matrix.result import CellResult, MatrixResult
@@ -197,8 +199,7 @@ def run(
     ready = solving.make_ready(asked, planned, texts)
     ready, there = _unchanged(ready) if skips else (ready, ())
     planned, texts, builder = ready.planned, ready.texts, ready.builder
-    done = before.unchanged(planned.plan) if before else ()
-    kept = tuple({cell.id: cell for cell in (*there, *done)}.values())
+    kept = _kept(planned, there, before)
     name = (asked.cells and asked.cells.matrix) or ""
     now = record.create(planned.plan, name)
     resumption.write(now, asked)
@@ -226,6 +227,14 @@ def run(
             )  # fmt: skip
     ready.warn_at_end(result.warnings)
     return result
+
+
+def _kept(
+    planned: PlannedJob, there: Iterable[CellResult], before: Resumption | None
+) -> tuple[CellResult, ...]:
+    """The cells that are not built, each once: *there* already, or done by the run *before*."""
+    done = before.unchanged(planned.plan) if before else ()
+    return tuple({cell.id: cell for cell in (*there, *done)}.values())
 
 
 def _skips_unchanged(asked: Asked, planned: PlannedJob) -> bool:

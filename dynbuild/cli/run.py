@@ -63,14 +63,7 @@ def run(
     own_target = export == "devcontainer" and settings.origin("request", "target").layer != "flag"
     kind = image.kind_of(settings, target="local-dev" if own_target else None)
     name = resolved.optional("image")
-    if name is None:
-        image.check_framework(kind, settings)
-        image.check_cell(kind, settings)
-    elif image_device:
-        raise RequestError(
-            f"--device {image_device} finds an image, but {name} is named",
-            hint="drop one of them; a device of this machine is /dev/X or VENDOR/CLASS=NAME",
-        )
+    _check_image(name, kind, settings, image_device)
     workspace = str(tree) if resolved.switch("mount_workspace") else None
     request = options.request(
         resolved,
@@ -97,6 +90,24 @@ def run(
             console.say(said)
         absent = image.missing(request.image, kind, settings, given=name is not None)
         _start(request, absent, frameworks, placed=placed, strict=invocation.switch("strict"))
+
+
+def _check_image(name: str | None, kind: ImageKind, settings: Settings, image_device: str) -> None:
+    """Raise where the settings find no image, or find one beside the one that is named.
+
+    Raises:
+        RequestError: They do.
+    """
+    from dynbuild.run import image
+
+    if name is None:
+        image.check_framework(kind, settings)
+        image.check_cell(kind, settings)
+    elif image_device:
+        raise RequestError(
+            f"--device {image_device} finds an image, but {name} is named",
+            hint="drop one of them; a device of this machine is /dev/X or VENDOR/CLASS=NAME",
+        )
 
 
 def _check_trust(settings: Settings, resolved: RunOptions, *, looks: bool, trust_it: bool) -> None:

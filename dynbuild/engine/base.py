@@ -79,10 +79,7 @@ def make_base(
         RequestError: The mirror has no such suite, or *arch* is unknown.
         NotReady: The image cannot be made on this machine.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9-]*", suite):
-        raise RequestError(f"'{suite}' is not the name of a suite")
-    if arch is not None and arch not in _PLATFORMS:
-        raise RequestError(f"'{arch}' is not one of {', '.join(_PLATFORMS)}", origin="arch")
+    _check(suite, arch)
     native = _native(env)
     arch = arch or native
     with tempfile.TemporaryDirectory(
@@ -108,6 +105,13 @@ def make_base(
     emulation.ensure(arch, env, say)
     platform = _PLATFORMS[arch]
     return cuda_base.make(engine, env, toolkit, on=name, platform=platform, force=force, say=say)
+
+
+def _check(suite: str, arch: str | None) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", suite):
+        raise RequestError(f"'{suite}' is not the name of a suite")
+    if arch is not None and arch not in _PLATFORMS:
+        raise RequestError(f"'{arch}' is not one of {', '.join(_PLATFORMS)}", origin="arch")
 
 
 def _existing(suite: str, main: packages.Source, work: Path, env: Mapping[str, str]) -> str:

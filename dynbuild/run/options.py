@@ -8,6 +8,7 @@ declaration says (``dynbuild.settings.run_options``).
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -204,9 +205,23 @@ def request(
     Raises:
         RequestError: ``--rm`` and ``--restart`` are both asked for.
     """
+    return dataclasses.replace(
+        _declared(options, image),
+        command=command,
+        workspace=workspace,
+        hf_home=hf_home,
+        hf_token=hf_token,
+    )
+
+
+def _declared(options: RunOptions, image: str) -> RunRequest:
+    """What the options alone say of a run.
+
+    Raises:
+        RequestError: ``--rm`` and ``--restart`` are both asked for.
+    """
     return RunRequest(
         image=image,
-        command=command,
         gpus=options.text("gpus"),
         runtime=options.text("runtime"),
         network=options.text("network"),
@@ -230,9 +245,6 @@ def request(
         user=options.optional("user"),
         name=options.optional("name"),
         entrypoint=options.optional("entrypoint"),
-        workspace=workspace,
-        hf_home=hf_home,
-        hf_token=hf_token,
         nixl_gds=options.switch("use_nixl_gds"),
         gms=options.switch("gms"),
         ulimits=options.items("ulimit"),

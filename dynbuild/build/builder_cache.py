@@ -63,9 +63,10 @@ def lost(
         if key not in wanted:
             continue
         if key not in changed:
-            if cache.has(step, names.get(key, ())):
+            if not cache.has(step, names.get(key, ())):
+                found.add(key)
+            elif not step.is_linked:
                 continue
-            found.add(key)
         wanted.update(step.inputs)
     return frozenset(found)
 

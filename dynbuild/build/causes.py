@@ -8,7 +8,7 @@ they change with every session.  What no difference explains is called unexplain
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -135,6 +135,7 @@ class _Comparison:
     _known: Mapping[str, Step] = field(init=False)
     _done: frozenset[str] = field(init=False)
     _general: tuple[Cause, ...] = field(init=False)
+    _apart: frozenset[str] = field(init=False)
     _lost: frozenset[str] = field(init=False)
     _pairs: dict[str, Pair] = field(default_factory=dict)
 
@@ -155,6 +156,7 @@ class _Comparison:
             if state != "failed"
         )
         self._general = tuple(self._elsewhere())
+        self._apart = frozenset(self._based_on_others())
         self._lost = self._not_kept()
 
     def explanation(self) -> Explanation:
@@ -164,6 +166,8 @@ class _Comparison:
         unknown: dict[str, Reason] = {}
         passed: dict[str, Reason] = {}
         both = ChainMap(reasons, unknown)
+        # What does not run itself may still hand on what is not known.
+        unsure: set[str] = set()
         for image in self.after.plan.images:
             new = self._new[image.name]
             for place, key in new.places.items():
@@ -171,7 +175,10 @@ class _Comparison:
                 state = states.get(where)
                 reason = self._reason(where, new.steps[key], state, both)
                 runs = state in ("run", "failed") if happened else self._will_run(reason, both)
-                if runs and not happened and not _is_certain(reason, reasons, unknown):
+                certain = happened or _is_certain(reason, reasons, unsure)
+                if not certain:
+                    unsure.add(key)
+                if runs and not certain:
                     unknown.setdefault(key, reason)
                 elif runs and (key not in reasons or reasons[key].kind == "unexplained"):
                     reasons[key] = reason
@@ -190,11 +197,14 @@ class _Comparison:
 
     def _will_run(self, reason: Reason, reasons: Mapping[str, Reason]) -> bool:
         step = reason.step
+        origin = step.parts["from"]
         if reason.causes and {cause.kind for cause in reason.causes} == {"platform"}:
             # Files that are only copied or added to nothing are the same for every platform.
-            origin = step.parts["from"]
             bare = origin == "scratch" or origin in self._new[reason.place[0]].steps
-            return step.is_run or not bare or any(key in reasons for key in step.inputs)
+            needs = [key for key in step.inputs if not (step.is_linked and key == origin)]
+            return step.is_run or not bare or any(key in reasons for key in needs)
+        if step.key in self._apart and not self._forced(reason.place[0]):
+            return step.key in self._lost
         if step.key in self._known and self._asked and not self._forced(reason.place[0]):
             return step.key in self._lost
         return bool(reason.causes or reason.after) or step.key not in self._known
@@ -252,6 +262,16 @@ class _Comparison:
         """Whether it is known, before a build, what the builder has."""
         return self.after.solve is None and self.after.outlook.kept is not None
 
+    def _based_on_others(self) -> Iterator[str]:
+        """Linked steps that are what they were, and only come on top of something else."""
+        if self.after.solve is not None:
+            return
+        for image, made in self._new.items():
+            for key, step in made.steps.items():
+                changed = step.is_linked and key not in self._known and image in self._old
+                if changed and self._pair(image).is_only_based_on_other(step):
+                    yield key
+
     def _not_kept(self) -> frozenset[str]:
         """Steps that are what they were, and yet have to run, as the builder lacks them."""
         if not self._asked:
@@ -260,10 +280,13 @@ class _Comparison:
         names = snapshot.called(self.before, self._old)
         return frozenset().union(
             *(
-                builder_cache.lost(one, one.steps.keys() - self._known.keys(), cache, names)
+                builder_cache.lost(one, self._others(one), cache, names)
                 for one in self._new.values()
             )
         )
+
+    def _others(self, made: Graph) -> Set[str]:
+        return made.steps.keys() - self._known.keys() - self._apart
 
     def _foreseen(self, image: str, step: Step) -> tuple[Cause, ...]:
         """Why a step will run whose inputs are what they were."""

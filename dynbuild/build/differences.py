@@ -95,6 +95,14 @@ class Pair:
             return (self._of_text(place, step, None),)
         return tuple(dict.fromkeys(self._parts(place, other, step)))
 
+    def is_only_based_on_other(self, step: Step) -> bool:
+        """Whether a step is what it was but for what it comes on top of."""
+        other = self._match.get(step.key)
+        names = {*step.parts, *(other.parts if other else ())} - {"from"}
+        return other is not None and all(
+            step.parts.get(name) == other.parts.get(name) for name in names
+        )
+
     # ---- the parts of a key ---------------------------------------------------------------
 
     def _parts(self, place: Place, old: Step, new: Step) -> Iterator[Cause]:

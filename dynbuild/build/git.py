@@ -116,7 +116,9 @@ def _remote(address: str, env: Mapping[str, str], seconds: float) -> proc.Comple
     ref = _ref(address)
     # Of a tag with a message, the commit has a line of its own.
     argv = ("git", "ls-remote", "--", address.rpartition("#")[0], ref, f"{ref}^{{}}")
-    own = {**env, "GIT_TERMINAL_PROMPT": "0"}
+    # Nobody is asked for a password, a passphrase or whether a host is known.
+    own = {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes"} if "GIT_SSH" not in env else {}
+    own |= {**env, "GIT_TERMINAL_PROMPT": "0"}
     return proc.run(argv, env=own, check=False, timeout=seconds)
 
 

@@ -19,6 +19,7 @@ from dynbuild.build.snapshot import FOLDER
 from dynbuild.engine import images, registry
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import DynbuildError, NotReady
+from dynbuild.plan.document import LINK
 from dynbuild.render.graph import Graph, Pins
 
 _AT_ONCE = 8
@@ -65,7 +66,10 @@ def open_names(graph_of: Callable[[Pins], Graph]) -> frozenset[Name]:
     found = {
         (name, platform)
         for name, platform in asked
-        if platform and name not in _NO_IMAGES and "@sha256:" not in name
+        if platform
+        and name not in _NO_IMAGES
+        and not name.startswith(LINK)
+        and "@sha256:" not in name
     }
     for step in graph.steps.values():
         if step.instruction.keyword == "ADD" and not step.instruction.flag("checksum"):

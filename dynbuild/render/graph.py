@@ -58,6 +58,11 @@ class Step:
         """Whether it runs a command."""
         return self.instruction.keyword == "RUN"
 
+    @property
+    def is_linked(self) -> bool:
+        """Whether it makes a layer that does not depend on those below it (``--link``)."""
+        return any(name == "link" and value != "false" for name, value in self.instruction.flags)
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:

@@ -41,7 +41,7 @@ class Instruction:
         return next((value for key, value in self.flags if key == name), "")
 
     def __str__(self) -> str:
-        flags = (f"--{name}={value}" for name, value in self.flags)
+        flags = (f"--{name}={value}" if value else f"--{name}" for name, value in self.flags)
         return " ".join((self.keyword, *flags, self.text))
 
 

@@ -201,6 +201,36 @@ def test_what_is_known_to_run_is_no_doubt(foretold, played):
     assert {cause.kind for cause in found.causes} == {"template"}
 
 
+LINKED = """\
+FROM debian:1 AS base
+RUN one
+FROM base AS runtime
+ARG VERSION
+RUN three ${VERSION}
+COPY --link --from=busybox /x /x
+RUN four
+"""
+
+
+def test_a_linked_step_does_not_run_for_what_it_comes_on_top_of(foretold, played, monkeypatch):
+    kept = {"b": "/bin/sh -c one", "t": "/bin/sh -c three ${VERSION}", "f": "/bin/sh -c four"}
+    names = {key: f"mount / from exec {text}" for key, text in kept.items()}
+    names["link"] = "[runtime 3/4] COPY --link --from=busybox /x /x"
+    monkeypatch.setattr("tests.build.test_prediction.NAMES", names)
+    change = {"was": LINKED, "text": LINKED.replace("three", "new")}
+    found = foretold(**change)
+    assert places(found.reasons) == ["runtime 1", "runtime 3"]
+    assert [places(found.first_of(one)) for one in found.reasons] == [["runtime 1"]] * 2
+    played.lost = ("link",)
+    assert places(foretold(**change).reasons) == ["runtime 1", "runtime 2", "runtime 3"]
+    played.here = f"{IMAGES['d']} []"
+    played.lost = ()
+    assert places(foretold(was=LINKED, text=LINKED).reasons) == ["base 1", "runtime 1", "runtime 3"]
+    played.here, played.digest = None, None
+    found = foretold(was=LINKED, text=LINKED)
+    assert (places(found.unknown), found.cached) == (["base 1", "runtime 1", "runtime 3"], 1)
+
+
 @pytest.mark.parametrize(
     ("lost", "run"),
     [

@@ -48,6 +48,7 @@ FROM base AS runtime
 ARG CATALOG
 COPY app /app-{mark}
 RUN --mount=type=bind,source=bound,target=/bound env > /runtime-{mark}
+COPY --link --from=download / /linked-{mark}
 COPY --from=tool /tool-{mark} /tool-{mark}
 WORKDIR /work-{mark}
 ARG USER_UID
@@ -277,7 +278,7 @@ def commit(site):
 CHANGES = [
     (argument, "argument", "TOOL_REF: v1 (flag --arg TOOL_REF) -> v2 (flag --arg TOOL_REF)"),
     (catalog, "argument", "CATALOG: 1 (catalog catalog.toml:7) -> 2 (catalog catalog.toml:7)"),
-    (template, "template", "stage runtime, line 22 of the Dockerfile: env > "),
+    (template, "template", "stage runtime, line 23 of the Dockerfile: env > "),
     (content, "files", "app/main: content"),
     (mode, "files", "app/lib/code: mode 644 -> 755"),
     (added, "files", "bound/more: added"),

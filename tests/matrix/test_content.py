@@ -121,3 +121,9 @@ def test_the_label_is_no_part_of_any_step(tree):
     assert after.plan.labels == {**before.plan.labels, content.LABEL: "1"}
     assert labelled.plan.images[0].labels == after.plan.labels
     assert graph.of(before.plan, TEXT).key == graph.of(after.plan, TEXT).key
+
+
+def test_another_image_of_the_same_run_is_asked_of_nobody(id_of, pins):
+    _, asked = pins
+    assert not id_of(contexts={"debian:trixie": "target:other"}).unknown
+    assert asked == [{name for name in NAMES if not name[1]}]

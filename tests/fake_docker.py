@@ -89,6 +89,10 @@ class FakeDocker:
             data = text if isinstance(text, bytes) else text.encode()
             (self.path / name).write_bytes(data)
 
+    def go(self) -> None:
+        """Let a play go on that waits at its ``GATE``."""
+        self.says(go="")
+
     @property
     def asked(self) -> list[str]:
         """The command lines so far."""
@@ -122,6 +126,10 @@ def progress(error: str = "", printed: str = "") -> str:
         {"vertexes": [step | times | ({"error": error} if error else {})]},
     ]
     return "".join(f"{json.dumps(line)}\n" for line in lines)
+
+
+GATE = 'until [ -e "$here/go" ]; do sleep 0.05; done'
+"""Shell of a play that goes on once the test has seen what it waits for, by ``go``."""
 
 
 def played(lines: Iterable[str], seconds: float, end: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import string
 
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ REFS = st.one_of(
 )
 
 
+@functools.cache
 def legal(name):
     """Values of the argument *name*; never empty."""
     declared = ARGUMENTS[name]

@@ -54,12 +54,15 @@ def running(docker, tree, *argv):
 
 
 def test_a_build_is_watched_to_its_end(docker, tree):
-    docker.says(play=fake_docker.played(FAILED[:-1], 0, f"sleep 5; echo '{FAILED[-1]}'; exit 1"))
+    docker.says(
+        play=fake_docker.played(FAILED[:-1], 0, f"{fake_docker.GATE}; echo '{FAILED[-1]}'; exit 1")
+    )
     with (
         running(docker, tree, *words(tree)),
         Session("attach", "--context", tree) as session,
     ):
         assert "none-runtime-cpu+index" in session.read("ucx 2/2")
+        docker.go()
         assert session.end() == 1
     assert "no rule to make it" in session.screen.text
     assert session.screen.cursor
@@ -78,13 +81,14 @@ def test_the_end_of_the_view_is_not_that_of_the_build(docker, tree):
 
 
 def test_a_matrix_is_watched_to_its_end(docker, tree):
-    docker.says(play=fake_docker.played([step("[ucx 2/2] RUN make")], 0, "sleep 4"))
+    docker.says(play=fake_docker.played([step("[ucx 2/2] RUN make")], 0, fake_docker.GATE))
     argv = ("matrix", "--config", DEMO / "dynbuild.toml", "--context", tree)
     with (
         running(docker, tree, *argv, "--target", "runtime,dev"),
         Session("attach", "--context", tree) as session,
     ):
         session.read("cells")
+        docker.go()
         session.end()
     heads = [text for _, text in session.screens if " cells: " in text]
     assert heads

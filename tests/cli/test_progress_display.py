@@ -85,11 +85,12 @@ def test_the_screen_never_stands_still(docker, tree):
 
 def test_a_terminal_that_changes_its_size(docker, tree):
     running = [step(f"[stage{n} 2/2] RUN work {'x' * 60}", f"sha256:{n}") for n in range(8)]
-    docker.says(play=fake_docker.played(running, 0, "sleep 6"))
+    docker.says(play=fake_docker.played(running, 0, fake_docker.GATE))
     with Session(*words(tree), columns=120, rows=40, env=path_of(docker)) as session:
         session.read("stage7 2/2")
         session.resize(60, 8)
         session.read("and 3 more")
+        docker.go()
         assert session.end() == 0
         narrow = [text for _, text in session.screens if "and 3 more" in text]
         assert all(text.count(" steps  0:") == 1 for text in narrow)
@@ -112,9 +113,10 @@ def test_an_interrupt_leaves_the_terminal_as_it_was(docker, tree):
 def test_what_a_step_prints_is_not_obeyed(docker, tree):
     printed = "\x1b[2J\x1b]0;title\x07\x1b[31mred\x1b[0m\x1b[9;9H\x9b5A"
     lines = fake_docker.progress(printed=f"{printed}\n").splitlines()
-    docker.says(play=fake_docker.played(lines[:-1], 0, f"sleep 2; echo '{lines[-1]}'"))
+    docker.says(play=fake_docker.played(lines[:-1], 0, f"{fake_docker.GATE}; echo '{lines[-1]}'"))
     with Session(*words(tree), env=path_of(docker)) as session:
         assert "ucx 2/2" in session.read("red")
+        docker.go()
         assert session.end() == 0
 
 

@@ -238,6 +238,47 @@ def progress() -> list[Row]:
     return rows
 
 
+def memory(lines: int = 200_000) -> list[tuple[str, ...]]:
+    """Peak memory of ``dynbuild build`` with and without a long log, which a client plays."""
+    from tests import fake_docker
+
+    begun, started, printed, ended = fake_docker.progress(
+        printed="gcc -O2 -c source/of/a/component/file.c -o build/of/a/component/file.o\n"
+    ).splitlines(keepends=True)
+    rows = []
+    for count in (0, lines):
+        with tempfile.TemporaryDirectory() as folder:
+            docker = fake_docker.make(Path(folder, "bin"))
+            with (docker.path / "progress").open("w") as told:
+                told.writelines((begun, started, *(printed for _ in range(count)), ended))
+            tree = Path(folder, "workspace")
+            shutil.copytree(ROOT / "examples" / "workspace", tree)
+            argv = [*DYNBUILD, "build", *REQUEST, *INDEX, "--context", str(tree), "--no-load"]
+            path = f"{docker.path}{os.pathsep}{os.environ['PATH']}"
+            env = os.environ | {"PATH": path, "DYNBUILD_HOME": str(Path(folder, "home"))}
+            with subprocess.Popen(
+                argv, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ) as process:
+                most = 0.0
+                while process.poll() is None:
+                    most = max(most, _most_memory(process.pid))
+                    time.sleep(0.02)
+            if process.returncode:
+                raise RuntimeError(f"a played build ended with {process.returncode}")
+            rows.append((f"{count:,} lines", f"{most:7.1f} MiB"))
+    return rows
+
+
+def _most_memory(pid: int) -> float:
+    """MiB that a process has had at most; ru_maxrss would have what its parent had, too."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(found[0]) / 1024 if found else 0.0
+
+
 def files() -> list[Row]:
     """What is taken of a tree of 50,000 files whose hashes are known, beside their ``lstat``."""
     text = "FROM scratch\nCOPY lib /lib\n"
@@ -287,6 +328,8 @@ def main() -> None:
     console.out("")
     show("50,000 lines of progress", progress())
     show("50,000 files", files())
+    console.out_table(("log of a build", "memory at most"), memory())
+    console.out("")
     try:
         engine = client.find(os.environ)
     except NotReady as error:

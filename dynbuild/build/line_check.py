@@ -19,7 +19,7 @@ OURS = "ours:"
 
 _OF_ENGINE = {
     "vllm": {"VLLM_REF", "VLLM_EXTRAS", "VLLM_OMNI_REF", "FLASHINF_REF", "LMCACHE_REF", "MAX_JOBS"},
-    "sglang": {"SGLANG_REF"},
+    "sglang": {"SGLANG_REF", "SGLANG_KERNEL_REF"},
     "trtllm": {"TENSORRTLLM_PIP_WHEEL", "TENSORRTLLM_INDEX_URL", "PYTORCH_TRITON_VER"}
     | {"TORCH_VER", "TORCHVISION_VER", "TORCHAO_VER", "TORCHDATA_VER", "TORCHTITAN_VER"}
     | {"TORCH_TENSORRT_VER", "JINJA2_VER", "SYMPY_VER", "FLASH_ATTN_VER", "FLASHINFER_PYTHON_VER"},
@@ -84,7 +84,9 @@ def counts(config: Settings, pin: Pin) -> bool:
     for framework, args in _OF_ENGINE.items():
         if pin.path[-1] in args:
             there = config.catalog.frameworks.get(framework)
-            return there is not None and there.engine in ("stage", "wheel")
+            row = there and there.devices.get(pin.path[3] if pin.path[2:3] == ("devices",) else "")
+            engine = (row.engine if row else None) or (there.engine if there else "")
+            return engine in ("stage", "wheel")
     return True
 
 

@@ -33,7 +33,9 @@ _SHARED = {
     **dict.fromkeys(("nixl_ref", "nixl_ucx_ref", "nixl_gdrcopy_ref", "nixl_libfabric_ref")),
     **dict.fromkeys(("ffmpeg_version", "sccache_version", "efa_version", "epp_image")),
     **dict.fromkeys(("vllm_ref", "vllm_omni_ref", "lmcache_ref", "max_jobs", "sglang_ref")),
-    **dict.fromkeys(("aws_sdk_cpp_version", "deepgemm_ref", "planner_build_image")),
+    **dict.fromkeys(
+        ("sglang_kernel_ref", "aws_sdk_cpp_version", "deepgemm_ref", "planner_build_image")
+    ),
     "planner_build_image_tag": None,
     "planner_runtime_image": "PLANNER_IMAGE",
     "planner_runtime_image_tag": "PLANNER_IMAGE_TAG",

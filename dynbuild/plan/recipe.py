@@ -96,6 +96,11 @@ class Recipe:
         return self.device == "cuda" and self.builder == "manylinux"
 
     @property
+    def compiles_for_xpu(self) -> bool:
+        """Whether the base image lacks what UCX needs for Intel's GPUs: a vendor's has it."""
+        return self.device == "xpu" and self.engine == "stage"
+
+    @property
     def components(self) -> tuple[str, ...]:
         """The native components of this image, in an order that builds.
 
@@ -218,6 +223,8 @@ def of(config: Settings, cell: Cell, values: Values, reach: Reach) -> Recipe:
     """
     catalog = config.catalog
     framework = catalog.frameworks[cell.id.framework]
+    row = framework.devices[cell.id.device]
+    engine = row.engine or framework.engine
     wheels = matrix.dynamo_wheels(config).way
 
     def on(arg: str) -> bool:
@@ -236,7 +243,7 @@ def of(config: Settings, cell: Cell, values: Values, reach: Reach) -> Recipe:
                 origin=str(config.origin("sources", name, "kind")),
                 hint="of the sources, nixl alone has published wheels",
             )
-    if framework.engine == "wheel" and cell.id.framework not in ("vllm", "sglang"):
+    if engine == "wheel" and cell.id.framework not in ("vllm", "sglang"):
         raise RequestError(
             f"{cell.id.framework} has no published wheels of an engine",
             origin=str(config.origin("frameworks", cell.id.framework, "engine")),
@@ -246,7 +253,7 @@ def of(config: Settings, cell: Cell, values: Values, reach: Reach) -> Recipe:
         framework=cell.id.framework,
         target=cell.id.target,
         device=cell.id.device,
-        builder=framework.devices[cell.id.device].builder,
+        builder=row.builder,
         cuda=cell.id.cuda,
         dynamo_wheels=wheels,
         kvbm=on("ENABLE_KVBM"),
@@ -255,7 +262,7 @@ def of(config: Settings, cell: Cell, values: Values, reach: Reach) -> Recipe:
         media_nixl=on("ENABLE_MEDIA_NIXL"),
         sources=reach.sources,
         tools=reach.tools,
-        engine=framework.engine,
+        engine=engine,
         requirements=tuple(framework.requirements),
         dev_requirements=tuple(framework.dev_requirements),
         target_requirements={

@@ -156,7 +156,8 @@ def _toolchains(recipe: Recipe) -> Iterable[Stage]:
     if recipe.builder == "manylinux":
         yield Stage("build_tools", "build_tools", (*MANYLINUX, "GCC_TOOLSET"))
     else:
-        yield Stage("build_tools", "build_tools", (), ("base",))
+        own = ("INTEL_GPU_PPA",) if recipe.compiles_for_xpu else ()
+        yield Stage("build_tools", "build_tools", own, ("base",))
     python: tuple[str, ...] = (
         "PYTHON_VERSION",
         "MESON_VERSION",
@@ -300,6 +301,9 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
         yield Stage("dynamo_requirements", "dynamo_requirements", (), wheels)
     if recipe.engine != "stage":
         return
+    if recipe.device == "xpu":
+        yield _as_of_date(recipe, _xpu_framework(recipe, uv), BASE)
+        return
     if recipe.framework == "vllm":
         used: tuple[str, ...] = ("PYTHON_VERSION", "VLLM_REF", "VLLM_EXTRAS")
         used += ("VLLM_OMNI_REF", "VLLM_OMNI_REPO")
@@ -339,6 +343,17 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
     yield _installing(recipe, Stage("framework", "framework.trtllm", used, needs), BASE)
 
 
+def _xpu_framework(recipe: Recipe, uv: tuple[str, ...]) -> Stage:
+    """An engine for Intel's GPUs, which is compiled."""
+    used: tuple[str, ...] = ("PYTHON_VERSION", "PYTORCH_INDEX_URL")
+    used += ("TRITON_XPU_VERSION", "INTEL_GPU_PPA")
+    if recipe.framework == "vllm":
+        used += ("VLLM_REF", "LMCACHE_REF", "VLLM_OMNI_REF", "VLLM_OMNI_REPO")
+        return Stage("framework", "framework.xpu", used, ("base", "vllm_src", *uv))
+    used += ("SGLANG_REF", "SGLANG_ADDED")
+    return Stage("framework", "framework.xpu", used, ("base", "sglang_src", "sgl_kernel_src", *uv))
+
+
 def _runtime(recipe: Recipe) -> Stage:
     common: tuple[str, ...] = ("PYTHON_VERSION", *_WHEEL_SWITCHES, *_COMMIT)
     common += (recipe.nixl_wheel,) if recipe.nixl_wheel else ()
@@ -359,6 +374,14 @@ def _runtime(recipe: Recipe) -> Stage:
         sglang = recipe.framework == "sglang" and recipe.from_source and recipe.requirements
         used = (*RUNTIME, *_WHEEL_SWITCHES, *(("SGLANG_ADDED",) if sglang else ()), *_COMMIT)
         return Stage("runtime", "runtime.complete", used, base)
+    return _runtime_of_stage(recipe, common, base)
+
+
+def _runtime_of_stage(recipe: Recipe, common: tuple[str, ...], base: tuple[str, ...]) -> Stage:
+    """The runtime whose engine is installed in a stage."""
+    if recipe.device == "xpu":
+        needs = (*base, "framework", *(("oneccl_src",) if recipe.framework == "vllm" else ()))
+        return Stage("runtime", "runtime.xpu", (*RUNTIME, "INTEL_GPU_PPA", *common), needs)
     if recipe.framework == "vllm":
         version = ("CUDA_VERSION",) if recipe.device == "cuda" else ()
         return Stage("runtime", "runtime.vllm", (*RUNTIME, *version, *common), (*base, "framework"))

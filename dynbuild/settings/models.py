@@ -203,16 +203,21 @@ class Tool(Model):
         return self
 
 
+Engine = Literal["stage", "wheel", "vendor", "complete", "none"]
+
+
 class Device(Model):
     """What a framework has on one device: its CUDA versions (none without it) and arguments.
 
     *builder* says what is compiled in: ``manylinux``, PyPA's image, whose old C library lets
     what is compiled run on any distribution; ``base``, the base image, with the distribution's
-    compilers.
+    compilers. *engine* is where this device's inference engine comes from, if not from where
+    the framework's does.
     """
 
     platforms: list[str]
     builder: Literal["manylinux", "base"] = "base"
+    engine: Engine | None = None
     cuda: dict[str, Args] = Field(default_factory=dict)
     args: Args = Field(default_factory=dict)
 
@@ -230,7 +235,7 @@ class Framework(Model):
 
     targets: list[str]
     cuda_default: str
-    engine: Literal["stage", "wheel", "vendor", "complete", "none"]
+    engine: Engine
     requirements: list[Word]
     dev_requirements: list[Word]
     target_requirements: dict[str, list[Word]] = Field(

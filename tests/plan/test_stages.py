@@ -14,6 +14,7 @@ CELLS = [
 LATER = [
     {"framework": "none", "target": "planner", "release_line": "1.5"},
     {"framework": "vllm", "target": "test", "release_line": "1.5"},
+    {"framework": "sglang", "target": "test", "device": "xpu", "release_line": "1.5"},
 ]
 
 

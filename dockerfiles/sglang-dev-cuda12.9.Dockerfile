@@ -671,7 +671,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
     && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
-    && python -m pip install --retries 7 -c /opt/dynamo/engine.txt "$@"
+    && python -m pip install --retries 7 -c /opt/dynamo/engine.txt "$@" \
+    && python -m pip install --retries 7 -c /opt/dynamo/engine.txt --no-deps --force-reinstall /opt/dynamo/wheelhouse/nixl/nixl*.whl
 
 COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/
@@ -683,6 +684,7 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=index_url,env=PIP_INDEX_URL \
     --mount=type=cache,id=pip-dynamo-${RUNTIME_IMAGE}-${RUNTIME_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/pip,uid=1000,gid=0,mode=0775 \
     python -m pip install --retries 7 -c /opt/dynamo/engine.txt /workspace/benchmarks
+
 COPY --chown=dynamo:0 --chmod=775 test[s]/ /workspace/tests/
 COPY --chown=dynamo:0 --chmod=775 example[s]/ /workspace/examples/
 COPY --chown=dynamo:0 --chmod=775 deplo[y]/ /workspace/deploy/

@@ -42,6 +42,7 @@ class Recipe:
         target_requirements: Those of a target that takes other ones than the rest.
         dev_workspace: ``copied`` or ``mounted``: how the tree gets into dev images.
         compile_cache: ``s3`` or ``local``: where sccache keeps compiled objects; else empty.
+        jit: A CUDA compiler comes with the engine's wheels, for kernels compiled as it serves.
         local_wheel: The engine's wheel comes from a folder (trtllm).
         linked: A stage that another image of the same build brings; empty if none does.
         site: Steps that go to the network run the site's script first (``mirrors.script``).
@@ -67,6 +68,7 @@ class Recipe:
     target_requirements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dev_workspace: str = "copied"
     compile_cache: str = ""
+    jit: bool = False
     local_wheel: bool = False
     linked: str = ""
     site: bool = False
@@ -136,6 +138,23 @@ class Recipe:
         """
         source = self.sources["nixl"]
         return source.ref if source.kind == "pypi" and self.cuda else ""
+
+    @property
+    def ucx_in_wheel(self) -> bool:
+        """Whether an engine that loads NVSHMEM has its UCX in NIXL's wheel, under names of its own.
+
+        NVSHMEM asks for UCX by its plain names: SGLang's processes would load two.
+        """
+        wheel = bool(self.nixl_wheel) or self.engine == "complete"
+        return self.framework == "sglang" and bool(self.cuda) and wheel
+
+    @property
+    def jit_home(self) -> str:
+        """The folder of the CUDA compiler that comes with an engine from wheels; empty without."""
+        if not (self.jit and self.engine == "wheel" and self.cuda):
+            return ""
+        site = "/opt/dynamo/venv/lib/python${PYTHON_VERSION}/site-packages"
+        return f"{site}/nvidia/cu{self.cuda_major}"
 
     @property
     def from_source(self) -> bool:
@@ -236,19 +255,7 @@ def of(config: Settings, cell: Cell, values: Values, reach: Reach) -> Recipe:
             origin=str(values["ENABLE_GPU_MEMORY_SERVICE"].origin),
             hint="use --dynamo-wheels source, or --no-enable-gpu-memory-service",
         )
-    for name, source in catalog.sources.items():
-        if source.kind == "pypi" and name != "nixl":
-            raise RequestError(
-                f"{name} is on no package index",
-                origin=str(config.origin("sources", name, "kind")),
-                hint="of the sources, nixl alone has published wheels",
-            )
-    if engine == "wheel" and cell.id.framework not in ("vllm", "sglang"):
-        raise RequestError(
-            f"{cell.id.framework} has no published wheels of an engine",
-            origin=str(config.origin("frameworks", cell.id.framework, "engine")),
-            hint="vllm and sglang have",
-        )
+    _check_published(config, cell, engine)
     return Recipe(
         framework=cell.id.framework,
         target=cell.id.target,
@@ -270,9 +277,27 @@ def of(config: Settings, cell: Cell, values: Values, reach: Reach) -> Recipe:
         },
         dev_workspace=framework.dev_workspace,
         compile_cache=catalog.request.use_sccache,
+        jit=bool(values["ENGINE_COMPILER"].value),
         local_wheel=values["HAS_TRTLLM_CONTEXT"].value == "1",
         linked=cell.link.stage if cell.link else "",
         site=mirrors.needs_script(catalog),
         meson_packages=bool(catalog.site.meson_packages),
         per_build=frozenset(arg for arg, one in catalog.arguments.items() if one.per_build),
     )
+
+
+def _check_published(config: Settings, cell: Cell, engine: str) -> None:
+    """Refuse sources and engines that are said to come from wheels and have none."""
+    for name, source in config.catalog.sources.items():
+        if source.kind == "pypi" and name != "nixl":
+            raise RequestError(
+                f"{name} is on no package index",
+                origin=str(config.origin("sources", name, "kind")),
+                hint="of the sources, nixl alone has published wheels",
+            )
+    if engine == "wheel" and cell.id.framework not in ("vllm", "sglang"):
+        raise RequestError(
+            f"{cell.id.framework} has no published wheels of an engine",
+            origin=str(config.origin("frameworks", cell.id.framework, "engine")),
+            hint="vllm and sglang have",
+        )

@@ -296,6 +296,7 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
         version = ("VLLM_REF", "VLLM_EXTRAS") if recipe.framework == "vllm" else ("SGLANG_REF",)
         wheel = (*RUNTIME, "PYTHON_VERSION", "ENGINE_OVERRIDES", *version)
         wheel += ("ENGINE_PYTORCH_INDEX_URL",)
+        wheel += ("ENGINE_COMPILER",) if recipe.jit_home else ()
         yield _as_of_date(recipe, Stage("framework", "framework.wheel", wheel, uv), RUNTIME)
         wheels = ("framework", "wheel_builder")
         yield Stage("dynamo_requirements", "dynamo_requirements", (), wheels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import zipfile
 
 import pytest
@@ -75,6 +76,46 @@ def test_requirements_of_the_engine_are_replaced(overlay):
     engine = stage(text, "framework")
     assert re.search(r'echo "\$\{ENGINE_OVERRIDES\}" \| .* > /opt/dynamo/overrides.txt', engine)
     assert 'uv pip install "$@" --overrides /opt/dynamo/overrides.txt' in engine
+
+
+@pytest.mark.parametrize("framework", ["vllm", "sglang"])
+def test_kernels_are_compiled_while_the_engine_serves(framework, overlay):
+    """FlashInfer's are published no more, and its images have no CUDA compiler of their own."""
+    asked = {"framework": framework, "release_line": "1.6"}
+    image, text = of(overlay(""), **asked, target="dev")
+    assert image.plan.build_args["ENGINE_COMPILER"] == "cuda-toolkit[cccl,nvcc,profiler]==13.0.*"
+    home = "/opt/dynamo/venv/lib/python${PYTHON_VERSION}/site-packages/nvidia/cu13"
+    assert "-r /tmp/engine/pyproject.toml ${ENGINE_COMPILER}" in stage(text, "framework")
+    for name in ("runtime", "dev"):
+        (found,) = re.findall(r"CUDA_HOME=(\S+)", stage(text, name))
+        assert found == home
+    assert f":{home}/bin:${{PATH}}" in stage(text, "runtime")
+    assert "TRITON_PTXAS_PATH" not in text  # Triton has its own
+    without, plain = of(overlay('args.ENGINE_COMPILER = ""'), **asked, target="dev")
+    assert "ENGINE_COMPILER" not in without.plan.build_args
+    assert home not in plain
+    assert "CUDA_HOME=/usr/local/cuda" in stage(plain, "dev")
+
+
+@pytest.mark.processes("bash")
+def test_a_linker_finds_the_libraries_of_the_compiler(overlay, tmp_path):
+    _, text = of(overlay(""), framework="vllm", target="runtime", release_line="1.6")
+    (step,) = re.findall(
+        r"&& (cd \"/opt/dynamo/venv/lib.*?bin/; done) ", stage(text, "framework"), re.DOTALL
+    )
+    home = tmp_path / "nvidia" / "cu13"
+    (home / "lib").mkdir(parents=True)
+    (home / "bin").mkdir()
+    (home / "lib" / "libcudart.so.13").write_text("runtime")
+    tools = tmp_path / "triton" / "backends" / "nvidia" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "cuobjdump").write_text("tool")
+    step = re.sub(r'cd "[^"]*"', f"cd {home}", step)
+    subprocess.run(["bash", "-c", step], check=True)
+    assert (home / "lib64" / "libcudart.so").read_text() == "runtime"
+    assert (home / "lib64" / "stubs" / "libcuda.so").is_symlink()
+    assert (home / "bin" / "cuobjdump").read_text() == "tool"
+    assert not (home / "bin" / "nvdisasm").is_symlink()
 
 
 METADATA = """\

@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 RETRIES = 4
 """How often a question is asked again: for half a minute."""
 
-Told = Callable[[Retry], None]
+OnRetry = Callable[[Retry], None]
 
 
 def ask(
@@ -25,7 +25,7 @@ def ask(
     refusal: Callable[[_T], str],
     *,
     what: str,
-    told: Told,
+    on_retry: OnRetry,
     sleep: Callable[[float], None] | None = None,
 ) -> _T:
     """The answer to *question*, or the last refusal.
@@ -34,7 +34,7 @@ def ask(
         question: Asks once.
         refusal: What was said in place of an answer; empty where there is one.
         what: What is asked for, for a person.
-        told: Told of each try that failed and is made again.
+        on_retry: Told of each try that failed and is made again.
         sleep: Waits so many seconds.
     """
     for tried in range(1, RETRIES + 1):
@@ -46,21 +46,23 @@ def ask(
         message = said.splitlines()[-1]
         why = Failure(kind="transient", step=what, message=message, lines=tuple(said.splitlines()))
         waited = round(retry.delay(tried, why, random.Random()), 1)  # noqa: S311 - no secret
-        told(Retry(step=what, message=message, waited=waited))
+        on_retry(Retry(step=what, message=message, waited=waited))
         (sleep or time.sleep)(waited)
     return question()
 
 
-def look(question: Callable[[], Answer], name: str, told: Told) -> Answer:
+def look(question: Callable[[], Answer], name: str, on_retry: OnRetry) -> Answer:
     """``ask`` a registry a *question* about the image *name*."""
-    return ask(question, lambda answer: answer.refusal, what=f"looking at {name}", told=told)
+    return ask(
+        question, lambda answer: answer.refusal, what=f"looking at {name}", on_retry=on_retry
+    )
 
 
 def run(
     command: Callable[[], object],
     *,
     what: str,
-    told: Told,
+    on_retry: OnRetry,
     sleep: Callable[[float], None] | None = None,
 ) -> None:
     """``ask`` for a *command* that raises.
@@ -79,6 +81,6 @@ def run(
     def said(error: DynbuildError | None) -> str:
         return "" if error is None else getattr(error, "stderr", "") or error.message
 
-    error = ask(once, said, what=what, told=told, sleep=sleep)
+    error = ask(once, said, what=what, on_retry=on_retry, sleep=sleep)
     if error is not None:
         raise error

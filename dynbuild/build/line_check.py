@@ -52,11 +52,11 @@ class Difference:
         return asdict(self)
 
 
-def differences(config: Settings, said: TreePins, templates: Path) -> Iterator[Difference]:
+def differences(config: Settings, pins: TreePins, templates: Path) -> Iterator[Difference]:
     """Where the line of *config* and a tree differ, in the order in which the tree says it."""
     seen: set[tuple[KeyPath, str]] = set()
     missing: set[KeyPath] = set()
-    for pin in said.pins:
+    for pin in pins.pins:
         if (pin.path, pin.value) in seen or not counts(config, pin):
             continue
         seen.add((pin.path, pin.value))
@@ -76,7 +76,7 @@ def differences(config: Settings, said: TreePins, templates: Path) -> Iterator[D
                 place=pin.place,
                 reason=_reason(own.origin, templates),
             )
-    yield from _requirements(config, said)
+    yield from _requirements(config, pins)
 
 
 def counts(config: Settings, pin: Pin) -> bool:
@@ -119,11 +119,11 @@ def same(arg: str, one: str, other: str) -> bool:
     return one == other or one.removeprefix("v") == other.removeprefix("v")
 
 
-def _requirements(config: Settings, said: TreePins) -> Iterator[Difference]:
+def _requirements(config: Settings, pins: TreePins) -> Iterator[Difference]:
     for framework, row in config.catalog.frameworks.items():
         lists = (row.requirements, row.dev_requirements, *row.target_requirements.values())
         for name in dict.fromkeys(file for files in lists for file in files):
-            if name not in said.requirements:
+            if name not in pins.requirements:
                 path = ("frameworks", framework, "requirements")
                 origin = config.origin(*path).location
                 place = "container/deps"

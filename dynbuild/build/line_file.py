@@ -57,7 +57,7 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
-def compose(name: str, like: str, config: Settings, own: Layer, said: TreePins) -> str:
+def compose(name: str, like: str, config: Settings, own: Layer, pins: TreePins) -> str:
     """The text of the file of the line *name*.
 
     Args:
@@ -65,15 +65,15 @@ def compose(name: str, like: str, config: Settings, own: Layer, said: TreePins) 
         like: The line that says what the tree does not.
         config: Its settings.
         own: What its own file says; of the catalog's own line, the frameworks.
-        said: What the tree says.
+        pins: What the tree says.
     """
     values = {
         path: Value(setting.value, f"as in {like}")
         for path, setting in own.items()
-        if _is_there(path, said)
+        if _is_there(path, pins)
     }
     refused: list[str] = []
-    for pin in said.pins:
+    for pin in pins.pins:
         if wrong := _refusal(config, pin):
             refused.append(wrong)
         elif not counts(config, pin):
@@ -85,26 +85,26 @@ def compose(name: str, like: str, config: Settings, own: Layer, said: TreePins) 
     values |= _checksums(config, values)
     values[("request", "release_line")] = Value(name, "")
     values[_DATE] = Value("", "the day of the release, once there is one")
-    values |= _requirements(values, said)
-    values |= dict(_cuda(values, said))
-    unused = (f"{pin.place}: {'.'.join(pin.path[1:])} = {pin.value}" for pin in said.unused)
+    values |= _requirements(values, pins)
+    values |= dict(_cuda(values, pins))
+    unused = (f"{pin.place}: {'.'.join(pin.path[1:])} = {pin.value}" for pin in pins.unused)
     notes = [*refused, *unused]
-    return "\n".join((*_introduction(name, like, said), *_tables(values), *_notes(notes), ""))
+    return "\n".join((*_introduction(name, like, pins), *_tables(values), *_notes(notes), ""))
 
 
-def _is_there(path: KeyPath, said: TreePins) -> bool:
+def _is_there(path: KeyPath, pins: TreePins) -> bool:
     """Whether a tree that says which frameworks and CUDA versions it has does not say no to one."""
     if path[0] != "frameworks":
         return True
-    rows = _rows(path[1], said)
-    if said.frameworks and path[1] not in said.frameworks:
+    rows = _rows(path[1], pins)
+    if pins.frameworks and path[1] not in pins.frameworks:
         return False
     return path[4:5] != ("cuda",) or not rows or path[5] in rows
 
 
-def _rows(framework: str, said: TreePins) -> tuple[str, ...]:
+def _rows(framework: str, pins: TreePins) -> tuple[str, ...]:
     """The CUDA versions that a tree says a framework has."""
-    paths = (pin.path for pin in said.pins)
+    paths = (pin.path for pin in pins.pins)
     return tuple(
         dict.fromkeys(
             path[5] for path in paths if path[1:2] == (framework,) and path[4:5] == ("cuda",)
@@ -112,10 +112,10 @@ def _rows(framework: str, said: TreePins) -> tuple[str, ...]:
     )
 
 
-def _cuda(values: Mapping[KeyPath, Value], said: TreePins) -> Iterator[tuple[KeyPath, Value]]:
+def _cuda(values: Mapping[KeyPath, Value], pins: TreePins) -> Iterator[tuple[KeyPath, Value]]:
     """What follows from the CUDA versions that there are: which is the usual one, and its name."""
     for framework in dict.fromkeys(path[1] for path in values if path[0] == "frameworks"):
-        own, rows = ("frameworks", framework), _rows(framework, said)
+        own, rows = ("frameworks", framework), _rows(framework, pins)
         usual = values.get((*own, "cuda_default"))
         if rows and usual and usual.value not in rows:
             yield (*own, "cuda_default"), Value(max(rows, key=_number), "the newest of the tree")
@@ -125,8 +125,8 @@ def _cuda(values: Mapping[KeyPath, Value], said: TreePins) -> Iterator[tuple[Key
                 yield path, Value(row, "of the images above")
 
 
-def _introduction(name: str, like: str, said: TreePins) -> Iterator[str]:
-    yield f"# A source tree of version {_plain(said.version) or 'unknown'}: --release-line {name}."
+def _introduction(name: str, like: str, pins: TreePins) -> Iterator[str]:
+    yield f"# A source tree of version {_plain(pins.version) or 'unknown'}: --release-line {name}."
     yield "# A comment says where in the tree a value is from, or that it is that of another line."
     yield f"# What neither says is the catalog's.  Made by `dynbuild line new`, after {like}."
     yield ""
@@ -171,13 +171,13 @@ def _checksums(config: Settings, values: Mapping[KeyPath, Value]) -> dict[KeyPat
     return found
 
 
-def _requirements(values: Mapping[KeyPath, Value], said: TreePins) -> dict[KeyPath, Value]:
+def _requirements(values: Mapping[KeyPath, Value], pins: TreePins) -> dict[KeyPath, Value]:
     """The files of requirements that the tree has; a list of another line may name more."""
     found: dict[KeyPath, Value] = {}
     for path, one in values.items():
         if path[0] == "frameworks" and isinstance(one.value, list) and _is_files(path):
-            there = [name for name in one.value if name in said.requirements]
-            gone = [name for name in one.value if name not in said.requirements]
+            there = [name for name in one.value if name in pins.requirements]
+            gone = [name for name in one.value if name not in pins.requirements]
             comment = f"; the tree has no {', '.join(gone)}" if gone else ", all in container/deps"
             found[path] = Value(there, one.comment + comment)
     return found

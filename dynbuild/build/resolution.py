@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dynbuild.build import backoff, git
-from dynbuild.build.backoff import Told
+from dynbuild.build.backoff import OnRetry
 from dynbuild.build.snapshot import FOLDER
 from dynbuild.engine import images, registry
 from dynbuild.engine.builder import Builder
@@ -84,7 +84,7 @@ def _is_pinned(address: str) -> bool:
 
 
 def of(
-    builder: Builder, env: Mapping[str, str], names: Iterable[Name], told: Told
+    builder: Builder, env: Mapping[str, str], names: Iterable[Name], on_retry: OnRetry
 ) -> dict[Name, str]:
     """What each of *names* stands for now; nothing of one that cannot be told.
 
@@ -92,13 +92,13 @@ def of(
         builder: Who would build: its engine's images come first, as they do in a build.
         env: The caller's environment.
         names: Those to look at.
-        told: Told of what is asked again.
+        on_retry: Told of what is asked again.
     """
 
     def one(name: Name) -> str:
         try:
             if name[1]:
-                return _image(builder, env, name[0], told)
+                return _image(builder, env, name[0], on_retry)
             return git.remote_ref(name[0], env) if "#" in name[0] else _address(name[0])
         except (DynbuildError, OSError, ValueError):
             return ""
@@ -225,12 +225,12 @@ def _changed_after(address: str, moment: datetime) -> bool:
     return not said or email.utils.parsedate_to_datetime(said) >= moment
 
 
-def _image(builder: Builder, env: Mapping[str, str], name: str, told: Told) -> str:
+def _image(builder: Builder, env: Mapping[str, str], name: str, on_retry: OnRetry) -> str:
     if builder.in_engine:
         here = images.inspect(builder.engine, env, [name], "{{.Id}}").get(name)
         if here:
             return here
-    return backoff.look(lambda: registry.digest(builder, env, name), name, told).digest
+    return backoff.look(lambda: registry.digest(builder, env, name), name, on_retry).digest
 
 
 def _address(address: str) -> str:

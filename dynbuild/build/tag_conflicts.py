@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from dynbuild.build import backoff, failure
-from dynbuild.build.backoff import Told
+from dynbuild.build.backoff import OnRetry
 from dynbuild.engine import registry
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import NotReady, RequestError
@@ -21,14 +21,16 @@ _ABSENT = re.compile(
 )
 
 
-def check_tags(builder: Builder, env: Mapping[str, str], plan: PlanDocument, told: Told) -> None:
+def check_tags(
+    builder: Builder, env: Mapping[str, str], plan: PlanDocument, on_retry: OnRetry
+) -> None:
     """Raise if a tag that is to be pushed carries another image of dynbuild's.
 
     Args:
         builder: Who pushes.
         env: The caller's environment.
         plan: What is pushed.
-        told: Told of what is asked again.
+        on_retry: Told of what is asked again.
 
     Raises:
         RequestError: One does; all such are told.
@@ -43,12 +45,12 @@ def check_tags(builder: Builder, env: Mapping[str, str], plan: PlanDocument, tol
             if image.output == "push" and not image.retag
             for tag in image.tags
         ],
-        told,
+        on_retry,
     )
 
 
 def check(
-    builder: Builder, env: Mapping[str, str], pushed: Sequence[tuple[str, str]], told: Told
+    builder: Builder, env: Mapping[str, str], pushed: Sequence[tuple[str, str]], on_retry: OnRetry
 ) -> None:
     """``check_tags`` for the ids of images, each with a tag that it is to get.
 
@@ -59,7 +61,7 @@ def check(
     if not pushed:
         return
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        owners_of = pool.map(lambda one: _owners(builder, env, one[1], told), pushed)
+        owners_of = pool.map(lambda one: _owners(builder, env, one[1], on_retry), pushed)
         found = list(zip(pushed, owners_of, strict=True))
     taken = [
         f"{tag} is {owner}, and would become {name}"
@@ -75,13 +77,13 @@ def check(
         )
 
 
-def _owners(builder: Builder, env: Mapping[str, str], tag: str, told: Told) -> set[str]:
+def _owners(builder: Builder, env: Mapping[str, str], tag: str, on_retry: OnRetry) -> set[str]:
     """The ids of dynbuild's images that *tag* stands for; none where it is not there.
 
     Raises:
         NotReady: The registry does not answer.
     """
-    answer = backoff.look(lambda: registry.inspect(builder, env, tag), tag, told)
+    answer = backoff.look(lambda: registry.inspect(builder, env, tag), tag, on_retry)
     words = answer.refusal
     if not words:
         return set(registry.labels(answer.images, LABEL))

@@ -11,7 +11,7 @@ import typer
 
 from dynbuild.cli import console
 from dynbuild.cli.planning import PlannedJob, decide, dockerfiles, notes_of
-from dynbuild.cli.request import Asked, with_builder, with_request
+from dynbuild.cli.request import BuildRequest, with_builder, with_request
 from dynbuild.cli.trust import HELP
 from dynbuild.errors import RequestError
 from dynbuild.image_id import AWS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @with_request
 def plan(
-    asked: Asked,
+    request: BuildRequest,
     format: Annotated[
         Literal["table", "json"], typer.Option("--format", help="For people, or for programs.")
     ] = "table",
@@ -59,7 +59,7 @@ def plan(
 
       dynbuild plan --framework none --target runtime --diff
     """
-    planned = decide(asked)
+    planned = decide(request)
     if diff is not None:
         from dynbuild.cli import why
 
@@ -113,7 +113,7 @@ def _offline(planned: PlannedJob, format: str) -> None:
 
 @with_builder
 def build(
-    asked: Asked,
+    request: BuildRequest,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print the command and its definition; touch nothing."),
@@ -147,11 +147,11 @@ def build(
 
       dynbuild build --framework none --target runtime --push --repository example.com/ai/dynamo
     """
-    planned = decide(asked)
+    planned = decide(request)
     texts = dockerfiles(planned)
     from dynbuild.cli import solving, why
 
-    if not solving.is_to_begin(asked, planned, texts, format, dry_run=dry_run, trust=trust):
+    if not solving.is_to_begin(request, planned, texts, format, dry_run=dry_run, trust=trust):
         return
     expectation = why.expectation(Path(planned.plan.context), expect_cached)
     if _is_several(planned):
@@ -159,14 +159,14 @@ def build(
         from dynbuild.matrix.run import Options
 
         options = Options(expectation=expectation)
-        matrix.show(matrix.run(asked, planned, texts, options), format)
+        matrix.show(matrix.run(request, planned, texts, options), format)
         return
     own = [test.name for tests in planned.tests.values() for test in tests if not test.promised]
     if own:
         named = ", ".join(dict.fromkeys(own))
         console.warn(f"`dynbuild matrix` runs the tests of the settings ({named}), not this")
-    ready = solving.make_ready(asked, planned, texts)
-    show(_built(asked, ready, expectation(ready.planned.job, ready.texts)), format)
+    ready = solving.make_ready(request, planned, texts)
+    show(_built(request, ready, expectation(ready.planned.job, ready.texts)), format)
 
 
 def _is_several(planned: PlannedJob) -> bool:
@@ -175,7 +175,7 @@ def _is_several(planned: PlannedJob) -> bool:
     return sum(not image.id.target.endswith(AWS) for image in named) > 1
 
 
-def _built(asked: Asked, ready: Ready, expectation: Expectation | None) -> BuildResult:
+def _built(request: BuildRequest, ready: Ready, expectation: Expectation | None) -> BuildResult:
     """Build the images of one solve; what is to be known of it is told."""
     from dynbuild.build import drive
     from dynbuild.cli import progress_display, solving
@@ -189,7 +189,7 @@ def _built(asked: Asked, ready: Ready, expectation: Expectation | None) -> Build
         def plain() -> Progress:
             return Progress(console.say, console.err_look(), console.verbosity())
 
-        with progress_display.shown(asked.progress, plain, planned.job, texts) as shown:
+        with progress_display.shown(request.progress, plain, planned.job, texts) as shown:
             result = drive.build(
                 planned.job,
                 texts,

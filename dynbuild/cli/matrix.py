@@ -13,7 +13,7 @@ from dynbuild import units
 from dynbuild.cli import ci, console
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.planning import PlannedJob, decide, dockerfiles
-from dynbuild.cli.request import Asked, Cells, asked_of
+from dynbuild.cli.request import BuildRequest, Cells, build_request_of
 from dynbuild.cli.trust import HELP
 from dynbuild.errors import BuildFailed, Interrupted, RequestError
 from dynbuild.image_id import AWS
@@ -71,21 +71,21 @@ def matrix(
         shard=invocation.text("shard") or "",
         if_changed=invocation.switch("if_changed"),
     )
-    asked = replace(asked_of(invocation), cells=cells)
+    request = replace(build_request_of(invocation), cells=cells)
     resume, files = invocation.text("resume"), ci.Files() if dry_run else ci.files(invocation)
     tests = not invocation.switch("no_tests")
     if resume is None:
-        _run(asked, options, files, format, dry_run=dry_run, trust=trust, tests=tests)
+        _run(request, options, files, format, dry_run=dry_run, trust=trust, tests=tests)
         return
-    if asked.flags or asked.overlays or cells != Cells():
+    if request.flags or request.overlays or cells != Cells():
         raise RequestError(
             "--resume goes on with what the run was asked for, and takes no other options of it",
             hint="leave them out, or run the matrix anew: what is done comes from the cache",
         )
     from dynbuild.cli import resumption
 
-    before = resumption.read(asked.context, "" if resume == "last" else resume, trusted=trust)
-    again = replace(before.asked, builder=asked.builder, progress=asked.progress)
+    before = resumption.read(request.context, "" if resume == "last" else resume, trusted=trust)
+    again = replace(before.request, builder=request.builder, progress=request.progress)
     _run(
         again, options, files, format,
         dry_run=dry_run, trust=trust, tests=tests, before=before,
@@ -119,7 +119,7 @@ def _options(invocation: Invocation) -> Options:
 
 
 def _run(
-    asked: Asked,
+    request: BuildRequest,
     options: Options,
     files: ci.Files,
     format: str,
@@ -130,20 +130,20 @@ def _run(
     before: Resumption | None = None,
 ) -> None:
 
-    planned = decide(asked)
+    planned = decide(request)
     texts = dockerfiles(planned)
-    if asked.cells and asked.cells.shard:
-        planned = _shard(planned, texts, asked.cells.shard)
+    if request.cells and request.cells.shard:
+        planned = _shard(planned, texts, request.cells.shard)
         # Other records would make other shards: a resumption has these very cells.
         ids = tuple(str(one.id) for one in planned.job.images if not one.id.target.endswith(AWS))
-        asked = replace(asked, cells=replace(asked.cells, only=ids, shard=""))
+        request = replace(request, cells=replace(request.cells, only=ids, shard=""))
     from dynbuild.cli import solving
 
-    if not solving.is_to_begin(asked, planned, texts, format, dry_run=dry_run, trust=trust):
+    if not solving.is_to_begin(request, planned, texts, format, dry_run=dry_run, trust=trust):
         return
     if not tests:
         planned = replace(planned, tests={})
-    result = run(asked, planned, texts, options, before=before)
+    result = run(request, planned, texts, options, before=before)
     try:
         files.write(result)
     finally:
@@ -168,7 +168,7 @@ def _shard(planned: PlannedJob, texts: dict[str, str], shard: str) -> PlannedJob
 
 
 def run(
-    asked: Asked,
+    request: BuildRequest,
     planned: PlannedJob,
     texts: dict[str, str],
     options: Options,
@@ -178,7 +178,7 @@ def run(
     """Build all that is *planned*, as a matrix.
 
     Args:
-        asked: What the command line says.
+        request: What the command line says.
         planned: What to build.
         texts: Text of the Dockerfile of each image, by its name.
         options: How.
@@ -195,14 +195,14 @@ def run(
     from dynbuild.report.matrix import Progress
 
     options = replace(options, tests=planned.tests)
-    skips = _skips_unchanged(asked, planned)
-    ready = solving.make_ready(asked, planned, texts)
+    skips = _skips_unchanged(request, planned)
+    ready = solving.make_ready(request, planned, texts)
     ready, there = _unchanged(ready) if skips else (ready, ())
     planned, texts, builder = ready.planned, ready.texts, ready.builder
     kept = _kept(planned, there, before)
-    name = (asked.cells and asked.cells.matrix) or ""
+    name = (request.cells and request.cells.matrix) or ""
     now = record.create(planned.plan, name)
-    resumption.write(now, asked)
+    resumption.write(now, request)
     cells = sum(1 for image in planned.plan.images if image.tags)
     with solving.underway(ready) as cancellation:
         console.say(f"building {cells - len(kept)} of {cells} images on {builder}: {now.path}")
@@ -213,7 +213,7 @@ def run(
             return Progress(console.say, console.err_look(), console.verbosity(), left, more)
 
         ids = frozenset(cell.id for cell in kept)
-        with progress_display.shown(asked.progress, plain, planned.job, texts, done=ids) as shown:
+        with progress_display.shown(request.progress, plain, planned.job, texts, done=ids) as shown:
             site = matrix_run.Site(
                 builder=builder,
                 env=os.environ,
@@ -237,13 +237,13 @@ def _kept(
     return tuple({cell.id: cell for cell in (*there, *done)}.values())
 
 
-def _skips_unchanged(asked: Asked, planned: PlannedJob) -> bool:
+def _skips_unchanged(request: BuildRequest, planned: PlannedJob) -> bool:
     """Whether cells are left out whose tags have their content already.
 
     Raises:
         RequestError: They are to be, and nothing is pushed.
     """
-    if asked.cells is None or not asked.cells.if_changed:
+    if request.cells is None or not request.cells.if_changed:
         return False
     if not any(image.output == "push" for image in planned.plan.images):
         raise RequestError(
@@ -263,7 +263,7 @@ def _unchanged(ready: Ready) -> tuple[Ready, tuple[CellResult, ...]]:
     from dynbuild.matrix import content
 
     planned = ready.planned
-    registry = content.Registry(builder=ready.builder, env=os.environ, told=ready.again)
+    registry = content.Registry(builder=ready.builder, env=os.environ, on_retry=ready.again)
     try:
         ids = content.ids(planned.job, ready.texts, planned.tests, registry)
     except ValueError as error:

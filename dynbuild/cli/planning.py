@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynbuild.cli.request import Asked, kept_in, lines_of
+from dynbuild.cli.request import BuildRequest, cache_folder, lines_of
 from dynbuild.quick import dataclass
 
 if TYPE_CHECKING:
@@ -48,22 +48,22 @@ class PlannedJob:
         return self.job.plan
 
 
-def decide(asked: Asked) -> PlannedJob:
+def decide(request: BuildRequest) -> PlannedJob:
     """Gather the facts, which is where files and git are read, and make the plan."""
     from dynbuild.build import git
 
     # git answers while everything else is imported.
-    reading = git.Reading(asked.context, os.environ)
+    reading = git.Reading(request.context, os.environ)
     from dynbuild.build import facts, inputs, tree_check
     from dynbuild.plan import planner, secrets, version
     from dynbuild.render import bake, site
     from dynbuild.settings import load
 
-    context = asked.context
+    context = request.context
     env = os.environ
-    templates = load.templates_dir(asked.templates)
+    templates = load.templates_dir(request.templates)
     lines = lines_of(
-        flags=asked.flags, context=context, overlays=asked.overlays, templates=asked.templates
+        flags=request.flags, context=context, overlays=request.overlays, templates=request.templates
     )
     config = lines[lines.chosen[0]]
     inputs.check_context(context)
@@ -75,7 +75,7 @@ def decide(asked: Asked) -> PlannedJob:
         context=context,
         machine=machine,
     )
-    selected = _selected(asked, lines)
+    selected = _selected(request, lines)
     if any(one.config.catalog.request.cache.startswith("registry") for one in selected):
         base = git.merge_base(context, env, commits)
         shared = replace(shared, version=replace(shared.version, base=base))
@@ -92,17 +92,17 @@ def decide(asked: Asked) -> PlannedJob:
     return PlannedJob(made, templates, values, tuple(configs.values()), tests)
 
 
-def _selected(asked: Asked, lines: Lines) -> tuple[Selected, ...]:
+def _selected(request: BuildRequest, lines: Lines) -> tuple[Selected, ...]:
     """The cells that are asked for, each with its settings."""
     from dynbuild.plan import named_matrix, selection
 
-    if asked.cells is None:
+    if request.cells is None:
         return selection.of_request([lines[line] for line in lines.chosen])
     return selection.of_matrix(
         lines,
         lines.chosen,
-        named_matrix.named(lines[lines.chosen[0]], asked.cells.matrix),
-        selection.Globs(only=asked.cells.only, skip=asked.cells.skip),
+        named_matrix.named(lines[lines.chosen[0]], request.cells.matrix),
+        selection.Globs(only=request.cells.only, skip=request.cells.skip),
     )
 
 
@@ -151,6 +151,6 @@ def dockerfiles(planned: PlannedJob) -> dict[str, str]:
     from dynbuild.render.dockerfile import render
 
     return {
-        image.name: render(image, planned.templates, compiled=kept_in("templates", os.environ))
+        image.name: render(image, planned.templates, compiled=cache_folder("templates", os.environ))
         for image in planned.job.images
     }

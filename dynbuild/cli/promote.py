@@ -122,7 +122,7 @@ def _move(found: tuple[Promotion, ...], *, retag: bool) -> None:
         for one in found:
             pending.check(driver, os.environ, one.reference, again)
         for one in found:
-            pending.move(driver, os.environ, (one.tag,), one.reference, told=again)
+            pending.move(driver, os.environ, (one.tag,), one.reference, on_retry=again)
             moved.append(one.tag)
     except ToolFailed as error:
         raise NotReady(

@@ -9,13 +9,13 @@ import typer
 
 from dynbuild.cli import console
 from dynbuild.cli.planning import decide, dockerfiles, notes_of
-from dynbuild.cli.request import Asked, with_request
+from dynbuild.cli.request import BuildRequest, with_request
 from dynbuild.errors import NotReady, RequestError
 
 
 @with_request
 def render(
-    asked: Asked,
+    request: BuildRequest,
     output: Annotated[
         str | None,
         typer.Option(
@@ -31,7 +31,7 @@ def render(
 
       dynbuild render --framework none --target runtime --output dockerfiles/
     """
-    planned = decide(asked)
+    planned = decide(request)
     texts = dockerfiles(planned)
     for note in notes_of(planned):
         console.warn(note)

@@ -43,7 +43,7 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class BuildRequest:
     """What the command line says.
 
     Attributes:
@@ -66,15 +66,15 @@ class Asked:
 
 
 def with_request(function: Callable[..., None], *more: Option) -> Callable[..., None]:
-    """Give *function* all request flags; it gets them as one ``Asked``, its first argument.
+    """Give *function* all request flags; it gets them as one ``BuildRequest``, its first argument.
 
     Args:
         function: The command.
-        more: Options that ``asked_of`` reads besides.
+        more: Options that ``build_request_of`` reads besides.
     """
 
     def called(invocation: Invocation, **own: Any) -> None:
-        function(asked_of(invocation), **own)
+        function(build_request_of(invocation), **own)
 
     called.__name__, called.__doc__ = function.__name__, function.__doc__
     called.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
@@ -86,7 +86,7 @@ def with_builder(function: Callable[..., None]) -> Callable[..., None]:
     return with_request(function, BUILDER, PROGRESS)
 
 
-def asked_of(invocation: Invocation) -> Asked:
+def build_request_of(invocation: Invocation) -> BuildRequest:
     """What the request flags of *invocation* ask for.
 
     Raises:
@@ -98,7 +98,7 @@ def asked_of(invocation: Invocation) -> Asked:
             "--push and --load exclude each other",
             hint="build twice: the second time everything comes from the cache",
         )
-    return Asked(
+    return BuildRequest(
         flags=invocation.layer,
         context=context_of(invocation),
         overlays=configs_of(invocation),
@@ -125,7 +125,7 @@ def lines_of(
         tree_file=load.own_file(context, overlays),
         env=os.environ,
         flags=flags,
-        cache=kept_in("settings", os.environ),
+        cache=cache_folder("settings", os.environ),
         context=context,
     )
     if found.by_tree:
@@ -148,11 +148,11 @@ def settings_of(invocation: Invocation, context: Path | None = None) -> Settings
         context=context,
         env=os.environ,
         flags=invocation.layer,
-        cache=kept_in("settings", os.environ),
+        cache=cache_folder("settings", os.environ),
     )
 
 
-def kept_in(what: str, env: Mapping[str, str]) -> Path | None:
+def cache_folder(what: str, env: Mapping[str, str]) -> Path | None:
     """Where work of the kind *what* is kept; nowhere for a user whose home is not there."""
     home = Path(env.get("HOME") or "/nonexistent")
     cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache")

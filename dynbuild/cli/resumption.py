@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynbuild.cli import console, trust
-from dynbuild.cli.request import Asked, Cells
+from dynbuild.cli.request import BuildRequest, Cells
 from dynbuild.errors import RequestError
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _NAME = "request.json"
 
 
-def write(now: MatrixRecord, asked: Asked) -> None:
-    """Keep what was *asked* in the record *now*.
+def write(now: MatrixRecord, request: BuildRequest) -> None:
+    """Keep the *request* in the record *now*.
 
     Raises:
         NotReady: It cannot be written.
@@ -32,19 +32,19 @@ def write(now: MatrixRecord, asked: Asked) -> None:
 
     document = {
         "folder": str(Path.cwd()),
-        "context": str(asked.context),
-        "configs": [str(path) for path in asked.overlays],
-        "templates": asked.templates,
+        "context": str(request.context),
+        "configs": [str(path) for path in request.overlays],
+        "templates": request.templates,
         "flags": [
             [list(path), setting.value, setting.origin.source]
-            for path, setting in asked.flags.items()
+            for path, setting in request.flags.items()
         ],
-        "cells": asked.cells
+        "cells": request.cells
         and {
-            "matrix": asked.cells.matrix,
-            "only": asked.cells.only,
-            "skip": asked.cells.skip,
-            "if_changed": asked.cells.if_changed,
+            "matrix": request.cells.matrix,
+            "only": request.cells.only,
+            "skip": request.cells.skip,
+            "if_changed": request.cells.if_changed,
         },
     }
     try:
@@ -59,12 +59,12 @@ class Resumption:
     """A run that another one goes on with.
 
     Attributes:
-        asked: What it was asked for.
+        request: What it was asked for.
         plan: What was decided then.
         done: The cells that it made.
     """
 
-    asked: Asked
+    request: BuildRequest
     plan: PlanDocument
     done: tuple[CellResult, ...]
 
@@ -106,7 +106,7 @@ def read(context: Path, id: str, *, trusted: bool) -> Resumption:
             )  # fmt: skip
         document: dict[str, Any] = json.loads(content)
         os.chdir(document["folder"])
-        asked = Asked(
+        request = BuildRequest(
             flags={
                 tuple(path): Setting(value, Origin("flag", source))
                 for path, value, source in document["flags"]
@@ -123,7 +123,7 @@ def read(context: Path, id: str, *, trusted: bool) -> Resumption:
             details=(str(error),),
         ) from error
     done = tuple(cell for cell in ended.cells if cell.status == "done")
-    return Resumption(asked, plan, done)
+    return Resumption(request, plan, done)
 
 
 def check_own(one: MatrixRecord, context: Path, *, lost: str, hint: str) -> None:

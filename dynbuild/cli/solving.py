@@ -19,7 +19,7 @@ import typer
 from dynbuild import proc, units
 from dynbuild.cli import console, prompt, signals
 from dynbuild.cli.planning import PlannedJob, decide, dockerfiles, notes_of, widenings
-from dynbuild.cli.request import Asked
+from dynbuild.cli.request import BuildRequest
 from dynbuild.errors import NotReady
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Origin, Setting
@@ -35,7 +35,7 @@ _SLOWER = 1.5
 
 
 def is_to_begin(
-    asked: Asked,
+    request: BuildRequest,
     planned: PlannedJob,
     texts: dict[str, str],
     format: str,
@@ -53,7 +53,7 @@ def is_to_begin(
         return True
     for note in notes_of(planned):
         console.warn(note)
-    _dry_run_of(asked, planned, texts, format)
+    _dry_run_of(request, planned, texts, format)
     return False
 
 
@@ -96,7 +96,7 @@ class Ready:
             console.warn(warning)
 
 
-def make_ready(asked: Asked, planned: PlannedJob, texts: dict[str, str]) -> Ready:
+def make_ready(request: BuildRequest, planned: PlannedJob, texts: dict[str, str]) -> Ready:
     """Find who can build what is *planned*, and tell the warnings of it.
 
     Raises:
@@ -108,8 +108,8 @@ def make_ready(asked: Asked, planned: PlannedJob, texts: dict[str, str]) -> Read
     inputs.check_logins(planned.job, os.environ)
     engine = _engine_here()
     again = Again()
-    builder = _builder_of(asked, engine, planned.plan, texts, again)
-    planned, texts, lost = _with_compile_cache(asked, planned, texts, builder)
+    builder = _builder_of(request, engine, planned.plan, texts, again)
+    planned, texts, lost = _with_compile_cache(request, planned, texts, builder)
     for warning in (*planned.plan.warnings, *lost):
         console.warn(warning)
     return Ready(
@@ -170,7 +170,7 @@ def _engine_here() -> Engine:
 
 
 def _builder_of(
-    asked: Asked, engine: Engine, plan: PlanDocument, texts: dict[str, str], again: Again
+    request: BuildRequest, engine: Engine, plan: PlanDocument, texts: dict[str, str], again: Again
 ) -> Builder:
     """The builder of *engine*, which can solve this and hand over what comes of it.
 
@@ -184,11 +184,11 @@ def _builder_of(
     from dynbuild.engine import builder, private, requirements
     from dynbuild.render import bake
 
-    _name_builder(asked)
+    _name_builder(request)
     if not engine.heeds_builder(os.environ):
-        if asked.builder:
+        if request.builder:
             raise NotReady(
-                f"the private engine's client has no builder '{asked.builder}'",
+                f"the private engine's client has no builder '{request.builder}'",
                 origin="flag --builder",
                 hint='eval "$(dynbuild engine env)" and docker buildx create make one, and'
                 " docker buildx ls lists them",
@@ -206,11 +206,11 @@ def _builder_of(
     return found
 
 
-def _name_builder(asked: Asked) -> None:
+def _name_builder(request: BuildRequest) -> None:
     from dynbuild.engine.model import BUILDER
 
-    if asked.builder:
-        os.environ[BUILDER] = asked.builder
+    if request.builder:
+        os.environ[BUILDER] = request.builder
 
 
 def _check_network(engine: Engine) -> None:
@@ -232,7 +232,7 @@ def _check_network(engine: Engine) -> None:
 
 
 def _with_compile_cache(
-    asked: Asked, planned: PlannedJob, texts: dict[str, str], builder: Builder
+    request: BuildRequest, planned: PlannedJob, texts: dict[str, str], builder: Builder
 ) -> tuple[PlannedJob, dict[str, str], tuple[str, ...]]:
     """Check the compile cache in S3 and fetch its credentials, before anything is built.
 
@@ -274,8 +274,8 @@ def _with_compile_cache(
             details=tuple(f"{finding.message}: {finding.remedy}" for finding in more),
         )
     off = Setting("", Origin("flag", "--sccache-optional"))
-    asked = replace(asked, flags={**asked.flags, ("request", "use_sccache"): off})
-    planned = decide(asked)
+    request = replace(request, flags={**request.flags, ("request", "use_sccache"): off})
+    planned = decide(request)
     lost = f"built without the compile cache: {first.message} ({first.remedy})"
     return planned, dockerfiles(planned), (lost,)
 
@@ -290,7 +290,9 @@ def _expected(plan: PlanDocument) -> float:
     return _HOUR
 
 
-def _dry_run_of(asked: Asked, planned: PlannedJob, texts: dict[str, str], format: str) -> None:
+def _dry_run_of(
+    request: BuildRequest, planned: PlannedJob, texts: dict[str, str], format: str
+) -> None:
     """Print the command that would run, and its definition."""
     from dynbuild.build import record
     from dynbuild.engine.model import BUILDER
@@ -299,9 +301,9 @@ def _dry_run_of(asked: Asked, planned: PlannedJob, texts: dict[str, str], format
     plan = planned.plan
     now = record.Record(record.builds(Path(plan.context)) / record.new_id(plan.images[0].name))
     paths = {name: str(now.dockerfile(name, only=len(texts) == 1)) for name in texts}
-    _name_builder(asked)
+    _name_builder(request)
     network, where = _where()
-    where |= {BUILDER: asked.builder} if asked.builder else {}
+    where |= {BUILDER: request.builder} if request.builder else {}
     network = bake.network_of(plan, network)
     definition = bake.definition(planned.job, paths, network=network)
     argv = bake.argv(

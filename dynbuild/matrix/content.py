@@ -16,7 +16,7 @@ from functools import partial
 
 from dynbuild import names
 from dynbuild.build import backoff, drive, resolution, snapshot
-from dynbuild.build.backoff import Told
+from dynbuild.build.backoff import OnRetry
 from dynbuild.build.resolution import Name
 from dynbuild.engine import registry
 from dynbuild.engine.builder import Builder
@@ -53,12 +53,12 @@ class Registry:
     Attributes:
         builder: Whose images come first, and whose logins count.
         env: The caller's environment.
-        told: Told of what a registry is asked again.
+        on_retry: Told of what a registry is asked again.
     """
 
     builder: Builder
     env: Mapping[str, str]
-    told: Told
+    on_retry: OnRetry
 
 
 def ids(
@@ -95,7 +95,7 @@ def ids(
     for image in job.plan.images:
         wanted[image.name] = resolution.open_names(partial(graph_of, image, {}))
     every = frozenset().union(*wanted.values())
-    pins = resolution.of(where.builder, where.env, every, where.told)
+    pins = resolution.of(where.builder, where.env, every, where.on_retry)
     made: dict[str, Graph] = {}
     known, unknown = {}, {}
     for image in job.plan.images:
@@ -175,7 +175,9 @@ def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[C
 
 def _digest(tag: str, id: str, where: Registry) -> str:
     """The digest of the image *tag* if that carries the *id* for every platform."""
-    answer = backoff.look(lambda: registry.inspect(where.builder, where.env, tag), tag, where.told)
+    answer = backoff.look(
+        lambda: registry.inspect(where.builder, where.env, tag), tag, where.on_retry
+    )
     carried = set(registry.labels(answer.images, LABEL))
     if answer.refusal or carried != {id}:
         return ""

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from dynbuild import names, proc
 from dynbuild.build import backoff
-from dynbuild.build.backoff import Told
+from dynbuild.build.backoff import OnRetry
 from dynbuild.engine.builder import Builder
 from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.job import Job
@@ -56,7 +56,7 @@ def move(
     tags: tuple[str, ...],
     reference: str,
     *,
-    told: Told,
+    on_retry: OnRetry,
     sleep: Callable[[float], None] | None = None,
 ) -> None:
     """Put *tags* on the image *reference*, ``REPOSITORY@DIGEST``, in its registry.
@@ -66,7 +66,7 @@ def move(
         env: The caller's environment.
         tags: Whole names.
         reference: The image.
-        told: Told of what is tried again.
+        on_retry: Told of what is tried again.
         sleep: Waits so many seconds.
 
     Raises:
@@ -79,7 +79,7 @@ def move(
     backoff.run(
         lambda: proc.run((*argv, reference), env=builder.env(env)),
         what=f"moving {', '.join(tags)}",
-        told=told,
+        on_retry=on_retry,
         sleep=sleep,
     )
 
@@ -97,8 +97,8 @@ def rename(builder: Builder, env: Mapping[str, str], tags: tuple[str, ...], pend
     proc.run((docker, "image", "rm", pending), env=own, check=False)
 
 
-def check(builder: Builder, env: Mapping[str, str], reference: str, told: Told) -> None:
-    """Ask the registry for the image *reference*; *told* is told of what is asked again.
+def check(builder: Builder, env: Mapping[str, str], reference: str, on_retry: OnRetry) -> None:
+    """Ask the registry for the image *reference*; *on_retry* is told of what is asked again.
 
     Raises:
         ToolFailed: It does not have it.
@@ -106,5 +106,7 @@ def check(builder: Builder, env: Mapping[str, str], reference: str, told: Told) 
     """
     argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--raw", reference)
     backoff.run(
-        lambda: proc.run(argv, env=builder.env(env)), what=f"looking at {reference}", told=told
+        lambda: proc.run(argv, env=builder.env(env)),
+        what=f"looking at {reference}",
+        on_retry=on_retry,
     )

@@ -349,7 +349,7 @@ class _Going:
                     env,
                     cell.tags,
                     cell.reference,
-                    told=again,
+                    on_retry=again,
                     sleep=self.site.cancellation.sleep,
                 )
         except DynbuildError as error:

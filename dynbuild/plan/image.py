@@ -25,7 +25,7 @@ from dynbuild.settings.problems import Collector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class CellDecision:
     """What holds for every image of a cell.
 
     Attributes:
@@ -47,28 +47,28 @@ class Decided:
     reach: Reach
 
 
-def of(cell: Cell, decided: Decided, problems: Collector) -> ImageJob | None:
+def of(cell: Cell, decision: CellDecision, problems: Collector) -> ImageJob | None:
     """The image of *cell*; ``None`` where there is none, and the problems say why."""
     with problems.collected():
-        facts = recipe.of(decided.config, cell, decided.values, decided.reach)
-        return _image(cell, facts, decided, problems)
+        facts = recipe.of(decision.config, cell, decision.values, decision.reach)
+        return _image(cell, facts, decision, problems)
     return None
 
 
-def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> ImageJob:
-    config, values = decided.config, decided.values
+def _image(cell: Cell, facts: Recipe, decision: CellDecision, problems: Collector) -> ImageJob:
+    config, values = decision.config, decision.values
     request = config.catalog.request
     chain = stages.chain(facts)
     references: tuple[str, ...] = ()
     with problems.collected():
-        references = tags.of(config, cell, decided.version, decided.machine.date)
+        references = tags.of(config, cell, decision.version, decision.machine.date)
     read: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     with problems.collected():
-        read, written = _build_cache(cell, decided)
-    used_secrets = _secrets(decided)
+        read, written = _build_cache(cell, decision)
+    used_secrets = _secrets(decision)
     build_args = {arg: values[arg] for arg in stages.args(chain)}
-    contexts = _contexts(cell, chain, facts, config.catalog, decided.wheel)
+    contexts = _contexts(cell, chain, facts, config.catalog, decision.wheel)
     passed = {arg: setting for arg, setting in values.items() if arg in PASSED_THROUGH}
     plan = ImagePlan(
         name=str(cell.id),
@@ -95,7 +95,7 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
         },
         passed_args=tuple(passed),
         passed_by={arg: str(setting.origin) for arg, setting in passed.items()},
-        labels=_labels(decided, cell),
+        labels=_labels(decision, cell),
         secrets=tuple(secret.id for secret in used_secrets),
         ssh=any(map(names.needs_ssh, _repositories(chain, facts, contexts))),
         contexts=contexts,
@@ -110,16 +110,16 @@ def _image(cell: Cell, facts: Recipe, decided: Decided, problems: Collector) -> 
         plan=plan,
         recipe=facts,
         stages=chain,
-        reach=decided.reach,
+        reach=decision.reach,
         secrets=used_secrets,
         passed={arg: str(setting.value) for arg, setting in passed.items()},
-        compile_cache=decided.cache,
+        compile_cache=decision.cache,
     )
 
 
-def _secrets(decided: Decided) -> tuple[Secret, ...]:
-    used = secrets.of(decided.config.catalog, decided.machine)
-    if decided.cache and decided.cache.kind == "s3":
+def _secrets(decision: CellDecision) -> tuple[Secret, ...]:
+    used = secrets.of(decision.config.catalog, decision.machine)
+    if decision.cache and decision.cache.kind == "s3":
         used += tuple(Secret(id=name, env=env) for name, env in secrets.AWS_SECRETS.items())
     return used
 
@@ -153,26 +153,26 @@ def _repositories(
             yield source.repo
 
 
-def _build_cache(cell: Cell, decided: Decided) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _build_cache(cell: Cell, decision: CellDecision) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The build cache to read and to write."""
-    config = decided.config
+    config = decision.config
     request = config.catalog.request
     for key in ("cache_from", "cache_to"):
         for entry in getattr(request, key):
             build_cache.check(entry, origin=str(config.origin("request", key)))
     if not request.cache:
         return (), ()
-    values = {arg: str(setting.value) for arg, setting in decided.values.items()}
+    values = {arg: str(setting.value) for arg, setting in decision.values.items()}
     endpoint = values["SCCACHE_ENDPOINT"]
     if endpoint and "://" not in endpoint:
         plain = values["SCCACHE_S3_USE_SSL"] in ("off", "false", "0")
         endpoint = f"{'http' if plain else 'https'}://{endpoint}"
     subject = build_cache.Subject(
         image=cell.id,
-        branch=decided.version.branch,
+        branch=decision.version.branch,
         # A tree with changes is not its commit.
-        commit="" if decided.version.dirty else decided.version.commit,
-        base=decided.version.base,
+        commit="" if decision.version.dirty else decision.version.commit,
+        base=decision.version.base,
         repository=request.repository,
         bucket=values["SCCACHE_BUCKET"],
         region=values["SCCACHE_REGION"],
@@ -181,15 +181,15 @@ def _build_cache(cell: Cell, decided: Decided) -> tuple[tuple[str, ...], tuple[s
     return build_cache.expand(request.cache, subject, origin=str(config.origin("request", "cache")))
 
 
-def _labels(decided: Decided, cell: Cell) -> dict[str, str]:
+def _labels(decision: CellDecision, cell: Cell) -> dict[str, str]:
     labels = {
         "org.opencontainers.image.title": f"dynamo {cell.id.framework} {cell.id.target}",
-        "org.opencontainers.image.version": decided.version.tag,
-        "org.opencontainers.image.revision": decided.values["DYNAMO_COMMIT_SHA"].value,
-        "dynbuild.dirty": "true" if decided.version.dirty else "false",
+        "org.opencontainers.image.version": decision.version.tag,
+        "org.opencontainers.image.revision": decision.values["DYNAMO_COMMIT_SHA"].value,
+        "dynbuild.dirty": "true" if decision.version.dirty else "false",
         LABEL: str(cell.id),
         # Who dynamo is there; in other images always the same.
-        "dynbuild.user": ":".join(decided.values[arg].value for arg in ("USER_UID", "USER_GID"))
+        "dynbuild.user": ":".join(decision.values[arg].value for arg in ("USER_UID", "USER_GID"))
         if cell.id.target.startswith("local-dev")
         else "",
     }

@@ -32,7 +32,7 @@ from dynbuild.plan import (
 )
 from dynbuild.plan.decision import Decision, Values, fold
 from dynbuild.plan.document import PlanDocument, PlannedVersion, Preparation
-from dynbuild.plan.image import Decided
+from dynbuild.plan.image import CellDecision
 from dynbuild.plan.job import ImageJob, Job, Wheel
 from dynbuild.plan.machine import Machine
 from dynbuild.plan.matrix import Cell
@@ -155,7 +155,7 @@ def _decide(cell: Cell, shared: Shared, of_config: Settled, problems: Collector)
     made = {step.makes for step in built}
     reach = of_config.reach
     laid.decide(lambda: mirrors.of_args(config, reach.table, laid.values, made=made))
-    decided = Decided(
+    decision = CellDecision(
         config=config,
         version=shared.version,
         machine=shared.machine,
@@ -164,7 +164,7 @@ def _decide(cell: Cell, shared: Shared, of_config: Settled, problems: Collector)
         cache=cache,
         reach=reach,
     )
-    images = _images(cell, decided, problems)
+    images = _images(cell, decision, problems)
     used = {arg for one in images for arg in one.plan.build_args}
     problems.extend(values.problems(config, cell, laid.values, used, of_config.arguments))
     problems.check()
@@ -176,7 +176,7 @@ def _decide(cell: Cell, shared: Shared, of_config: Settled, problems: Collector)
         before=(*built, *([step] if step else ())),
         wheels=(Wheel(intent=intent, python_version=python),) if intent and step else (),
         warnings=(
-            *_warnings(images, decided),
+            *_warnings(images, decision),
             *tags.ambiguous(cell.id, of_config.tagged),
         ),
     )
@@ -227,32 +227,32 @@ class _Values:
         return cache
 
 
-def _images(cell: Cell, decided: Decided, problems: Collector) -> tuple[ImageJob, ...]:
+def _images(cell: Cell, decision: CellDecision, problems: Collector) -> tuple[ImageJob, ...]:
     cells: tuple[Cell, ...] = (cell,)
     with problems.collected():
-        cells = matrix.with_efa(decided.config, cell)
+        cells = matrix.with_efa(decision.config, cell)
     images = []
     for each in cells:
-        made = image.of(each, decided, problems)
+        made = image.of(each, decision, problems)
         if made:
             images.append(made)
-            problems.extend(downloads.problems(decided.config, made, decided.values))
+            problems.extend(downloads.problems(decision.config, made, decision.values))
     return tuple(images)
 
 
-def _warnings(images: Iterable[ImageJob], decided: Decided) -> tuple[str, ...]:
+def _warnings(images: Iterable[ImageJob], decision: CellDecision) -> tuple[str, ...]:
     used = {arg for one in images for arg in one.plan.build_args}
-    warnings = [decided.version.warning] if decided.version.warning else []
-    warnings += decided.wheel.warnings if decided.wheel else ()
-    warnings += contexts.warnings(decided.config, images)
+    warnings = [decision.version.warning] if decision.version.warning else []
+    warnings += decision.wheel.warnings if decision.wheel else ()
+    warnings += contexts.warnings(decision.config, images)
     for one in images:
         warnings += downloads.unchecked(one)
-    warnings += compile_cache.unheeded_read_only(decided.cache, decided.values)
-    warnings += values.left_out(decided.values, used)
-    warnings += values.unused(decided.values, used)
-    warnings += values.dated(decided.values)
-    warnings += user.kept(decided.values, used)
-    if decided.version.dirty:
+    warnings += compile_cache.unheeded_read_only(decision.cache, decision.values)
+    warnings += values.left_out(decision.values, used)
+    warnings += values.unused(decision.values, used)
+    warnings += values.dated(decision.values)
+    warnings += user.kept(decision.values, used)
+    if decision.version.dirty:
         warnings.append("the source tree has uncommitted changes; the image is labelled dirty")
     return tuple(dict.fromkeys(warnings))
 

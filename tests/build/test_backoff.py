@@ -21,7 +21,7 @@ class Registry:
 
     def ask(self):
         return backoff.ask(
-            self, lambda answer: answer, what="looking", told=self.told.append,
+            self, lambda answer: answer, what="looking", on_retry=self.told.append,
             sleep=self.slept.append,
         )  # fmt: skip
 
@@ -68,9 +68,9 @@ def test_a_command_that_raises():
             raise ToolFailed("no", returncode=1, stderr=said)
 
     registry = Registry(BUSY, "")
-    backoff.run(command, what="x", told=registry.told.append, sleep=registry.slept.append)
+    backoff.run(command, what="x", on_retry=registry.told.append, sleep=registry.slept.append)
     assert (registry.asked, len(registry.told)) == (2, 1)
     registry = Registry("401 Unauthorized")
     with pytest.raises(ToolFailed):
-        backoff.run(command, what="x", told=registry.told.append, sleep=registry.slept.append)
+        backoff.run(command, what="x", on_retry=registry.told.append, sleep=registry.slept.append)
     assert registry.asked == 1

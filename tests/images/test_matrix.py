@@ -200,7 +200,7 @@ def test_what_is_in_the_registry_with_its_content_needs_no_solve(lab, tree, regi
     chosen = [cell for cell in SMALL if cell.framework == "none"][:2]
     many = Set(lab, tree, chosen, output="push", repository=f"{registry}/if-changed")
     where = content.Registry(
-        builder=builder.find(lab.engine, lab.env), env=lab.env, told=lambda _: None
+        builder=builder.find(lab.engine, lab.env), env=lab.env, on_retry=lambda _: None
     )
 
     def unchanged():

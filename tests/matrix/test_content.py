@@ -67,7 +67,7 @@ def id_of(builder, tree):
             plan=job.plan.model_copy(update={"images": (plan,)}),
             images=(image,), registry_seconds=1.0,
         )  # fmt: skip
-        where = content.Registry(builder=builder, env={}, told=print)
+        where = content.Registry(builder=builder, env={}, on_retry=print)
         return content.ids(job, {image.name: text}, {image.name: tests}, where)
 
     return run

@@ -66,7 +66,7 @@ PURE = (
     *("run.facts", "run.gpus", "run.image", "run.launch", "run.limits", "run.numa"),
     *("run.ports", "run.request", "run.user", "run.preflight.*", "run.export.*"),
     "doctor.model",
-    *("report.look", "report.plan_table"),
+    *("report.display", "report.plan_table"),
     *("report.critical_path", "report.document", "report.markdown", "report.timeline"),
     *("report.junit", "report.matrix_markdown", "report.ci_log"),
     *("report.live", "report.frame", "report.forecast", "report.event_json"),

@@ -188,12 +188,12 @@ def _say(
 ) -> None:
     where = f" (from {_line(origin)})" if origin else ""
     why = f": {detail}" if detail else ""
-    look = console.err_look()
-    console.error(f"{look.style('error:', 'red')} {_line(message)}{why}{where}")
+    display = console.err_display()
+    console.error(f"{display.style('error:', 'red')} {_line(message)}{why}{where}")
     for line in details:
         console.error(f"  {_line(line)}")
     if hint:
-        console.error(f"{look.style('hint:', 'cyan')} {_line(hint)}")
+        console.error(f"{display.style('hint:', 'cyan')} {_line(hint)}")
 
 
 _LONG = 600

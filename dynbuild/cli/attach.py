@@ -104,10 +104,10 @@ def _shown(mode: str, followed: _Followed, root: Path) -> Shown:
     names = [image.name for image in plan.images if image.tags] if plan else []
 
     def plain() -> Shown:
-        say, look, verbosity = console.say, console.err_look(), console.verbosity()
+        say, display, verbosity = console.say, console.err_display(), console.verbosity()
         if isinstance(followed, MatrixFollower):
-            return matrix.Progress(say, look, verbosity, len(names))
-        return progress.Progress(say, look, verbosity)
+            return matrix.Progress(say, display, verbosity, len(names))
+        return progress.Progress(say, display, verbosity)
 
     if mode != "live":
         return progress_display.simple(mode, plain)
@@ -119,7 +119,7 @@ def _shown(mode: str, followed: _Followed, root: Path) -> Shown:
     def learn() -> None:
         progress_display.learn_of(live, root)
 
-    return Screen(live, console.err_look(), learn, time.time)
+    return Screen(live, console.err_display(), learn, time.time)
 
 
 def _plan(followed: _Followed) -> PlanDocument | None:

@@ -77,7 +77,7 @@ def plan(
     if format == "json":
         console.out_json(planned.plan.document())
         return
-    for line in plan_table.lines(planned.plan, console.out_look()):
+    for line in plan_table.lines(planned.plan, console.out_display()):
         console.out(line)
     for warning in planned.plan.warnings:
         console.warn(warning)
@@ -97,7 +97,7 @@ def _offline(planned: PlannedJob, format: str) -> None:
     if format == "json":
         console.out_json(plan.model_copy(update={"remote": found}).document())
     else:
-        for line in plan_table.remote_lines(found, console.out_look()):
+        for line in plan_table.remote_lines(found, console.out_display()):
             console.out(line)
         if not remote.uncovered(found):
             console.out(f"\nall {len(found)} places covered")
@@ -187,7 +187,7 @@ def _built(request: BuildRequest, ready: Ready, expectation: Expectation | None)
             console.say(f"building {image.name} as {image.tags[0]} on {builder}")
 
         def plain() -> Progress:
-            return Progress(console.say, console.err_look(), console.verbosity())
+            return Progress(console.say, console.err_display(), console.verbosity())
 
         with progress_display.shown(request.progress, plain, planned.job, texts) as shown:
             result = drive.build(
@@ -220,5 +220,5 @@ def show(result: BuildResult, format: str) -> None:
     if result.failure is not None:
         raise failure.to_error(result.failure, Path(result.record, "log"))
     if format == "table":
-        for line in progress.summary(result, console.out_look()):
+        for line in progress.summary(result, console.out_display()):
             console.out(line)

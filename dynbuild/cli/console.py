@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from dynbuild.errors import RequestError
-from dynbuild.report.look import COLUMNS, COMMANDS, Look
+from dynbuild.report.display import COLUMNS, COMMANDS, Display
 
 _state = {"verbosity": 0, "json": False}
 
@@ -31,22 +31,22 @@ def verbosity() -> int:
     return _state["verbosity"]
 
 
-def look(stream: TextIO) -> Look:
+def display(stream: TextIO) -> Display:
     """How text is to look on *stream* (https://no-color.org)."""
     if not stream.isatty():
-        return Look()
+        return Display()
     colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Look(colour=colour, width=shutil.get_terminal_size((COLUMNS, 24)).columns)
+    return Display(colour=colour, width=shutil.get_terminal_size((COLUMNS, 24)).columns)
 
 
-def out_look() -> Look:
-    """How results are to look."""
-    return look(sys.stdout)
+def out_display() -> Display:
+    """Where results are shown."""
+    return display(sys.stdout)
 
 
-def err_look() -> Look:
-    """How everything else is to look."""
-    return look(sys.stderr)
+def err_display() -> Display:
+    """Where everything else is shown."""
+    return display(sys.stderr)
 
 
 def progress(asked: str) -> str:
@@ -110,12 +110,12 @@ def error(text: str) -> None:
         event(event_json.message(text))
         return
     with contextlib.suppress(OSError):
-        print(err_look().visible(text), file=sys.stderr, flush=True)
+        print(err_display().visible(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
     """A warning, on stderr."""
-    say(err_look().warning(text))
+    say(err_display().warning(text))
 
 
 class OutputLost(Exception):
@@ -129,14 +129,14 @@ def out(text: str) -> None:
         OutputLost: It cannot be written.
     """
     try:
-        print(out_look().visible(text), file=sys.stdout, flush=True)
+        print(out_display().visible(text), file=sys.stdout, flush=True)
     except OSError as error:
         raise OutputLost from error
 
 
 def out_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table as the result."""
-    for line in out_look().table(header, rows):
+    for line in out_display().table(header, rows):
         out(line)
 
 
@@ -150,7 +150,7 @@ def out_data(text: str) -> None:
     binary = getattr(stream, "buffer", None)
     if stream.isatty() or binary is None:
         # What only looks like a stream has no bytes.
-        text = out_look().visible(text) if stream.isatty() else text
+        text = out_display().visible(text) if stream.isatty() else text
         binary = None
     try:
         if binary is None:

@@ -11,7 +11,7 @@ import typer
 
 from dynbuild.cli import console, tree
 from dynbuild.errors import NotReady
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 
 if TYPE_CHECKING:
     from dynbuild.doctor.model import Check
@@ -57,7 +57,7 @@ def doctor(
             }
         )
     else:
-        for line in _table(checks, console.out_look()):
+        for line in _table(checks, console.out_display()):
             console.out(line)
     problems = [check for check in checks if check.status == "problem"]
     if problems:
@@ -67,28 +67,28 @@ def doctor(
         )
 
 
-def _table(checks: tuple[Check, ...], look: Look) -> list[str]:
+def _table(checks: tuple[Check, ...], display: Display) -> list[str]:
     """A line or more a check; its remedy is on lines of its own."""
     first = max(len(check.name) for check in checks)
     column = first + _MARK + 4
     lines = []
     for check in checks:
-        mark = look.style(check.status, _COLOURS[check.status])
+        mark = display.style(check.status, _COLOURS[check.status])
         head = f"{check.name:<{first}}  {mark}{' ' * (_MARK - len(check.status) + 2)}"
-        value, *rest = _wrapped(check.value, look, column) or [""]
+        value, *rest = _wrapped(check.value, display, column) or [""]
         lines += [f"{head}{value}".rstrip(), *(" " * column + line for line in rest)]
         if check.remedy:
-            start, *more = _wrapped(check.remedy, look, column + 3)
+            start, *more = _wrapped(check.remedy, display, column + 3)
             lines.append(f"{' ' * column}-> {start}")
             lines += [" " * (column + 3) + line for line in more]
     return lines
 
 
-def _wrapped(text: str, look: Look, column: int) -> list[str]:
+def _wrapped(text: str, display: Display, column: int) -> list[str]:
     """*text* from *column* on; one line in a file or a pipe, and words stay whole anywhere."""
-    if look.width is None:
+    if display.width is None:
         return [text] if text else []
-    width = max(look.width - column, _NARROW)
+    width = max(display.width - column, _NARROW)
     return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
 
 

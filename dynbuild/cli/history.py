@@ -94,9 +94,9 @@ def list_(
     elif not pasts:
         console.say("no build has a record here")
     else:
-        look = console.out_look()
+        display = console.out_display()
         header = ("when", "image", "status", "time", "steps", "size", "digest", "worse")
-        for line in look.table(header, [_row(past) for past in pasts[:limit]]):
+        for line in display.table(header, [_row(past) for past in pasts[:limit]]):
             console.out(line)
         for past in pasts[:limit]:
             if past.regressions:
@@ -228,7 +228,7 @@ def show(build: Build = None, format: _Format = "table", context: Context = None
         return
     console.out(f"{'build':<8}{past.result.id}")
     console.out(f"{'status':<8}{past.result.status}")
-    for line in progress.summary(past.result, console.out_look()):
+    for line in progress.summary(past.result, console.out_display()):
         console.out(line)
     if past.result.failure:
         console.out(f"{'failed':<8}{past.result.failure.message}")
@@ -253,7 +253,7 @@ def _show_matrix(root: Path, id: str, format: str) -> bool:
     if format == "json":
         console.out_json({"id": result.id, "result": result.document()})
         return True
-    for line in (*matrix.table(result, console.out_look()), "", *matrix.summary(result)):
+    for line in (*matrix.table(result, console.out_display()), "", *matrix.summary(result)):
         console.out(line)
     return True
 

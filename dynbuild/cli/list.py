@@ -92,7 +92,7 @@ def _show(rows: Sequence[Row], format: str, *, levels: bool) -> None:
     elif format == "json":
         console.out_json([row.document() for row in rows])
     elif format == "table":
-        for line in cell_list.table(rows, console.out_look()):
+        for line in cell_list.table(rows, console.out_display()):
             console.out(line)
     else:
         console.out_data(cell_list.FORMATS[format](rows).rstrip("\n") + "\n")

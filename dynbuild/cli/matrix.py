@@ -210,7 +210,7 @@ def run(
 
         def plain() -> Progress:
             left = cells - len(kept)
-            return Progress(console.say, console.err_look(), console.verbosity(), left, more)
+            return Progress(console.say, console.err_display(), console.verbosity(), left, more)
 
         ids = frozenset(cell.id for cell in kept)
         with progress_display.shown(request.progress, plain, planned.job, texts, done=ids) as shown:
@@ -291,7 +291,7 @@ def show(result: MatrixResult, format: str) -> None:
     if format == "json":
         console.out_json(result.document())
     else:
-        for line in (*report.table(result, console.out_look()), "", *report.summary(result)):
+        for line in (*report.table(result, console.out_display()), "", *report.summary(result)):
             console.out(line)
     if result.status == "interrupted":
         raise Interrupted(

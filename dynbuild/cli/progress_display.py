@@ -55,7 +55,7 @@ def shown(
         with suppress(DynbuildError, OSError, ValueError):
             live.total = _total(job, texts, done)
 
-    return Screen(live, console.err_look(), learn)
+    return Screen(live, console.err_display(), learn)
 
 
 def simple(mode: str, plain: Callable[[], Shown]) -> Shown:

@@ -15,9 +15,9 @@ from rich.text import Text
 from dynbuild.build.events import Event, RecordBegun
 from dynbuild.matrix.events import MatrixEvent
 from dynbuild.report import frame
+from dynbuild.report.display import Display
 from dynbuild.report.frame import Line
 from dynbuild.report.live import Live
-from dynbuild.report.look import Look
 
 _SECONDS = 0.25
 _LEARN_SECONDS = 1.0
@@ -32,7 +32,7 @@ class Screen:
     def __init__(
         self,
         live: Live,
-        look: Look,
+        display: Display,
         learn: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -40,12 +40,12 @@ class Screen:
 
         Args:
             live: What runs.
-            look: Whether there are colours.
+            display: Whether there are colours.
             learn: Called once beside it all, of a build that is not over at once.
             clock: Seconds, of the clock that *live* goes by.
         """
-        self._live, self._colour, self._learn, self._clock = live, look.colour, learn, clock
-        self._console = Console(file=sys.stderr, highlight=False, no_color=not look.colour)
+        self._live, self._colour, self._learn, self._clock = live, display.colour, learn, clock
+        self._console = Console(file=sys.stderr, highlight=False, no_color=not display.colour)
         self._region = Region(
             console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop"
         )

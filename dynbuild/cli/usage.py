@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from dynbuild.cli import complete, console
 from dynbuild.errors import RequestError
-from dynbuild.report.look import COLUMNS
+from dynbuild.report.display import COLUMNS
 
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter, Parameter
@@ -202,7 +202,7 @@ def text(
 def _sections(sections: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str]:
     for title, rows in sections.items():
         yield ""
-        yield console.out_look().style(f"{title}:", "bold")
+        yield console.out_display().style(f"{title}:", "bold")
         first = max((len(name) for name, _ in rows if len(name) <= _FIRST), default=_FIRST)
         for name, about in rows:
             described = _wrap(about, _columns() - first - 4) or [""]
@@ -215,7 +215,7 @@ def _sections(sections: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str
 
 def _columns() -> int:
     """Of the terminal, as far as lines of prose are read; of a page, where there is none."""
-    width = console.out_look().width
+    width = console.out_display().width
     return COLUMNS if width is None else max(min(width, _WIDEST), _NARROWEST)
 
 
@@ -229,7 +229,7 @@ def _prose(docstring: str) -> Iterator[str]:
     for paragraph in docstring.strip().split("\n\n"):
         heading = re.fullmatch(r"\[bold\](.*)\[/bold\]", paragraph)
         if heading:
-            yield from ("", console.out_look().style(f"{heading[1]}:", "bold"))
+            yield from ("", console.out_display().style(f"{heading[1]}:", "bold"))
         elif paragraph.startswith("  "):
             yield from _command_line(paragraph.strip())
         else:

@@ -70,14 +70,14 @@ def why(
     if format == "json":
         console.out_json(told.as_json(explained, reasons))
         return
-    look = console.out_look()
+    display = console.out_display()
     if step is None:
-        for line in told.lines(explained, look):
+        for line in told.lines(explained, display):
             console.out(line)
         return
     if not reasons:
         console.say(f"no step of {explained.after} that fits {quote(step)} ran")
-    for line in told.step_lines(explained, reasons, look):
+    for line in told.step_lines(explained, reasons, display):
         console.out(line)
 
 
@@ -204,7 +204,7 @@ def show_prediction(
     if format == "json":
         console.out_json(told.as_json(explained, explained.reasons))
         return
-    for line in told.lines(explained, console.out_look(), predicted=True):
+    for line in told.lines(explained, console.out_display(), predicted=True):
         console.out(line)
 
 

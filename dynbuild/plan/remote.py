@@ -97,9 +97,9 @@ def places(image: ImageJob, dockerfile: str) -> tuple[Place, ...]:
 def steps(image: ImageJob, dockerfile: str) -> tuple[Step, ...]:
     """Every instruction that the build of *image* carries out, with its places."""
     stages = {stage.name: stage for stage in _parse(dockerfile)}
-    look = _Look(image, stages)
-    reached = look.reached
-    return tuple(step for name in stages if name in reached for step in look.steps(name))
+    reader = _Reader(image, stages)
+    reached = reader.reached
+    return tuple(step for name in stages if name in reached for step in reader.steps(name))
 
 
 def uncovered(found: Iterable[Place]) -> tuple[Place, ...]:
@@ -131,7 +131,7 @@ def _around(job: ImageJob) -> Iterator[Place]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Reader:
     """One image's Dockerfile, looked at with the image's values."""
 
     job: ImageJob

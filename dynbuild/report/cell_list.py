@@ -9,7 +9,7 @@ from typing import Any
 from dynbuild.image_id import AWS
 from dynbuild.plan.selection import Selected
 from dynbuild.quick import dataclass
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +66,9 @@ class Row:
         }
 
 
-def table(rows: Sequence[Row], look: Look) -> Iterator[str]:
+def table(rows: Sequence[Row], display: Display) -> Iterator[str]:
     """The lines of the table."""
-    yield from look.table(
+    yield from display.table(
         ("cell", "line", "platforms"),
         [(row.id, row.release_line, ", ".join(row.platforms)) for row in rows],
     )

@@ -12,7 +12,7 @@ from typing import Literal
 
 from dynbuild.errors import one_line
 from dynbuild.quick import dataclass
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 
 System = Literal["github", "gitlab"]
 
@@ -68,8 +68,8 @@ def error(system: System, title: str, text: str) -> tuple[str, ...]:
 
 def _visible(text: str) -> str:
     """*text* in one line; what a terminal would obey in it is shown."""
-    return Look().visible(one_line(text))
+    return Display().visible(one_line(text))
 
 
 def _escaped(text: str) -> str:
-    return Look().visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return Display().visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Generic, Self, TypeVar
 
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 
 SILENCE_SECONDS = 30.0
 """After which a sign of life is due."""
@@ -20,15 +20,15 @@ _Event = TypeVar("_Event")
 class Heartbeat(ABC, Generic[_Event]):
     """Listener to events of any thread, which is asked for a sign of life between them."""
 
-    def __init__(self, say: Callable[[str], None], look: Look, verbosity: int) -> None:
+    def __init__(self, say: Callable[[str], None], display: Display, verbosity: int) -> None:
         """Start the clock.
 
         Args:
             say: Takes a line that is to be seen.
-            look: How it is to look there.
+            display: How it is to look there.
             verbosity: 1 shows what steps print as well.
         """
-        self._say, self._look, self._verbosity = say, look, verbosity
+        self._say, self._display, self._verbosity = say, display, verbosity
         self._begun = time.monotonic()
         self._lock = threading.Lock()
         self._over = threading.Event()

@@ -19,8 +19,8 @@ from dynbuild.matrix.events import (
     TagsMoved,
 )
 from dynbuild.matrix.result import CellResult, MatrixResult
+from dynbuild.report.display import Display
 from dynbuild.report.heartbeat import SILENCE_SECONDS, Heartbeat
-from dynbuild.report.look import Look
 
 _STYLES = {
     "done": "green",
@@ -37,7 +37,7 @@ class Progress(Heartbeat[MatrixEvent]):
     def __init__(
         self,
         say: Callable[[str], None],
-        look: Look,
+        display: Display,
         verbosity: int,
         cells: int,
         more: Callable[[CellResult], None] = lambda _: None,
@@ -46,12 +46,12 @@ class Progress(Heartbeat[MatrixEvent]):
 
         Args:
             say: Takes a line that is to be seen.
-            look: How it is to look there.
+            display: How it is to look there.
             verbosity: 1 shows what steps print as well.
             cells: How many cells there are.
             more: Told of each cell that ends, after its line.
         """
-        super().__init__(say, look, verbosity)
+        super().__init__(say, display, verbosity)
         self._more, self._cells = more, cells
         self._running: dict[str, dict[str, str]] = {}
         self._names: dict[str, str] = {}
@@ -70,7 +70,7 @@ class Progress(Heartbeat[MatrixEvent]):
                 self._step(solve, inner)
             case CellEnded(cell):
                 self._ended += 1
-                self._line(_ended(cell, self._look, f"{self._ended}/{self._cells}"))
+                self._line(_ended(cell, self._display, f"{self._ended}/{self._cells}"))
                 self._more(cell)
             case TagsMoved(cell=cell, tags=tags):
                 self._line(f"{cell} is {', '.join(tags)}")
@@ -92,7 +92,7 @@ class Progress(Heartbeat[MatrixEvent]):
             case LogLine(digest=digest, text=text) if self._verbosity >= 1:
                 self._say(f"        {self._names.get(digest, digest)} | {text}")
             case Warned(text=text) if self._verbosity >= 1:
-                self._say(self._look.warning(text))
+                self._say(self._display.warning(text))
             case _:
                 pass
 
@@ -107,8 +107,8 @@ class Progress(Heartbeat[MatrixEvent]):
             self._line(f"{self._ended} done, {left} to go; {steps} steps running")
 
 
-def _ended(cell: CellResult, look: Look, count: str) -> str:
-    status = look.style(cell.status, _STYLES[cell.status])
+def _ended(cell: CellResult, display: Display, count: str) -> str:
+    status = display.style(cell.status, _STYLES[cell.status])
     facts = [f"{cell.id}  {status}", units.format_time(cell.seconds), _steps(cell)]
     if cell.size is not None:
         facts.append(units.format_size(cell.size))
@@ -129,7 +129,7 @@ _HEX = 12
 """Digits of a digest that a terminal has."""
 
 
-def table(result: MatrixResult, look: Look) -> list[str]:
+def table(result: MatrixResult, display: Display) -> list[str]:
     """A line for each cell; whole in a pipe.
 
     On a terminal the ids stay whole, and the first error has a line of its own.
@@ -138,23 +138,23 @@ def table(result: MatrixResult, look: Look) -> list[str]:
     used = [
         number for number in range(len(HEADER)) if number < 2 or any(row[number] for row in rows)
     ]
-    if look.width is None:
-        return look.table(
+    if display.width is None:
+        return display.table(
             [HEADER[number] for number in used], [[row[number] for number in used] for row in rows]
         )
     names = [HEADER[number] for number in used if HEADER[number] != "first error"]
     shown = [dict(zip(HEADER, _narrow(row), strict=True)) for row in rows]
     for name in _GIVE_WAY:
         widths = [max(len(row[name]) for row in (*shown, {name: name})) for name in names]
-        if sum(widths) + 2 * (len(widths) - 1) <= look.width:
+        if sum(widths) + 2 * (len(widths) - 1) <= display.width:
             break
         names = [one for one in names if one != name]
-    head, rule, *lines = look.table(names, [[row[name] for name in names] for row in shown])
+    head, rule, *lines = display.table(names, [[row[name] for name in names] for row in shown])
     told = [head, rule]
     for line, row in zip(lines, shown, strict=True):
         told.append(line)
         if row["first error"]:
-            told.append(shorten(f"  {row['first error']}", look.width))
+            told.append(shorten(f"  {row['first error']}", display.width))
     return told
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from dynbuild.errors import shorten
 from dynbuild.plan.document import ImagePlan, Place, PlanDocument
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 from dynbuild.settings.layers import Origin
 
 
-def lines(plan: PlanDocument, look: Look) -> Iterator[str]:
+def lines(plan: PlanDocument, display: Display) -> Iterator[str]:
     """The lines of the table for *plan*."""
     version = plan.version
     yield _field("version", f"{version.tag}  ({version.origin})")
@@ -19,11 +19,11 @@ def lines(plan: PlanDocument, look: Look) -> Iterator[str]:
     yield _field("context", plan.context)
     for image in plan.images:
         yield ""
-        yield from _image(image, look)
+        yield from _image(image, display)
 
 
-def _image(image: ImagePlan, look: Look) -> Iterator[str]:
-    yield look.style(image.name, "bold")
+def _image(image: ImagePlan, display: Display) -> Iterator[str]:
+    yield display.style(image.name, "bold")
     yield _field("platforms", ", ".join(image.platforms))
     for index, tag in enumerate(image.tags):
         yield _field("tags" if index == 0 else "", tag)
@@ -45,14 +45,14 @@ def _image(image: ImagePlan, look: Look) -> Iterator[str]:
         (name, value or f"({image.unset[name] or 'empty'})", _short(image.set_by[name]))
         for name, value in image.build_args.items()
     ]
-    head, rule, *lines = look.table(("argument", "value", "from"), rows_of_args)
+    head, rule, *lines = display.table(("argument", "value", "from"), rows_of_args)
     yield from (head, rule)
     for origin, line in zip(image.set_by.values(), lines, strict=True):
         changed = origin.layer in ("overlay", "environment", "flag")
-        yield look.style(line, "cyan") if changed else line
+        yield display.style(line, "cyan") if changed else line
 
 
-def remote_lines(places: Iterable[Place], look: Look) -> Iterator[str]:
+def remote_lines(places: Iterable[Place], display: Display) -> Iterator[str]:
     """The lines of the table of remote places, an image after the other, by stage."""
     by_image: dict[str, list[Place]] = {}
     for place in places:
@@ -60,11 +60,11 @@ def remote_lines(places: Iterable[Place], look: Look) -> Iterator[str]:
     for index, (image, found) in enumerate(by_image.items()):
         if index:
             yield ""
-        yield look.style(image or "before the build", "bold")
-        yield from _places(found, look)
+        yield display.style(image or "before the build", "bold")
+        yield from _places(found, display)
 
 
-def _places(places: list[Place], look: Look) -> Iterator[str]:
+def _places(places: list[Place], display: Display) -> Iterator[str]:
     """The rows of one image.  Addresses are for copying: none is cut.
 
     Where the terminal is too narrow for the table, who covers a place is on the next line.
@@ -72,17 +72,17 @@ def _places(places: list[Place], look: Look) -> Iterator[str]:
     rows = [
         (f"  {place.kind}", place.address, place.covered_by or "NOT COVERED") for place in places
     ]
-    head, rule, *lines = Look().table(("  kind", "address", "covered by"), rows)
-    yield from (head, rule) if look.width is None or len(rule) <= look.width else ()
+    head, rule, *lines = Display().table(("  kind", "address", "covered by"), rows)
+    yield from (head, rule) if display.width is None or len(rule) <= display.width else ()
     stage = None
     for place, row, line in zip(places, rows, lines, strict=True):
         if place.stage != stage:
             stage = place.stage
             yield stage or "the request"
         parts = [line]
-        if look.width is not None and len(rule) > look.width:
-            parts = [f"{row[0]:<12}{row[1]}", f"{'':<12}{shorten(row[2], look.width - 12)}"]
-        yield from parts if place.covered_by else (look.style(part, "red") for part in parts)
+        if display.width is not None and len(rule) > display.width:
+            parts = [f"{row[0]:<12}{row[1]}", f"{'':<12}{shorten(row[2], display.width - 12)}"]
+        yield from parts if place.covered_by else (display.style(part, "red") for part in parts)
 
 
 def _field(title: str, value: str) -> str:

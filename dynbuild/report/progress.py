@@ -19,8 +19,8 @@ from dynbuild.build.events import (
 from dynbuild.build.result import BuildResult, CacheFigures, StageFigures
 from dynbuild.build.solve import is_cancelled
 from dynbuild.build.steps import StepName
+from dynbuild.report.display import COLUMNS, Display
 from dynbuild.report.heartbeat import SILENCE_SECONDS, Heartbeat
-from dynbuild.report.look import COLUMNS, Look
 
 _LONG_SECONDS = 1.0
 
@@ -28,15 +28,15 @@ _LONG_SECONDS = 1.0
 class Progress(Heartbeat[Event]):
     """Listener that writes one line a finished step, and a sign of life for a long one."""
 
-    def __init__(self, say: Callable[[str], None], look: Look, verbosity: int) -> None:
+    def __init__(self, say: Callable[[str], None], display: Display, verbosity: int) -> None:
         """Start the clock.
 
         Args:
             say: Takes a line that is to be seen.
-            look: How it is to look there.
+            display: How it is to look there.
             verbosity: 1 shows the output of steps as well, 2 every step.
         """
-        super().__init__(say, look, verbosity)
+        super().__init__(say, display, verbosity)
         self._names: dict[str, StepName] = {}
         self._running: dict[str, float] = {}
         self._cached = 0
@@ -70,7 +70,7 @@ class Progress(Heartbeat[Event]):
             case Message(text) if self._verbosity >= 1:
                 self._say(text)
             case Warned(text=text) if self._verbosity >= 1:
-                self._say(self._look.warning(text))
+                self._say(self._display.warning(text))
             case _:
                 pass
 
@@ -88,10 +88,10 @@ class Progress(Heartbeat[Event]):
         clock = self._clock()
         text = self._name(digest).title
         # In a file or a pipe nothing is cut, and the ends stand below each other where they can.
-        room = (self._look.width or COLUMNS) - len(clock) - len(end) - 4
-        if self._look.width is not None and len(text) > room:
+        room = (self._display.width or COLUMNS) - len(clock) - len(end) - 4
+        if self._display.width is not None and len(text) > room:
             text = f"{text[: room - 1]}…"
-        end = self._look.style(end, style) if style else end
+        end = self._display.style(end, style) if style else end
         self._say(f"{clock}  {text.ljust(room)}  {end}")
 
     def _say_cached(self) -> None:
@@ -112,7 +112,7 @@ def _end(ended: StepEnded) -> tuple[str, str]:
     return ("cached", "dim") if ended.cached else (f"{ended.seconds:.1f}s", "")
 
 
-def summary(result: BuildResult, look: Look) -> Iterator[str]:
+def summary(result: BuildResult, display: Display) -> Iterator[str]:
     """The lines that say what was built."""
     for image in result.images:
         yield f"{'image':<8}{image.id}"
@@ -125,11 +125,11 @@ def summary(result: BuildResult, look: Look) -> Iterator[str]:
     yield f"{'time':<8}{units.format_time(result.seconds)}"
     yield f"{'steps':<8}{result.steps.run} run, {result.steps.cached} cached"
     if result.compile_cache:
-        yield from _compile_cache(result.compile_cache, look)
+        yield from _compile_cache(result.compile_cache, display)
     yield f"{'record':<8}{result.record}"
 
 
-def _compile_cache(figures: CacheFigures, look: Look) -> Iterator[str]:
+def _compile_cache(figures: CacheFigures, display: Display) -> Iterator[str]:
     """The compile cache stage by stage, and in total."""
     yield ""
     rows = [
@@ -137,7 +137,7 @@ def _compile_cache(figures: CacheFigures, look: Look) -> Iterator[str]:
         for name, stats in (*figures.stages.items(), ("total", figures.total))
     ]
     head = ("compile cache", "requests", "hits", "misses", "errors", "hit rate", "saved")
-    yield from look.table(head, rows)
+    yield from display.table(head, rows)
     yield ""
 
 

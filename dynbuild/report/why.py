@@ -11,7 +11,7 @@ from dynbuild.build.causes import Explanation, Reason
 from dynbuild.build.differences import Cause
 from dynbuild.build.steps import StepName
 from dynbuild.errors import shorten
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 
 _SHOWN = 10
 
@@ -44,51 +44,53 @@ def _name(reason: Reason) -> StepName:
     return StepName(stage=reason.place[2], instruction=str(reason.step.instruction))
 
 
-def lines(explained: Explanation, look: Look, *, predicted: bool = False) -> Iterator[str]:
+def lines(explained: Explanation, display: Display, *, predicted: bool = False) -> Iterator[str]:
     """The causes, in lines for people."""
     runs = "will run" if predicted else "ran"
     count = len(explained.reasons)
     told = f"{count} {_steps(count)} {runs}, {explained.cached} from the cache"
     if explained.unknown:
         told += f", {len(explained.unknown)} not known"
-    yield from _wrapped(f"{told}; beside {explained.before}", look)
+    yield from _wrapped(f"{told}; beside {explained.before}", display)
     for cause, reasons in explained.causes.items():
-        yield from _wrapped(f"  {cause}", look)
-        yield _first(reasons, look)
+        yield from _wrapped(f"  {cause}", display)
+        yield _first(reasons, display)
     if follows := len(explained.of_kind("follows")):
         verb = "will run" if predicted else "ran"
         yield f"  {follows} {_steps(follows)} more {verb} because of these"
     if left := explained.of_kind("unexplained"):
         yield f"  unexplained: {len(left)} {_steps(len(left))}, whose inputs are what they were"
         for reason in left[:_SHOWN]:
-            yield _cut(f"    {title(reason)}", look)
+            yield _cut(f"    {title(reason)}", display)
         if len(left) > _SHOWN:
             yield f"    and {len(left) - _SHOWN} more"
     for doubt, reasons in explained.doubts.items():
-        yield from _wrapped(f"  not known: {doubt.evidence}", look)
-        yield _first(reasons, look)
+        yield from _wrapped(f"  not known: {doubt.evidence}", display)
+        yield _first(reasons, display)
     if more := sum(one.kind == "follows" for one in explained.unknown):
         yield f"  {more} {_steps(more)} more not known because of these"
     for text in explained.untold:
-        yield from _wrapped(f"  not known: {text}", look)
+        yield from _wrapped(f"  not known: {text}", display)
 
 
-def _first(reasons: tuple[Reason, ...], look: Look) -> str:
+def _first(reasons: tuple[Reason, ...], display: Display) -> str:
     """The first of the steps that a cause is of, and how many more there are."""
     more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-    return _cut(f"    {title(reasons[0])}", look, len(more)) + more
+    return _cut(f"    {title(reasons[0])}", display, len(more)) + more
 
 
-def step_lines(explained: Explanation, reasons: tuple[Reason, ...], look: Look) -> Iterator[str]:
+def step_lines(
+    explained: Explanation, reasons: tuple[Reason, ...], display: Display
+) -> Iterator[str]:
     """Why each of some steps ran."""
     for reason in reasons:
-        yield _cut(title(reason), look)
+        yield _cut(title(reason), display)
         for first in explained.first_of(reason):
             where = "" if first is reason else f" (of {title(first)})"
             for cause in first.causes:
-                yield from _wrapped(f"  {cause}{where}", look)
+                yield from _wrapped(f"  {cause}{where}", display)
             if first.kind == "unexplained":
-                yield from _wrapped(f"  unexplained{where}", look)
+                yield from _wrapped(f"  unexplained{where}", display)
 
 
 def as_json(explained: Explanation, reasons: tuple[Reason, ...]) -> dict[str, object]:
@@ -136,15 +138,15 @@ def _steps(count: int) -> str:
     return "step" if count == 1 else "steps"
 
 
-def _wrapped(text: str, look: Look) -> list[str]:
+def _wrapped(text: str, display: Display) -> list[str]:
     """*text* in as many lines as it needs: evidence is never cut."""
-    if look.width is None:
+    if display.width is None:
         return [text]
     left = text[: len(text) - len(text.lstrip())]
     return textwrap.wrap(
-        text.strip(), look.width, initial_indent=left, subsequent_indent=f"{left}    "
+        text.strip(), display.width, initial_indent=left, subsequent_indent=f"{left}    "
     )
 
 
-def _cut(text: str, look: Look, keep: int = 0) -> str:
-    return text if look.width is None else shorten(text, look.width - keep)
+def _cut(text: str, display: Display, keep: int = 0) -> str:
+    return text if display.width is None else shorten(text, display.width - keep)

@@ -16,7 +16,7 @@ from dynbuild.build.snapshot import Snapshot
 from dynbuild.engine.builder import Builder, Node
 from dynbuild.engine.model import Engine
 from dynbuild.report import why
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 from tests.build.test_causes import places, solve
 from tests.support import NONE_CPU, make_job
 
@@ -124,7 +124,7 @@ def foretold(tmp_path):
 
 
 def lines(found):
-    return [line.strip() for line in why.lines(found, Look(), predicted=True)]
+    return [line.strip() for line in why.lines(found, Display(), predicted=True)]
 
 
 def test_nothing_runs_where_all_is_what_it_was(foretold, played):

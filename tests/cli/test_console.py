@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.cli import console
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 from tests.support import Terminal, call
 
 ODD = "a\x7fb\x85c\u2028d\u202e\x1b[2J"
@@ -34,14 +34,14 @@ def test_data_moves_no_cursor_of_a_terminal(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)
     console.out_data(f"{ODD}\n")
-    assert terminal.getvalue() == f"{Look().visible(ODD)}\n"
+    assert terminal.getvalue() == f"{Display().visible(ODD)}\n"
 
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_json_is_valid_where_it_is_shown_too(value):
     text = console.json_text(value)
     assert json.loads(text) == value
-    assert Look().visible(text) == text
+    assert Display().visible(text) == text
     assert json.loads(text.encode()) == value
 
 

@@ -15,7 +15,7 @@ from dynbuild.cli import doctor as commands
 from dynbuild.doctor import examination, model
 from dynbuild.doctor.model import Check
 from dynbuild.errors import NotReady
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 
 pytestmark = pytest.mark.processes("docker", "git", "nvcc", "nvidia-smi")
 
@@ -90,7 +90,7 @@ def test_a_terminal_gets_colour_in_the_same_places(examined, capsys, monkeypatch
     examined(*CHECKS)
     commands.doctor("table", ".")
     plain = capsys.readouterr().out
-    monkeypatch.setattr(console, "out_look", lambda: Look(colour=True))
+    monkeypatch.setattr(console, "out_display", lambda: Display(colour=True))
     commands.doctor("table", ".")
     coloured = capsys.readouterr().out
     assert "\x1b[32mok\x1b[0m" in coloured

@@ -10,7 +10,7 @@ import pytest
 from dynbuild import __version__
 from dynbuild.cli import commands, console
 from dynbuild.errors import BuildFailed, Interrupted, NotReady, RequestError, TemplateError
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 from tests.support import DEMO, ENV, ROOT, Terminal, call, spawn
 
 COMMANDS = ("build", "plan", "render", "run", "engine")
@@ -234,7 +234,7 @@ def test_colour_on_a_terminal_that_wants_it(monkeypatch, env, colour):
     monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    styled = console.look(Terminal()).style("x", "red")
+    styled = console.display(Terminal()).style("x", "red")
     assert styled == ("\x1b[31mx\x1b[0m" if colour else "x")
 
 
@@ -242,13 +242,13 @@ def test_colour_on_a_terminal_that_wants_it(monkeypatch, env, colour):
 def test_the_width_of_a_terminal(monkeypatch, columns, width):
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr(sys, "__stdout__", io.StringIO())
-    assert console.look(Terminal()).width == width
+    assert console.display(Terminal()).width == width
 
 
 def test_a_pipe_has_no_width_and_no_colour(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm")
-    assert console.look(io.StringIO()) == Look()
+    assert console.display(io.StringIO()) == Display()
 
 
 # ---- as a process ------------------------------------------------------------------------

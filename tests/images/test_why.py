@@ -24,7 +24,7 @@ from dynbuild.engine import builder
 from dynbuild.plan.job import Secret
 from dynbuild.render import bake
 from dynbuild.report import why
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 from dynbuild.settings.layers import Origin
 from tests import session
 from tests.support import NONE_CPU, make_job
@@ -316,7 +316,9 @@ def test_first_causes(site, change, kind, evidence):
     foretold = site.foretell(before)
     explained = site.explain(before, site.build())
     SCORES[change.__name__] = [{one.place for one in it.reasons} for it in (foretold, explained)]
-    told = "\n".join((*why.lines(foretold, Look(), predicted=True), *why.lines(explained, Look())))
+    told = "\n".join(
+        (*why.lines(foretold, Display(), predicted=True), *why.lines(explained, Display()))
+    )
     assert {cause.kind for cause in explained.causes} == ({kind} if kind else set()), told
     assert not explained.of_kind("unexplained")
     if not kind:

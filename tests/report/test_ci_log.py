@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.report.ci_log import Fold, error, system_of
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 
 TEXT = st.text(max_size=40)
 
@@ -40,7 +40,7 @@ def test_an_error_is_one_line(title, text):
     head, said = line.removeprefix("::error title=").split("::", 1)
     assert "," not in head
     back = said.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")
-    assert back == Look().visible(text)
+    assert back == Display().visible(text)
 
 
 def test_gitlab_has_sections_and_no_errors():

@@ -8,7 +8,7 @@ from dynbuild.build.steps import StepName
 from dynbuild.matrix.events import CellEnded, SolveEnded, SolveEvent, SolveStarted, TagsMoved
 from dynbuild.matrix.result import CellResult, MatrixResult
 from dynbuild.report import matrix
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 
 WHY = Failure(
     kind="user",
@@ -38,7 +38,7 @@ def ended(*cells):
 
 def shown(*events, verbosity=0):
     said = []
-    with matrix.Progress(said.append, Look(), verbosity, cells=3) as progress:
+    with matrix.Progress(said.append, Display(), verbosity, cells=3) as progress:
         for event in events:
             progress(event)
     return [re.sub(r"^ *[\d.]+s  ", "", line) for line in said]
@@ -89,7 +89,7 @@ def test_more_is_shown_where_it_is_wanted():
 
 
 def test_the_table_is_whole_in_a_pipe():
-    lines = matrix.table(ended(DONE, FAILED, SKIPPED), Look())
+    lines = matrix.table(ended(DONE, FAILED, SKIPPED), Display())
     assert lines[0].split() == [
         "cell", "result", "time", "run", "cached", "size", "digest", "first", "error",
     ]  # fmt: skip
@@ -100,7 +100,7 @@ def test_the_table_is_whole_in_a_pipe():
 
 def test_the_table_fits_a_terminal():
     for width in (80, 100, 132):
-        lines = matrix.table(ended(DONE, FAILED, SKIPPED), Look(width=width))
+        lines = matrix.table(ended(DONE, FAILED, SKIPPED), Display(width=width))
         assert max(map(len, lines)) <= width
         assert [line.split()[0] for line in lines if not line.startswith(("cell", "-", "  "))] == [
             DONE.id, FAILED.id, SKIPPED.id,
@@ -110,13 +110,13 @@ def test_the_table_fits_a_terminal():
 
 def test_an_id_stays_whole_as_long_as_a_terminal_has_room():
     long = "trtllm-local-dev-aws-cuda13.0+next+index"
-    lines = matrix.table(ended(DONE.model_copy(update={"id": long})), Look(width=80))
+    lines = matrix.table(ended(DONE.model_copy(update={"id": long})), Display(width=80))
     assert lines[2].startswith(f"{long}  done    1 min 1 s  ")
     assert max(map(len, lines)) <= 80
 
 
 def test_columns_that_say_nothing_are_left_out():
-    assert matrix.table(ended(SKIPPED), Look())[0].split() == ["cell", "result"]
+    assert matrix.table(ended(SKIPPED), Display())[0].split() == ["cell", "result"]
 
 
 def test_the_summary_names_the_first_failure_with_its_lines():

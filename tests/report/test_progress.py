@@ -5,7 +5,7 @@ import pytest
 from dynbuild.build.events import LogLine, Message, RecordBegun, StepEnded, StepStarted, Warned
 from dynbuild.build.solve import replay
 from dynbuild.build.steps import StepName
-from dynbuild.report.look import COLUMNS, Look
+from dynbuild.report.display import COLUMNS, Display
 from dynbuild.report.progress import Progress
 from tests.support import ROOT
 
@@ -15,7 +15,7 @@ RECORDINGS = ROOT / "tests" / "data" / "events"
 def shown(*events, verbosity=0, width=None):
     """What people see of events, without the clock at the head of a line."""
     lines = []
-    progress = Progress(lines.append, Look(width=width), verbosity)
+    progress = Progress(lines.append, Display(width=width), verbosity)
     for event in events:
         progress(event)
     return [re.sub(r"^ *[\d.]+s  ", "", line) for line in lines]
@@ -109,7 +109,7 @@ def test_a_step_that_three_targets_share_has_one_line():
 
 def test_colour_takes_no_room():
     lines = []
-    progress = Progress(lines.append, Look(colour=True, width=60), 0)
+    progress = Progress(lines.append, Display(colour=True, width=60), 0)
     for event in (started("[ucx 2/2] RUN make"), StepEnded(digest="a", error="exit code: 1")):
         progress(event)
     assert "\x1b[31mFAILED\x1b[0m" in lines[0]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.errors import shorten
-from dynbuild.report.look import Look
+from dynbuild.report.display import Display
 
 ROWS = [("NAME", "v" * 100, "catalog.toml:12"), ("LONGER_NAME", "x", "y")]
 HEAD = ("argument", "value", "from")
@@ -25,14 +25,14 @@ def test_a_long_text_loses_its_middle(text, width, short):
 
 
 def test_a_table_fits_its_width():
-    lines = Look(width=60).table(HEAD, ROWS)
+    lines = Display(width=60).table(HEAD, ROWS)
     assert max(map(len, lines)) <= 60
     assert lines[1].strip("- ") == ""
     assert [line.split()[0] for line in lines[2:]] == ["NAME", "LONGER_NAME"]
 
 
 def test_a_table_without_a_width_is_whole():
-    lines = Look().table(HEAD, ROWS)
+    lines = Display().table(HEAD, ROWS)
     assert [line.split() for line in lines[2:]] == [list(row) for row in ROWS]
     assert len({line.index(cell) for line, cell in zip(lines[2:], ("v", "x"), strict=True)}) == 1
 
@@ -42,16 +42,16 @@ def test_a_table_without_a_width_is_whole():
     st.integers(30, 200) | st.none(),
 )
 def test_every_row_of_a_table_is_a_line_that_fits(rows, width):
-    lines = Look(width=width).table(HEAD, rows)
+    lines = Display(width=width).table(HEAD, rows)
     assert len(lines) == len(rows) + 2
     if width is not None:
         assert max(map(len, lines)) <= width
 
 
 def test_styles_where_there_are_colours():
-    assert Look().style("x", "red") == "x"
-    assert Look(colour=True).style("x", "red") == "\x1b[31mx\x1b[0m"
-    assert Look().warning("x") == "warning: x"
+    assert Display().style("x", "red") == "x"
+    assert Display(colour=True).style("x", "red") == "\x1b[31mx\x1b[0m"
+    assert Display().warning("x") == "warning: x"
 
 
 @pytest.mark.parametrize("colour", [True, False])
@@ -67,10 +67,10 @@ def test_styles_where_there_are_colours():
     ],
 )
 def test_what_a_terminal_would_obey_is_seen(colour, text, shown):
-    assert Look(colour=colour).visible(text) == shown
+    assert Display(colour=colour).visible(text) == shown
 
 
 def test_our_own_colours_are_no_commands():
-    look = Look(colour=True)
-    assert look.visible(look.warning("x")) == look.warning("x")
-    assert Look().visible(look.warning("x")) == r"\x1b[33mwarning:\x1b[0m x"
+    display = Display(colour=True)
+    assert display.visible(display.warning("x")) == display.warning("x")
+    assert Display().visible(display.warning("x")) == r"\x1b[33mwarning:\x1b[0m x"

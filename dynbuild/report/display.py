@@ -1,6 +1,6 @@
 """How text looks where it is shown: with or without colour, in how many columns.  Pure.
 
-Whoever writes to a stream knows what it is and makes the ``Look``; text is made for that.
+Whoever writes to a stream knows what it is and makes the ``Display``; text is made for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMMANDS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Display:
     """What the place can show that text is made for.
 
     Attributes:

@@ -20,7 +20,7 @@ RETRIES = 4
 OnRetry = Callable[[Retry], None]
 
 
-def ask(
+def query(
     question: Callable[[], _T],
     refusal: Callable[[_T], str],
     *,
@@ -51,9 +51,9 @@ def ask(
     return question()
 
 
-def look(question: Callable[[], Answer], name: str, on_retry: OnRetry) -> Answer:
-    """``ask`` a registry a *question* about the image *name*."""
-    return ask(
+def inspect(question: Callable[[], Answer], name: str, on_retry: OnRetry) -> Answer:
+    """``query`` a registry a *question* about the image *name*."""
+    return query(
         question, lambda answer: answer.refusal, what=f"looking at {name}", on_retry=on_retry
     )
 
@@ -65,7 +65,7 @@ def run(
     on_retry: OnRetry,
     sleep: Callable[[float], None] | None = None,
 ) -> None:
-    """``ask`` for a *command* that raises.
+    """``query`` for a *command* that raises.
 
     Raises:
         ToolFailed: Its last try failed, or one for a lasting reason.
@@ -81,6 +81,6 @@ def run(
     def said(error: DynbuildError | None) -> str:
         return "" if error is None else getattr(error, "stderr", "") or error.message
 
-    error = ask(once, said, what=what, on_retry=on_retry, sleep=sleep)
+    error = query(once, said, what=what, on_retry=on_retry, sleep=sleep)
     if error is not None:
         raise error

@@ -185,7 +185,7 @@ class _Going:
         """Solve once; why that failed, if it did."""
         env = self.builder.env({**bake.caller(self.env), **self.secrets}) | bake.ENVIRONMENT
         with proc.start(self.command, env=env, cancellation=self.cancellation) as process:
-            self.taken = self.taken or reading(self.job, self.dockerfiles)
+            self.taken = self.taken or start_reading(self.job, self.dockerfiles)
             with RegistryTimeout(self.job.registry_seconds, process.cancel) as timeout:
 
                 def both(event: Event) -> None:
@@ -280,7 +280,7 @@ class _Going:
             id=now.id,
             record=str(now.path),
             status="done" if why is None else "interrupted" if _by_signal(why) else "failed",
-            builder=described(self.builder),
+            builder=builder_result(self.builder),
             seconds=seconds,
             steps=Steps(**self.solve.counts()),
             warnings=tuple(dict.fromkeys((*self.warnings, *warnings))),
@@ -339,7 +339,7 @@ def _lost_metadata(solve: Solve, now: Record) -> bool:
     return solve.failed() is None and any(draft in line for line in said)
 
 
-def described(builder: Builder) -> BuilderResult:
+def builder_result(builder: Builder) -> BuilderResult:
     """*builder* as a result names it."""
     version = ".".join(map(str, builder.version or ()))
     engine = f"{builder.engine.kind} {public(builder.engine.host or '')}".rstrip()
@@ -359,13 +359,13 @@ def _figures_before(tree: Path, image: str) -> CacheFigures | None:
     return None
 
 
-def reading(job: Job, dockerfiles: Mapping[str, str]) -> Reading:
+def start_reading(job: Job, dockerfiles: Mapping[str, str]) -> Reading:
     """Begin to read what the steps take from build contexts."""
     tree = Path(job.plan.context)
     return Reading(_sources(job, dockerfiles), tree, _ignore(tree), Memory(record.hashes(tree)))
 
 
-def taken_now(job: Job, dockerfiles: Mapping[str, str]) -> ContextRecord:
+def read_contexts(job: Job, dockerfiles: Mapping[str, str]) -> ContextRecord:
     """What the steps of a build would take from build contexts, were it to begin now.
 
     Raises:

@@ -41,7 +41,7 @@ def of(job: Job, texts: Mapping[str, str], before: Snapshot, asking: Asking) -> 
     with ThreadPoolExecutor(2) as pool:
         cache = pool.submit(_kept, asking)
         imports = pool.submit(_imports, job, asking)
-        files = drive.taken_now(job, texts)
+        files = drive.read_contexts(job, texts)
         after = Snapshot(id="", plan=job.plan, texts=texts, files=files)
         names, unpinned = _names(after, before, files)
         moved = asking.moved(names, before.begun)
@@ -55,7 +55,7 @@ def of(job: Job, texts: Mapping[str, str], before: Snapshot, asking: Asking) -> 
     engine = before.network if before.plan.network == "default" else "bridge"
     network = bake.network_of(job.plan, found.network if found else engine)
     pins = {**moved.pins, **dict.fromkeys(moved.unknown, UNKNOWN)}
-    builder = drive.described(found) if found else None
+    builder = drive.builder_result(found) if found else None
     after = replace(after, network=network, builder=builder, pins=pins, outlook=outlook)
     return causes.explain(before, after)
 

@@ -230,7 +230,7 @@ def _image(builder: Builder, env: Mapping[str, str], name: str, on_retry: OnRetr
         here = images.inspect(builder.engine, env, [name], "{{.Id}}").get(name)
         if here:
             return here
-    return backoff.look(lambda: registry.digest(builder, env, name), name, on_retry).digest
+    return backoff.inspect(lambda: registry.digest(builder, env, name), name, on_retry).digest
 
 
 def _address(address: str) -> str:

@@ -83,7 +83,7 @@ def _owners(builder: Builder, env: Mapping[str, str], tag: str, on_retry: OnRetr
     Raises:
         NotReady: The registry does not answer.
     """
-    answer = backoff.look(lambda: registry.inspect(builder, env, tag), tag, on_retry)
+    answer = backoff.inspect(lambda: registry.inspect(builder, env, tag), tag, on_retry)
     words = answer.refusal
     if not words:
         return set(registry.labels(answer.images, LABEL))

@@ -110,14 +110,14 @@ def _shown(mode: str, followed: _Followed, root: Path) -> Shown:
         return progress.Progress(say, display, verbosity)
 
     if mode != "live":
-        return progress_display.simple(mode, plain)
+        return progress_display.without_screen(mode, plain)
     from dynbuild.cli.screen import Screen
     from dynbuild.report.live import Live
 
     live = Live(dict.fromkeys(names or [followed.record.id], "waiting"), followed.begun)
 
     def learn() -> None:
-        progress_display.learn_of(live, root)
+        progress_display.load_forecasts(live, root)
 
     return Screen(live, console.err_display(), learn, time.time)
 

@@ -151,7 +151,7 @@ def build(
     texts = dockerfiles(planned)
     from dynbuild.cli import solving, why
 
-    if not solving.is_to_begin(request, planned, texts, format, dry_run=dry_run, trust=trust):
+    if not solving.is_to_build(request, planned, texts, format, dry_run=dry_run, trust=trust):
         return
     expectation = why.expectation(Path(planned.plan.context), expect_cached)
     if _is_several(planned):
@@ -182,7 +182,7 @@ def _built(request: BuildRequest, ready: Ready, expectation: Expectation | None)
     from dynbuild.report.progress import Progress
 
     planned, texts, builder = ready.planned, ready.texts, ready.builder
-    with solving.underway(ready) as cancellation:
+    with solving.running(ready) as cancellation:
         for image in (image for image in planned.plan.images if image.tags):
             console.say(f"building {image.name} as {image.tags[0]} on {builder}")
 

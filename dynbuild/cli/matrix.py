@@ -139,7 +139,7 @@ def _run(
         request = replace(request, cells=replace(request.cells, only=ids, shard=""))
     from dynbuild.cli import solving
 
-    if not solving.is_to_begin(request, planned, texts, format, dry_run=dry_run, trust=trust):
+    if not solving.is_to_build(request, planned, texts, format, dry_run=dry_run, trust=trust):
         return
     if not tests:
         planned = replace(planned, tests={})
@@ -204,7 +204,7 @@ def run(
     now = record.create(planned.plan, name)
     resumption.write(now, request)
     cells = sum(1 for image in planned.plan.images if image.tags)
-    with solving.underway(ready) as cancellation:
+    with solving.running(ready) as cancellation:
         console.say(f"building {cells - len(kept)} of {cells} images on {builder}: {now.path}")
         more = ci.marks(now.builds)
 

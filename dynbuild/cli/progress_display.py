@@ -43,7 +43,7 @@ def shown(
         done: Images that are there already.
     """
     if mode != "live":
-        return simple(mode, plain)
+        return without_screen(mode, plain)
     from dynbuild.cli.screen import Screen
     from dynbuild.report.live import Live
 
@@ -51,14 +51,14 @@ def shown(
     live = Live(dict.fromkeys(names, "waiting"), time.monotonic())
 
     def learn() -> None:
-        learn_of(live, Path(job.plan.context))
+        load_forecasts(live, Path(job.plan.context))
         with suppress(DynbuildError, OSError, ValueError):
             live.total = _total(job, texts, done)
 
     return Screen(live, console.err_display(), learn)
 
 
-def simple(mode: str, plain: Callable[[], Shown]) -> Shown:
+def without_screen(mode: str, plain: Callable[[], Shown]) -> Shown:
     """What shows a build in the *mode* plain, json or quiet."""
     if mode == "plain":
         return plain()
@@ -69,7 +69,7 @@ def simple(mode: str, plain: Callable[[], Shown]) -> Shown:
     return nullcontext(lambda _: None)
 
 
-def learn_of(live: Live, context: Path) -> None:
+def load_forecasts(live: Live, context: Path) -> None:
     """Look up how long the steps of *live* took in earlier builds of the tree *context*."""
     from dynbuild.report import forecast
     from dynbuild.report.live import COMMON

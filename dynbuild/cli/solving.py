@@ -34,7 +34,7 @@ _HOUR = 3600.0
 _SLOWER = 1.5
 
 
-def is_to_begin(
+def is_to_build(
     request: BuildRequest,
     planned: PlannedJob,
     texts: dict[str, str],
@@ -118,7 +118,7 @@ def make_ready(request: BuildRequest, planned: PlannedJob, texts: dict[str, str]
 
 
 @contextmanager
-def underway(ready: Ready) -> Iterator[proc.Cancellation]:
+def running(ready: Ready) -> Iterator[proc.Cancellation]:
     """Run what the tree makes before its solves; signals call off that, and what the block does.
 
     Raises:

@@ -78,7 +78,7 @@ def ids(
     Raises:
         ValueError: An ignore file is malformed.
     """
-    files = drive.taken_now(job, texts)
+    files = drive.read_contexts(job, texts)
     network = bake.network_of(job.plan, where.builder.network)
 
     def graph_of(image: ImagePlan, made: Mapping[str, Graph], pins: Pins) -> Graph:
@@ -175,7 +175,7 @@ def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[C
 
 def _digest(tag: str, id: str, where: Registry) -> str:
     """The digest of the image *tag* if that carries the *id* for every platform."""
-    answer = backoff.look(
+    answer = backoff.inspect(
         lambda: registry.inspect(where.builder, where.env, tag), tag, where.on_retry
     )
     carried = set(registry.labels(answer.images, LABEL))

@@ -158,7 +158,7 @@ class _Going:
         if shared:
             images += shared.job.images
             texts |= shared.texts
-        self.reading = drive.reading(groups.of_images(held, images), texts)
+        self.reading = drive.start_reading(groups.of_images(held, images), texts)
         if shared:
             self._solve_common(shared)
         waiting = [group for group in left if not self._has(group)]

@@ -13,7 +13,7 @@ from dynbuild import units
 from dynbuild.errors import RequestError
 from dynbuild.image_id import AWS
 from dynbuild.plan.document import ImagePlan
-from dynbuild.plan.matrix import Known, means
+from dynbuild.plan.matrix import Known, matches
 from dynbuild.quick import dataclass
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Test
@@ -109,7 +109,7 @@ def _promised(image: ImagePlan, config: Settings) -> Iterator[ImageTest]:
 def _own(image: ImagePlan, config: Settings) -> Iterator[ImageTest]:
     origin = str(config.origin("test"))
     for test in config.catalog.test:
-        if any(means(glob, image.id) for glob in test.cells):
+        if any(matches(glob, image.id) for glob in test.cells):
             yield ImageTest(
                 name=test.name,
                 argv=_argv(test),

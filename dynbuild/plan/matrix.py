@@ -135,7 +135,7 @@ class Known:
 
     def has(self, glob: str) -> bool:
         """Whether *glob* means any of them, or one with AWS's layer."""
-        return any(means(glob, one) or means(glob, _with_aws(one)) for one in self._every())
+        return any(matches(glob, one) or matches(glob, _with_aws(one)) for one in self._every())
 
     def hint(self, glob: str) -> str:
         """What to write in the place of *glob*."""
@@ -155,7 +155,7 @@ def _with_aws(one: ImageId) -> ImageId:
     return replace(one, target=f"{one.target}{AWS}") if one.target in EFA_TARGETS else one
 
 
-def means(glob: str, one: ImageId) -> bool:
+def matches(glob: str, one: ImageId) -> bool:
     """Whether *glob* means a cell; how Dynamo's wheels come need not be in it."""
     return one.matches(glob) or without_wheels(one).matches(glob)
 

@@ -154,9 +154,9 @@ def of_matrix(
         if "+" in glob.value:
             others = {one: line for line in lines for one in matrix.every(lines[line])}
             there = {**there, **{one: others[one] for one in others if one.matches(glob.value)}}
-        cells += [one for one in there if matrix.means(glob.value, one)]
+        cells += [one for one in there if matrix.matches(glob.value, one)]
     for glob in named.exclude:
-        cells = [one for one in cells if not matrix.means(glob.value, one)]
+        cells = [one for one in cells if not matrix.matches(glob.value, one)]
     _check_globs(named, there, known, problems)
     cells = _narrowed(config, list(dict.fromkeys(cells)), problems)
     cells = _picked(cells, there, globs, problems)
@@ -263,13 +263,13 @@ def _check_globs(
         written = next(iter(layer.values()), None)
         globs.append((pattern, written.origin if written else None))
     for glob, origin in globs:
-        if not (any(matrix.means(glob, one) for one in there) or known.has(glob)):
+        if not (any(matrix.matches(glob, one) for one in there) or known.has(glob)):
             problems.add(f"there is no cell '{glob}'", origin=origin, hint=known.hint(glob))
 
 
 def _meant(glob: str, there: Iterable[ImageId], problems: Collector) -> list[ImageId]:
     """Those of the cells *there* that a *glob* of the command means; none is a problem."""
-    meant = [one for one in there if matrix.means(glob, one)]
+    meant = [one for one in there if matrix.matches(glob, one)]
     if not meant:
         hint = names.did_you_mean(glob, map(str, there), "`dynbuild list`")
         problems.add(f"there is no cell '{glob}'", hint=hint)
@@ -297,7 +297,7 @@ class _Settings:
         Raises:
             RequestError: Those that the matrix has for it are wrong.
         """
-        globs = tuple(glob for glob in self._named.cells if matrix.means(glob, one))
+        globs = tuple(glob for glob in self._named.cells if matrix.matches(glob, one))
         if not globs:
             return self._lines[line]
         if (line, *globs) not in self._made:

@@ -100,7 +100,7 @@ def chosen(base: Layer, above: Sequence[Layer], env: Mapping[str, str], flags: L
     return layers.resolve((base, *above, given, flags)).get(KEY, base[KEY])
 
 
-def said(layer: Layer, line: str) -> Layer:
+def override(layer: Layer, line: str) -> Layer:
     """*layer*, saying *line* where it says which line."""
     own = layer.get(KEY)
     if own is None or own.value == line:

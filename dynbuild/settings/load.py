@@ -115,7 +115,7 @@ def load(
     args = _keys_below(base, "args") | models.PASSED_THROUGH
     stack = (base, *above, environment.layer(env, args), flags)
     if line:
-        stack = tuple(lines.said(layer, line) for layer in stack)
+        stack = tuple(lines.override(layer, line) for layer in stack)
     return _combined(stack, default_line, tree_file)
 
 

@@ -20,7 +20,7 @@ class Registry:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def ask(self):
-        return backoff.ask(
+        return backoff.query(
             self, lambda answer: answer, what="looking", on_retry=self.told.append,
             sleep=self.slept.append,
         )  # fmt: skip

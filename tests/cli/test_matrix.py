@@ -83,13 +83,13 @@ def test_a_cell_that_takes_too_long_is_failed(matrix, docker):
 
 def test_what_is_taken_of_the_tree_is_read_once_for_all_solves(matrix, tree, monkeypatch):
     readings = []
-    reading = drive.reading
+    reading = drive.start_reading
 
     def noted(job, texts):
         readings.append(sorted(texts))
         return reading(job, texts)
 
-    monkeypatch.setattr(drive, "reading", noted)
+    monkeypatch.setattr(drive, "start_reading", noted)
     assert matrix().code == 0
     (names,) = readings
     assert {name for name in names if "common" not in name} == set(CELLS)

@@ -189,7 +189,7 @@ def test_an_earlier_build_is_replayed_once_for_all_that_is_learned_of_it(tmp_pat
 
     monkeypatch.setattr(recording, "replay", noted)
     live = Live(dict.fromkeys(names, "waiting"), 0.0)
-    progress_display.learn_of(live, tmp_path)
+    progress_display.load_forecasts(live, tmp_path)
     assert live.forecasts.keys() == set(names)
     assert step_times.of(tmp_path)["ucx", 2] == pytest.approx(10)
     assert len(replayed) == 2

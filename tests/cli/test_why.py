@@ -131,7 +131,7 @@ def built(tree, engineless):
     job = make_job(**NONE_CPU, context=tree)
     document = json.loads(planned(tree, "--format", "json").out)
     text = call("render", *NONE, "--context", tree).out
-    taken = drive.taken_now(job, {IMAGE.name: text})
+    taken = drive.read_contexts(job, {IMAGE.name: text})
     one = builds.recorded(record.builds(tree), (), builds.result(), "20261103T013012-3-none")
     one.write_json(one.plan, document)
     one.write(one.dockerfile(IMAGE.name, only=True), text)

@@ -128,7 +128,7 @@ def trouble(layout: Layout, saved: Sequence[str]) -> Trouble | None:
     return None
 
 
-def mend(layout: Layout, saved: Sequence[str], wrong: Trouble) -> Trouble | None:
+def repair(layout: Layout, saved: Sequence[str], wrong: Trouble) -> Trouble | None:
     """Put back what is gone; what is still wrong then.
 
     Args:

@@ -69,7 +69,7 @@ def _mend_network(layout: Layout, env: Mapping[str, str], say: Callable[[str], N
     if wrong is None:
         return
     say(f"{wrong.message}; mending that")
-    left = network.mend(layout, state.saved_rules(layout), wrong)
+    left = network.repair(layout, state.saved_rules(layout), wrong)
     if left is not None and left.kind == "bridge":
         # Only a start makes it: that is worth the containers, which are cut off anyway.
         say("the network is made anew by another start; containers end")

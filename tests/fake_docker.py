@@ -36,12 +36,13 @@ case "$1 $2" in
     [ ! -e "$here/refusal" ] || { cat "$here/refusal" >&2; exit 1; }
     case "$*" in
     *" create "*) exit 0 ;;
-    *--raw*) there=registry ;;
-    *"json .Manifest"*) there=digest ;;
-    *) there=tag ;;
-    esac
-    [ -e "$here/$there" ] || { echo "ERROR: $last: not found" >&2; exit 1; }
-    cat "$here/$there" ;;
+    *--raw*) cat "$here/registry" ;;
+    *) own="$here/tag-${last##*:}"
+        [ -e "$own" ] || own="$here/tag"
+        [ -e "$own" ] || [ -e "$here/digest" ] ||
+            { echo "ERROR: $last: not found" >&2; exit 1; }
+        echo "[$(cat "$here/digest" || echo null),$(cat "$own" || echo null)]" ;;
+    esac ;;
 "buildx ls") cat "$here/builder" ;;
 "buildx bake")
     for last; do

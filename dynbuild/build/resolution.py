@@ -215,7 +215,7 @@ class Asking:
             raise NotReady(_OFFLINE)
         if self.builder is None:
             raise NotReady("there is no engine to ask with")
-        return registry.digest(self.builder, self.env, name, SOON)
+        return registry.inspect(self.builder, self.env, name, SOON)
 
 
 def _changed_after(address: str, moment: datetime) -> bool:
@@ -230,7 +230,7 @@ def _image(builder: Builder, env: Mapping[str, str], name: str, on_retry: OnRetr
         here = images.inspect(builder.engine, env, [name], "{{.Id}}").get(name)
         if here:
             return here
-    return backoff.inspect(lambda: registry.digest(builder, env, name), name, on_retry).digest
+    return backoff.inspect(lambda: registry.inspect(builder, env, name), name, on_retry).digest
 
 
 def _address(address: str) -> str:

@@ -17,70 +17,48 @@ class Answer:
     """What came of asking.
 
     Attributes:
-        images: The configuration of the image as JSON, or of each platform's; empty for none.
-        digest: Of what the name stands for, where that was asked for.
+        images: The configuration of the image, or of each platform's, as read; for ``labels``.
+        digest: Of what the name stands for, of all platforms together; empty for none.
         refusal: What was said in place of it; empty where there is one.
     """
 
-    images: str = ""
+    images: object = None
     digest: str = ""
     refusal: str = ""
 
 
-def inspect(builder: Builder, env: Mapping[str, str], name: str) -> Answer:
-    """Ask for the image *name*.
+def inspect(
+    builder: Builder, env: Mapping[str, str], name: str, seconds: float = _SECONDS
+) -> Answer:
+    """Ask for the image *name*, all in one question.
 
     Args:
         builder: Whose logins and settings of registries count.
         env: The caller's environment.
         name: Its reference.
-
-    Raises:
-        NotReady: There is no answer in time.
-    """
-    done = _ask(builder, env, name, "{{json .Image}}", _SECONDS)
-    return done if isinstance(done, Answer) else Answer(images=done)
-
-
-def digest(
-    builder: Builder, env: Mapping[str, str], name: str, seconds: float = _SECONDS
-) -> Answer:
-    """Ask what the name of an image stands for: its digest, of all platforms together.
-
-    *seconds* is how long that may take.
+        seconds: How long that may take.
 
     Raises:
         NotReady: There is no answer in time.
     """
     # With {{.Manifest.Digest}}, buildx prints what it prints without a format.
-    done = _ask(builder, env, name, "{{json .Manifest}}", seconds)
-    if isinstance(done, Answer):
-        return done
+    both = "[{{json .Manifest}},{{json .Image}}]"
+    argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--format", both, name)
+    done = proc.run(argv, env=builder.env(env), check=False, timeout=seconds)
+    if done.returncode != 0:
+        return Answer(refusal=done.stderr.strip() or f"exit status {done.returncode}")
     try:
-        return Answer(digest=str(json.loads(done)["digest"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return Answer(refusal="it says nothing that is known")
+        manifest, images = json.loads(done.stdout)
+    except (ValueError, TypeError, RecursionError):
+        return Answer()
+    digest = manifest.get("digest", "") if isinstance(manifest, dict) else ""
+    return Answer(images=images, digest=str(digest))
 
 
-def labels(text: str, name: str) -> Iterator[str]:
+def labels(images: object, name: str) -> Iterator[str]:
     """The label *name* of an image, or of each platform of an index, from ``Answer.images``."""
-    try:
-        read: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    for config in (read, *read.values()) if isinstance(read, dict) else ():
+    for config in (images, *images.values()) if isinstance(images, dict) else ():
         inner = config.get("config") if isinstance(config, dict) else None
         found = inner.get("Labels") if isinstance(inner, dict) else None
         if isinstance(found, dict) and found.get(name):
             yield str(found[name])
-
-
-def _ask(
-    builder: Builder, env: Mapping[str, str], name: str, template: str, seconds: float
-) -> str | Answer:
-    """What is said, or the refusal."""
-    argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--format", template, name)
-    done = proc.run(argv, env=builder.env(env), check=False, timeout=seconds)
-    if done.returncode == 0:
-        return done.stdout
-    return Answer(refusal=done.stderr.strip() or f"exit status {done.returncode}")

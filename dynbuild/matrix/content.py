@@ -1,9 +1,11 @@
 """What makes an image, as one id: a cell whose tags carry it already is not built again.
 
 The id is of the steps with all that they see (``dynbuild.render.graph``): text, values, files of
-the build contexts, and what base images, git refs and addresses stand for; of the image's labels,
-its commit and its version among them; and of the tests that it has to pass.  It is as good as
-BuildKit's cache, which runs no step again for a newer package on an index either.
+the build contexts, and what base images, git refs and addresses stand for; and of the tests that
+it has to pass.  It is as good as BuildKit's cache, which runs no step again for a newer package on
+an index either.  The commit and the version are in no id where an image only says them, in labels
+and in its environment, and no step sees them: a commit that touches nothing of an image is no
+change of it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ from dynbuild.render.graph import Graph, Pins
 LABEL = "dynbuild.content"
 """The label of an image that has the id."""
 
-_FORM = "1"
+_FORM = "2"
+_SAID = {"org.opencontainers.image.version", "org.opencontainers.image.revision"}
+_COMMIT = "DYNAMO_COMMIT_SHA"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +103,9 @@ def ids(
     made: dict[str, Graph] = {}
     known, unknown = {}, {}
     for image in job.plan.images:
-        made[image.name] = graph_of(image, made, pins)
+        real, bare = (graph_of(one, made, pins) for one in (image, _without_commit(image)))
+        # A template of one's own may use the commit in a step.
+        made[image.name] = bare if bare.steps.keys() == real.steps.keys() else real
     for image in job.plan.images:
         lacking = sorted(name for name in wanted[image.name] if name not in pins)
         if why := _unknowable(job, image, lacking):
@@ -107,6 +113,13 @@ def ids(
         else:
             known[image.name] = _id(made[image.name], tests.get(image.name, ()))
     return Ids(known=known, unknown=unknown)
+
+
+def _without_commit(image: ImagePlan) -> ImagePlan:
+    """*image*, not saying of which commit and version it is."""
+    args = {arg: "" if arg == _COMMIT else value for arg, value in image.build_args.items()}
+    labels = {name: value for name, value in image.labels.items() if name not in _SAID}
+    return image.model_copy(update={"build_args": args, "labels": labels})
 
 
 def _unknowable(job: Job, image: ImagePlan, lacking: Sequence[Name]) -> str:
@@ -146,7 +159,9 @@ def labelled(job: Job, known: Mapping[str, str]) -> Job:
 
 
 def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[CellResult]:
-    """The cells of *job* whose tags are all on one image that carries their id.
+    """The cells of *job* of which a tag is on an image that carries their id.
+
+    Tags of theirs that are not on it yet, as those of a new version, are still to be moved.
 
     Args:
         job: What would be built.
@@ -156,9 +171,10 @@ def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[C
     for image in job.plan.images:
         if not image.tags or image.output != "push" or image.name not in known:
             continue
-        found = {_digest(tag, known[image.name], where) for tag in image.tags}
-        digest = found.pop()
-        if digest and not found:
+        carrying = [_digest(tag, known[image.name], where) for tag in image.tags]
+        found = set(carrying) - {""}
+        if len(found) == 1:
+            digest = found.pop()
             yield CellResult(
                 id=image.name,
                 status="done",
@@ -168,7 +184,7 @@ def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[C
                 platforms=image.platforms,
                 line=image.release_line,
                 reference=f"{names.split_reference(image.tags[0])[0]}@{digest}",
-                moved=True,
+                moved=all(carrying),
                 unchanged=True,
             )
 
@@ -179,6 +195,4 @@ def _digest(tag: str, id: str, where: Registry) -> str:
         lambda: registry.inspect(where.builder, where.env, tag), tag, where.on_retry
     )
     carried = set(registry.labels(answer.images, LABEL))
-    if answer.refusal or carried != {id}:
-        return ""
-    return registry.digest(where.builder, where.env, tag).digest
+    return answer.digest if carried == {id} else ""

@@ -327,7 +327,7 @@ class _Going:
     def move_tags(self) -> None:
         """Move the tags of all cells, if every one of them is there."""
         every = self._every()
-        whole = self.options.tag_when == "all" and all(cell.status == "done" for cell in every)
+        whole = self.options.tag_when == "each" or all(cell.status == "done" for cell in every)
         for cell in every:
             if whole or cell.output == "load":
                 self._move(cell.id)

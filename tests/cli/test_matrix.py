@@ -511,7 +511,7 @@ def test_a_matrix_that_is_in_the_registry_ends_without_a_solve(pushing, docker, 
     assert not cells[GOOD]["unchanged"]
     made = labels(tree)
     assert list(made) == [GOOD]
-    before = bakes(docker)
+    before, lines = bakes(docker), len(docker.asked)
     config = {"Labels": {"dynbuild.image": GOOD, "dynbuild.content": made[GOOD]}}
     docker.says(tag=json.dumps({"config": config}))
     junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
@@ -524,11 +524,30 @@ def test_a_matrix_that_is_in_the_registry_ends_without_a_solve(pushing, docker, 
     assert f"{GOOD} is unchanged: r.example/ai/x@{DIGEST}" in done.err
     assert 'message="unchanged"' in junit.read_text()
     assert "| ✅ unchanged |" in summary.read_text()
+    assert not any("imagetools create" in line for line in docker.asked[lines:])
     # Another base image behind the same name.
     docker.says(image=f"sha256:{2:064} 1\n")
     _, cells = pushing("--only", "none-frontend-cpu", "--skip", "none-[wd]*")
     assert not cells[GOOD]["unchanged"]
     assert bakes(docker) == before + 1
+
+
+@pytest.mark.parametrize("when", ["all", "each"])
+def test_a_new_version_of_the_same_content_gets_its_tag_without_a_solve(
+    pushing, docker, tree, when
+):
+    words = ("--only", "none-frontend-cpu", "--skip", "none-[wd]*", "--tag-when", when)
+    _, cells = pushing(*words)
+    version, latest = cells[GOOD]["tags"]
+    config = {"Labels": {"dynbuild.image": GOOD, "dynbuild.content": labels(tree)[GOOD]}}
+    docker.says(**{f"tag-{latest.rpartition(':')[2]}": json.dumps({"config": config})})
+    before, lines = bakes(docker), len(docker.asked)
+    _, cells = pushing(*words)
+    assert bakes(docker) == before
+    assert (cells[GOOD]["unchanged"], cells[GOOD]["moved"]) == (True, True)
+    (moved,) = (line for line in docker.asked[lines:] if "imagetools create" in line)
+    assert f"--tag {version}" in moved
+    assert moved.endswith(f"r.example/ai/x@{DIGEST}")
 
 
 def test_what_is_not_pushed_cannot_be_unchanged(matrix):

@@ -1,16 +1,19 @@
 """The content id of an image: what changes it, and what does not."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from dynbuild.build import resolution
+from dynbuild.engine import registry
 from dynbuild.engine.builder import Builder
 from dynbuild.engine.model import Engine
 from dynbuild.matrix import content
 from dynbuild.plan.image_tests import ImageTest
 from dynbuild.render import graph
-from tests.support import NONE_CPU, make_job
+from dynbuild.render.dockerfile import render
+from tests.support import NONE_CPU, TEMPLATES, VERSION, make_job
 
 TEXT = """\
 ARG BASE=debian:trixie
@@ -90,7 +93,7 @@ def test_all_that_makes_an_image_is_in_its_id(id_of, pins, tree):
     known, _ = pins
     found = [id_of().known, id_of(TEXT.replace("make", "make all")).known]
     found.append(id_of(tests=(ImageTest(name="x", argv=("true",)),)).known)
-    found.append(id_of(labels={"org.opencontainers.image.revision": "b"}).known)
+    found.append(id_of(labels={"org.opencontainers.image.title": "b"}).known)
     found.append(id_of(platforms=("linux/arm64",)).known or {"arm64": ""})
     for name in sorted(NAMES):
         known[name] = "sha256:2"
@@ -98,6 +101,50 @@ def test_all_that_makes_an_image_is_in_its_id(id_of, pins, tree):
     (tree / "file").write_text("2")
     found.append(id_of().known)
     assert len({json.dumps(one) for one in found}) == len(found)
+
+
+COMMIT = "ARG DYNAMO_COMMIT_SHA\nENV DYNAMO_COMMIT_SHA=${DYNAMO_COMMIT_SHA}\n"
+
+
+def of_commit(commit):
+    """What an image of that commit says of it, and of its version."""
+    labels = {f"org.opencontainers.image.{name}": commit for name in ("version", "revision")}
+    return {"build_args": {"DYNAMO_COMMIT_SHA": commit}, "labels": labels}
+
+
+def test_a_commit_that_touches_nothing_of_an_image_is_no_change(id_of, pins, tree):
+    del pins
+    text = f"{TEXT}{COMMIT}"
+    first = id_of(text, **of_commit("a" * 40)).known
+    (tree / "README.md").write_text("said better")
+    assert id_of(text, **of_commit("b" * 40)).known == first
+    (tree / "file").write_text("2")
+    assert id_of(text, **of_commit("b" * 40)).known != first
+
+
+def test_a_commit_that_a_step_sees_is_content(id_of, pins):
+    del pins
+    text = f"{TEXT}{COMMIT}RUN make version\n"
+    ids = [id_of(text, **of_commit(letter * 40)).known["none-runtime-cpu"] for letter in "aba"]
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_no_cell_of_the_catalog_has_its_commit_in_its_content(builder, monkeypatch):
+    """Of all cells: what is linked goes on from an image that says it, and must not see it."""
+    monkeypatch.setattr(resolution, "of", lambda _b, _e, names, _t: dict.fromkeys(names, "1"))
+    where = content.Registry(builder=builder, env={}, on_retry=print)
+    asked = {"framework": "vllm,sglang,trtllm,none", "target": "runtime", "make_efa": True}
+
+    def ids(commit, target):
+        version = replace(VERSION, tag=f"v1-{commit[:7]}", commit=commit)
+        job = make_job(**{**asked, "target": target}, version=version)
+        texts = {image.name: render(image, TEMPLATES) for image in job.images}
+        return content.ids(job, texts, {}, where).known
+
+    for target in ("runtime", "local-dev"):
+        known = ids("a" * 40, target)
+        assert known
+        assert known == ids("b" * 40, target)
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -127,3 +174,43 @@ def test_another_image_of_the_same_run_is_asked_of_nobody(id_of, pins):
     _, asked = pins
     assert not id_of(contexts={"debian:trixie": "target:other"}).unknown
     assert asked == [{name for name in NAMES if not name[1]}]
+
+
+@pytest.fixture
+def unchanged(monkeypatch, builder):
+    """The cell, where a registry has these digests and contents at its tags; what was asked."""
+
+    def run(**there):
+        job = make_job(
+            **NONE_CPU, output="push", tag=["r.example/x:new", "r.example/x:last"], tag_latest=False
+        )
+        asked = []
+
+        def inspect(_builder, _env, name):
+            asked.append(name)
+            digest, carried = there.get(name.rpartition(":")[2], ("", ""))
+            if not digest:
+                return registry.Answer(refusal="ERROR: not found")
+            images = {"linux/amd64": {"config": {"Labels": {content.LABEL: carried}}}}
+            return registry.Answer(images=images, digest=digest)
+
+        monkeypatch.setattr(registry, "inspect", inspect)
+        where = content.Registry(builder=builder, env={}, on_retry=print)
+        found = list(content.unchanged(job, {"none-runtime-cpu": "1"}, where))
+        tags = job.plan.images[0].tags
+        assert asked == list(tags)
+        return found
+
+    return run
+
+
+def test_a_cell_is_there_where_one_of_its_tags_has_its_content(unchanged):
+    both = {"new": ("sha256:1", "1"), "last": ("sha256:1", "1")}
+    (cell,) = unchanged(**both)
+    assert (cell.digest, cell.moved, cell.unchanged) == ("sha256:1", True, True)
+    (cell,) = unchanged(last=("sha256:1", "1"), new=("sha256:2", "2"))
+    assert (cell.digest, cell.moved) == ("sha256:1", False)
+    assert cell.reference == "r.example/x@sha256:1"
+    assert not unchanged(last=("sha256:2", "2"))
+    assert not unchanged()
+    assert not unchanged(last=("sha256:1", "1"), new=("sha256:2", "1"))

@@ -6,7 +6,6 @@ a ``Catalog`` and, for every leaf, where its value came from.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,10 +84,9 @@ def load(
     flags: Layer,
     tree_file: Path | None = None,
     cache: Path | None = None,
-    line: str = "",
     context: Path | None = None,
 ) -> Settings:
-    """Combine all layers and check the result.
+    """Combine all layers and check the result, for the one release line that they say.
 
     Args:
         templates: The folder with ``catalog.toml``.
@@ -97,7 +95,6 @@ def load(
         flags: What the command line says.
         tree_file: The settings file of the source tree itself, lower than *overlays*.
         cache: Where the catalog's values are kept once it is parsed.
-        line: The release line, in place of what the layers say.
         context: The source tree, whose version chooses the line where nothing else does.
 
     Raises:
@@ -105,18 +102,16 @@ def load(
         RequestError: A file is malformed, a key unknown, a value of the wrong type. All
             problems are reported at once.
     """
-    base, above = _files(templates, _ordered(tree_file, overlays), cache)
-    default_line = str(base[lines.KEY].value)
-    tree = lines.of_tree(context, templates, base, env) if context else {}
-    chosen = lines.chosen(base, (tree, *above), env, flags)
-    if line:
-        chosen = Setting(line, chosen.origin)
-    base = lines.with_line(base, chosen, templates, cache, env=env)
-    args = _keys_below(base, "args") | models.PASSED_THROUGH
-    stack = (base, *above, environment.layer(env, args), flags)
-    if line:
-        stack = tuple(lines.override(layer, line) for layer in stack)
-    return _combined(stack, default_line, tree_file)
+    found = Lines(
+        templates=templates,
+        overlays=overlays,
+        env=env,
+        flags=flags,
+        tree_file=tree_file,
+        cache=cache,
+        context=context,
+    )
+    return found.of(found.said)
 
 
 def with_layer(settings: Settings, layer: Layer) -> Settings:
@@ -134,6 +129,7 @@ class Lines(Mapping[str, Settings]):
     """The settings of every release line, each combined when it is asked for.
 
     Attributes:
+        said: What the layers say of the line, or of several, and where.
         chosen: The lines of the request.
         by_tree: What the source tree says that chose the line; empty where it did not.
     """
@@ -149,23 +145,21 @@ class Lines(Mapping[str, Settings]):
         cache: Path | None = None,
         context: Path | None = None,
     ) -> None:
-        """Find out which there are, from what ``load`` takes."""
-        base, above = _files(templates, _ordered(tree_file, overlays), cache)
-        own = str(base[lines.KEY].value)
-        self._known = (own, *(line for line in lines.known(templates, env) if line != own))
-        tree = lines.of_tree(context, templates, base, env) if context else {}
-        setting = lines.chosen(base, (tree, *above), env, flags)
-        self.chosen = names.items(str(setting.value)) or (own,)
-        self.by_tree = str(setting.origin.source) if setting.origin.layer == "derived" else ""
-        self._load = functools.partial(
-            load,
-            templates=templates,
-            overlays=overlays,
-            tree_file=tree_file,
-            env=env,
-            flags=flags,
-            cache=cache,
-        )
+        """Read the files, once for all lines, and find out which lines there are.
+
+        The arguments are those of ``load``.
+        """
+        self._templates, self._cache, self._tree_file = templates, cache, tree_file
+        self._base, self._above = _files(templates, _ordered(tree_file, overlays), cache)
+        self._env, self._flags = env, flags
+        self._own = str(self._base[lines.KEY].value)
+        known = lines.known(templates, env)
+        self._known = (self._own, *(line for line in known if line != self._own))
+        tree = lines.of_tree(context, templates, self._base, env) if context else {}
+        self.said = lines.chosen(self._base, (tree, *self._above), env, flags)
+        self.chosen = names.items(str(self.said.value)) or (self._own,)
+        derived = self.said.origin.layer == "derived"
+        self.by_tree = str(self.said.origin.source) if derived else ""
         self._combined: dict[str, Settings] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -180,8 +174,21 @@ class Lines(Mapping[str, Settings]):
         Raises:
             RequestError: There is no such line, or the settings are wrong.
         """
+        return self.of(Setting(line, self.said.origin))
+
+    def of(self, said: Setting) -> Settings:
+        """The settings of the line that somebody *said*.
+
+        Raises:
+            RequestError: There is no such line, or the settings are wrong.
+        """
+        line = str(said.value)
         if line not in self._combined:
-            self._combined[line] = self._load(line=line)
+            base = lines.with_line(self._base, said, self._templates, self._cache, env=self._env)
+            args = _keys_below(base, "args") | models.PASSED_THROUGH
+            every = (base, *self._above, environment.layer(self._env, args), self._flags)
+            stack = tuple(lines.override(layer, line) for layer in every)
+            self._combined[line] = _combined(stack, self._own, self._tree_file)
         return self._combined[line]
 
 

@@ -29,9 +29,7 @@ def composed(*found, requirements=(), frameworks=(), unused=()):
 def loaded(tmp_path, text):
     (tmp_path / "lines").mkdir()
     (tmp_path / "lines" / "1.7.toml").write_text(text, encoding="utf-8")
-    return settings.load(
-        templates=TEMPLATES, overlays=(), env={"DYNBUILD_HOME": str(tmp_path)}, flags={}, line="1.7"
-    ).catalog
+    return load(env={"DYNBUILD_HOME": str(tmp_path)}, release_line="1.7").catalog
 
 
 def test_each_value_has_its_source_and_the_file_is_a_line(tmp_path):

@@ -118,7 +118,7 @@ def divide(**_):
 
 @pytest.mark.parametrize("argv", [["plan"], ["-vv", "plan"], ["plan", "-vv"]], ids=" ".join)
 def test_a_mistake_of_ours_is_one_sentence_and_with_vv_all_of_it(monkeypatch, argv):
-    monkeypatch.setattr("dynbuild.settings.load.load", divide)
+    monkeypatch.setattr("dynbuild.settings.load.Lines", divide)
     result = call(*argv)
     assert (result.code, result.out) == (70, "")
     *before, said, hint = result.err.splitlines()
@@ -134,7 +134,7 @@ def test_a_mistake_of_ours_tells_no_secret(monkeypatch, argv):
     def fail(**_):
         raise ValueError("https://ada:hunter2@example.com/")
 
-    monkeypatch.setattr("dynbuild.settings.load.load", fail)
+    monkeypatch.setattr("dynbuild.settings.load.Lines", fail)
     result = call(*argv)
     assert result.code == 70
     assert "example.com" in result.err

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,6 +73,8 @@ def run(
         hf_home=options.hf_home(resolved, os.environ, workspace),
         hf_token="HF_TOKEN" in os.environ,
     )
+    if name is None and (origin := image.by_tree(settings)):
+        console.say(f"the repository {kind.repository} is the tree's own word: {origin.location}")
     frameworks = settings.catalog.frameworks
     placed = resolved.text("numa")
     if export is None and invocation.switch("with_services"):
@@ -89,7 +91,9 @@ def run(
             said = f"image {request.image}: the conventional name, no build is recorded in {tree}"
             console.say(said)
         absent = image.missing(request.image, kind, settings, given=name is not None)
-        _start(request, absent, frameworks, placed=placed, strict=invocation.switch("strict"))
+        named = kind if name is None else None
+        strict = invocation.switch("strict")
+        _start(request, absent, settings, named=named, placed=placed, strict=strict)
 
 
 def _check_image(name: str | None, kind: ImageKind, settings: Settings, image_device: str) -> None:
@@ -233,8 +237,9 @@ def _dry_run(request: RunRequest, *, strict: bool, format: str | None) -> None:
 def _start(
     request: RunRequest,
     absent: NotReady,
-    frameworks: Collection[str],
+    settings: Settings,
     *,
+    named: ImageKind | None,
     placed: str,
     strict: bool,
 ) -> None:
@@ -246,7 +251,7 @@ def _start(
 
     engine = client.find(os.environ)
     environment = _docker_environment(engine.env(os.environ))
-    user = _image_user(request, absent, frameworks, engine, environment)
+    user = _image_user(request, absent, settings, engine, environment, named=named)
     if request.hf_home:
         _make_folder(Path(request.hf_home))
     facts = host.read(request, engine, os.environ, image=user)
@@ -309,14 +314,16 @@ def _place(request: RunRequest, facts: Host, nodes: str) -> RunRequest:
 def _image_user(
     request: RunRequest,
     absent: NotReady,
-    frameworks: Collection[str],
+    settings: Settings,
     engine: Engine,
     environment: Mapping[str, str],
+    *,
+    named: ImageKind | None,
 ) -> ImageUser:
-    """Who runs in the image; it has to be there."""
+    """Who runs in the image; it has to be there, and be what it was *named* for."""
     from dynbuild import proc
     from dynbuild.image_id import LABEL
-    from dynbuild.run.image import USER_LABEL, user_of
+    from dynbuild.run.image import USER_LABEL, check_label, user_of
 
     parts = ".Config.User", *(f'index .Config.Labels "{label}"' for label in (LABEL, USER_LABEL))
     template = "\n".join(f"{{{{{part}}}}}" for part in parts)
@@ -334,4 +341,7 @@ def _image_user(
             details=tuple(found.stderr.strip().splitlines()[-3:]),
         )
     name, label, ids = (*found.stdout.split("\n"), "", "", "")[:3]
+    if named is not None:
+        check_label(request.image, label.strip(), named, settings)
+    frameworks = settings.catalog.frameworks
     return user_of(request.image, name.strip(), label.strip(), ids.strip(), frameworks)

@@ -12,6 +12,7 @@ from dynbuild.image_id import AWS, ImageId
 from dynbuild.quick import dataclass
 from dynbuild.run.request import IMAGE_UID
 from dynbuild.settings import cell
+from dynbuild.settings.layers import Origin
 from dynbuild.settings.load import Settings
 
 
@@ -188,6 +189,36 @@ def fits(image_id: str, kind: ImageKind, settings: Settings) -> bool:
         and (not cuda or cell.means_cuda(cuda, found.cuda))
         and (not line or marks == own)
     )
+
+
+def by_tree(settings: Settings) -> Origin | None:
+    """Where the tree's own file says which repository an image is of; ``None`` if others do."""
+    origin = settings.origin("request", "repository")
+    return origin if origin.source == str(settings.tree_file) else None
+
+
+def check_label(reference: str, label: str, kind: ImageKind, settings: Settings) -> None:
+    """Refuse to take what the tree's own file names for an image of dynbuild's.
+
+    A repository of a tree's own would otherwise choose among all images of the caller's.
+
+    Args:
+        reference: The image.
+        label: Its ``LABEL``.
+        kind: What it is to be.
+        settings: The settings.
+
+    Raises:
+        RequestError: It is another image, and nobody but the tree says that it is meant.
+    """
+    origin = by_tree(settings)
+    if origin and not fits(label, kind, settings):
+        raise RequestError(
+            f"{reference} is not {kind.framework} {kind.target} of dynbuild's but "
+            f"{label or 'an image without its label'}, and only the tree's own file names it",
+            origin=str(origin),
+            hint=f"--image {shlex.quote(reference)} takes it all the same, --repository another",
+        )
 
 
 def check_framework(kind: ImageKind, settings: Settings, *, target: str | None = None) -> None:

@@ -82,7 +82,7 @@ class Played:
         elif argv[2] == "imagetools" and argv[-1].startswith("r.example"):
             said, error = None, f"ERROR: {self.cache}"
         elif argv[2] == "imagetools":
-            said = self.digest and json.dumps({"digest": self.digest})
+            said = self.digest and json.dumps([{"digest": self.digest}, None])
         else:
             assert argv[1:3] == ("buildx", "du")
             kept = [text for place, text in NAMES.items() if place not in self.lost]

@@ -176,3 +176,33 @@ def test_options_come_from_variables_and_profiles_too(tmp_path, key, value, word
     said = call("run", "--dry-run", "--config", tmp_path / "a.toml", "--profile", "p")
     assert said.code == 0, said.err
     assert " ".join(words) in said.out
+
+
+OWN = '[request]\nframework = "none"\ntarget = "runtime"\nrepository = "corp/secret"\n'
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("label", ["none-runtime-cpu", "none-dev-cpu", "", "what"])
+def test_a_tree_names_no_image_but_dynbuilds_own(run, docker, tmp_path, recorded, label):
+    (tmp_path / "dynbuild.toml").write_text(OWN)
+    if recorded:  # which a tree may bring along
+        folder = tmp_path / ".dynbuild" / "builds" / "20260101T000000-1-none-runtime-cpu"
+        folder.mkdir(parents=True)
+        image = {"name": "none-runtime-cpu", "tags": ["corp/secret:7"], "size": 1}
+        (folder / "result.json").write_text(json.dumps({"status": "done", "images": [image]}))
+    docker.says(image=f"dynamo\n{label}\n\n")
+    result = run("--device", "cpu")
+    fits = label == "none-runtime-cpu"
+    assert result.code == (0 if fits else 2), result.err
+    said = f"the repository corp/secret is the tree's own word: {tmp_path}/dynbuild.toml:4"
+    assert said in result.err
+    name = "corp/secret:7" if recorded else "corp/secret:latest-none-runtime-cpu"
+    if not fits:
+        assert f"{name} is not none runtime of dynbuild's" in result.err
+        assert f"--image {name} takes it" in result.hint
+        assert not [line for line in docker.asked if line.startswith("run ")]
+        # Whoever names it means it.
+        assert run("--image", name).code == 0
+        assert run("--repository", "corp/secret", "--device", "cpu").code == 0
+    else:
+        assert started(docker)[-1] == name

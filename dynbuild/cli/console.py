@@ -110,7 +110,8 @@ def error(text: str) -> None:
         event(event_json.message(text))
         return
     with contextlib.suppress(OSError):
-        print(err_display().visible(text), file=sys.stderr, flush=True)
+        shown = err_display()
+        print("\n".join(shown.wrapped(shown.visible(text))), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -129,7 +130,8 @@ def out(text: str) -> None:
         OutputLost: It cannot be written.
     """
     try:
-        print(out_display().visible(text), file=sys.stdout, flush=True)
+        shown = out_display()
+        print("\n".join(shown.wrapped(shown.visible(text))), file=sys.stdout, flush=True)
     except OSError as error:
         raise OutputLost from error
 

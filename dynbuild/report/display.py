@@ -6,7 +6,7 @@ Whoever writes to a stream knows what it is and makes the ``Display``; text is m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from dynbuild.errors import shorten
 from dynbuild.quick import dataclass
@@ -19,6 +19,13 @@ _NARROW = 8
 _OURS = "|".join(sorted({"0", *_STYLES.values()}))
 COMMANDS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 """What terminals obey: control characters, and those that make a line read as another one."""
+
+_COLOURS = re.compile(rf"\x1b\[(?:{_OURS})m")
+_LABEL = re.compile(
+    rf"\s*(?:{_COLOURS.pattern})?(?:(?:error|warning|hint):|[-*]|->|\d\.|\S+(?: \S+){{0,2}} (?= ))"
+    rf"(?:{_COLOURS.pattern})?\s+"
+)
+"""What a line begins with that says something of the rest of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +56,72 @@ class Display:
         """The line that warns of *text*."""
         return f"{self.style('warning:', 'yellow')} {text}"
 
+    def wrapped(self, text: str) -> list[str]:
+        """The lines of *text*, each as several where it is wider than the place.
+
+        They break at blanks alone, since a path, a digest or an id in two parts is none: a word
+        that is too wide stands alone, as it is.  What goes on stands below what began: behind
+        the label or the mark of its line, else as far in as that.
+        """
+        return [part for line in text.split("\n") for part in self._parts(line)]
+
+    def _parts(self, line: str) -> Iterator[str]:
+        if self.width is None or _columns(line) <= self.width:
+            yield line
+            return
+        label = _LABEL.match(line)
+        left = _columns(label[0]) if label else 0
+        if not label or left > self.width // 3:
+            left = len(line) - len(line.lstrip())
+        part, blank = "", ""
+        for piece in re.findall(r"\s+|\S+", line):
+            if piece.isspace() and part.strip():
+                blank = piece
+                continue
+            begins = _columns(part + blank)
+            if begins > left and part.strip() and begins + _columns(piece) > self.width:
+                yield part
+                part, blank = " " * left + piece, ""
+            else:
+                part, blank = part + blank + piece, ""
+        yield part
+
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-        """Lines of a table that fits the width; the widest column gives way first."""
+        """Lines of a table that fits the width; the widest column gives way first.
+
+        Where there are too many columns for that, each row is a block of lines.
+        """
         cells = [tuple(header), *(tuple(row) for row in rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
         gaps = 2 * (len(widths) - 1)
         room = sum(widths) + gaps if self.width is None else self.width
         while sum(widths) + gaps > room and max(widths) > _NARROW:
             widths[widths.index(max(widths))] -= 1
+        if sum(widths) + gaps > room:
+            return self._blocks(cells, room)
         lines = []
         for row in cells:
             padded = (shorten(cell, w).ljust(w) for cell, w in zip(row, widths, strict=True))
             lines.append("  ".join(padded).rstrip())
         lines.insert(1, "  ".join("-" * w for w in widths))
         return lines
+
+    @staticmethod
+    def _blocks(cells: Sequence[Sequence[str]], room: int) -> list[str]:
+        """The rows of a table, with a line for each cell that says something."""
+        header, *rows = cells
+        first = max(map(len, header))
+        lines: list[str] = []
+        for row in rows:
+            lines += [""] if lines else []
+            lines += [
+                f"{title:<{first}}  {shorten(cell, max(_NARROW, room - first - 2))}"
+                for title, cell in zip(header, row, strict=True)
+                if cell
+            ]
+        return lines
+
+
+def _columns(text: str) -> int:
+    """How wide *text* is, without our colours."""
+    return len(_COLOURS.sub("", text))

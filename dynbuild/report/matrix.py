@@ -122,7 +122,7 @@ def _steps(cell: CellResult) -> str:
 
 
 HEADER = ("cell", "result", "time", "run", "cached", "size", "digest", "first error")
-_GIVE_WAY = ("digest", "size", "time")
+_GIVE_WAY = ("digest", "size", "time", "cached", "run")
 """Columns that a narrow terminal does without, the first of them first; a pipe has all."""
 
 _HEX = 12

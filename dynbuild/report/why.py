@@ -144,8 +144,9 @@ def _wrapped(text: str, display: Display) -> list[str]:
         return [text]
     left = text[: len(text) - len(text.lstrip())]
     return textwrap.wrap(
-        text.strip(), display.width, initial_indent=left, subsequent_indent=f"{left}    "
-    )
+        text.strip(), display.width, initial_indent=left, subsequent_indent=f"{left}    ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _cut(text: str, display: Display, keep: int = 0) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dynbuild.cli import console
 from dynbuild.report.display import Display
-from tests.support import Terminal, call
+from tests.support import WORKSPACE, Terminal, call
 
 ODD = "a\x7fb\x85c\u2028d\u202e\x1b[2J"
 
@@ -56,3 +56,28 @@ def test_a_command_and_a_file_are_the_very_words():
     assert f"A={ODD}" in json.loads(call(*words, "--format", "json").out)["argv"]
     unit = call("run", "--gpus", "none", "-e", "A=a\x85b", "--export", "compose").out
     assert "\\x85" not in unit
+
+
+COMMANDS = (
+    ("list", "--release-line", "0.9.0,1.0"),
+    ("plan", "--framework", "vllm", "--target", "runtime", "--context", WORKSPACE),
+    ("plan", "--framework", "vlm", "--platform", "s390x", "--context", WORKSPACE),
+    ("plan", "--framwork", "vllm"),
+    ("run", "--image", "x", "ls"),
+    ("line", "list"),
+)
+
+
+@pytest.mark.processes("git")
+@pytest.mark.parametrize("argv", COMMANDS, ids=lambda argv: " ".join(map(str, argv[:3])))
+def test_what_people_read_fits_their_terminal_and_no_word_breaks(argv):
+    piped = call(*argv)
+    words = set(f"{piped.out} {piped.err}".split())
+    for width in (40, 60, 80, 97):
+        shown = call(*argv, columns=width)
+        for line in f"{shown.out}\n{shown.err}".splitlines():
+            said = line.split()
+            # A word that is wider than all of the terminal stands alone, behind its label at most.
+            assert len(line) <= width or len(said) <= 2, line
+            cut = [word for word in said if word not in words and "…" not in word]
+            assert not any(word.strip("-") for word in cut), line

@@ -99,13 +99,13 @@ def test_the_table_is_whole_in_a_pipe():
 
 
 def test_the_table_fits_a_terminal():
-    for width in (80, 100, 132):
+    for width in (40, 60, 80, 100, 132):
         lines = matrix.table(ended(DONE, FAILED, SKIPPED), Display(width=width))
         assert max(map(len, lines)) <= width
         assert [line.split()[0] for line in lines if not line.startswith(("cell", "-", "  "))] == [
             DONE.id, FAILED.id, SKIPPED.id,
         ]  # fmt: skip
-        assert "  [framework 3/7] RUN make -j " in "\n".join(lines)
+        assert "  [framework 3/7] RU" in "\n".join(lines)
 
 
 def test_an_id_stays_whole_as_long_as_a_terminal_has_room():

@@ -73,14 +73,9 @@ def run(
         hf_home=options.hf_home(resolved, os.environ, workspace),
         hf_token="HF_TOKEN" in os.environ,
     )
-    if name is None and (origin := image.by_tree(settings)):
-        console.say(f"the repository {kind.repository} is the tree's own word: {origin.location}")
     frameworks = settings.catalog.frameworks
     placed = resolved.text("numa")
-    if export is None and invocation.switch("with_services"):
-        raise RequestError("--with-services is for --export", hint="add --export compose or k8s")
-    if placed and (export is not None or invocation.switch("dry_run")):
-        console.warn(f"--numa {placed} is decided where and when the container starts")
+    _check_output(invocation, placed, looks=looks)
     if export is not None:
         known = dataclasses.replace(request, image_user=image.usual_user(request.image, frameworks))
         _export(known, invocation, export, tree, framework=kind.framework if name is None else "")
@@ -91,9 +86,20 @@ def run(
             said = f"image {request.image}: the conventional name, no build is recorded in {tree}"
             console.say(said)
         absent = image.missing(request.image, kind, settings, given=name is not None)
-        named = kind if name is None else None
-        strict = invocation.switch("strict")
+        named, strict = None if name else kind, invocation.switch("strict")
         _start(request, absent, settings, named=named, placed=placed, strict=strict)
+
+
+def _check_output(invocation: Invocation, placed: str, *, looks: bool) -> None:
+    """Say of words about the start, or about a file, that this call has no use for them.
+
+    Raises:
+        RequestError: There is no file that services could be in.
+    """
+    if invocation.text("export") is None and invocation.switch("with_services"):
+        raise RequestError("--with-services is for --export", hint="add --export compose or k8s")
+    if placed and looks:
+        console.warn(f"--numa {placed} is decided where and when the container starts")
 
 
 def _check_image(name: str | None, kind: ImageKind, settings: Settings, image_device: str) -> None:
@@ -172,11 +178,14 @@ def _with_image_device(invocation: Invocation) -> tuple[Invocation, str]:
 def _image(kind: ImageKind, tree: Path, settings: Settings) -> str:
     """The newest image built from this tree that fits, else the conventional name.
 
-    Which one it is, is said, and which of other cells would have fitted as well.
+    Which one it is, is said, and which of other cells would have fitted as well; and that a
+    tree's own file says what it is called.
     """
     from dynbuild.build import record
-    from dynbuild.run.image import fits
+    from dynbuild.run.image import by_tree, fits
 
+    if origin := by_tree(settings):
+        console.say(f"the repository {kind.repository} is the tree's own word: {origin.location}")
     fitting: dict[str, str] = {}
     newest = ""
     for result in record.finished(tree):

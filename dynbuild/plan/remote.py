@@ -42,6 +42,9 @@ _PYTHON = re.compile(r"\buv (?:pip install|build|sync)\b|\bpip (?:install|downlo
 _CRATES = re.compile(r"\b(?:maturin build|cargo (?:build|fetch|install))\b")
 _MESON = re.compile(r"\bmeson setup\b")
 
+_PPA = "ppa:"
+"""How a repository of packages at Launchpad is named, whose key comes from there too."""
+
 _KEYS = {
     "apt": "[site] apt_mirror",
     "dnf": "[site] dnf_mirror",
@@ -117,6 +120,8 @@ def _key(place: Place) -> str:
         return _KEYS[place.kind]
     if place.kind == "image":
         return f'[mirrors] "{mirrors.qualified(place.address).partition("/")[0]}"'
+    if place.address.startswith(_PPA):
+        return "[args] INTEL_GPU_PPA"
     host = re.match(r"\w+://[^/]+", place.address)
     return f'[mirrors] "{host[0] if host else place.address}"'
 
@@ -243,7 +248,7 @@ class _Reader:
 
         for arg in dict.fromkeys(re.findall(r"\$\{(\w+)", text)):
             value = self.image.build_args.get(arg, "")
-            if "://" in value:
+            if "://" in value or value.startswith(_PPA):
                 found, covered = self.redirected(value)
                 own = _said(self.origin(f"${{{arg}}}"))
                 yield place("download", value if own else found, own or covered)

@@ -41,9 +41,10 @@ def test_a_list_marks_what_is_worse(tree):
     )
 
 
-def test_a_list_fits_a_terminal(tree):
-    for line in history(tree, "list", columns=80).out.splitlines()[:-1]:
-        assert len(line) <= 80
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_list_fits_a_terminal(tree, columns):
+    for line in history(tree, "list", columns=columns).out.splitlines():
+        assert len(line) <= columns
 
 
 @pytest.mark.parametrize(

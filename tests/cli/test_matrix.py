@@ -120,12 +120,15 @@ def test_one_failure_in_every_form(matrix, tmp_path):
 
 
 @pytest.mark.usefixtures("broken")
-def test_the_table_of_a_failing_run_fits_a_terminal(matrix):
-    done = matrix(columns=80)
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_table_of_a_failing_run_fits_a_terminal(matrix, columns):
+    done = matrix(columns=columns)
     assert done.code == 1
     lines = done.out.splitlines()
     table = lines[: lines.index("")]
-    assert max(map(len, table)) <= 80
+    assert max(map(len, table)) <= columns
+    wide = [line for line in done.err.splitlines() if len(line) > columns]
+    assert all(len(line.split()) <= 2 for line in wide), wide
     assert [line.split()[0] for line in (*table[2:4], table[5])] == CELLS
     assert table[4] == "  [ucx 2/2] RUN make"
 

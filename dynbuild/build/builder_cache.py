@@ -13,6 +13,9 @@ from collections.abc import Container, Iterable, Mapping
 
 from dynbuild.render.graph import Graph, Step
 
+_NAMELESS = " fileop target\n"
+"""What older ones say of all steps that make files."""
+
 
 class BuilderCache:
     """What is in the cache of a builder."""
@@ -29,6 +32,8 @@ class BuilderCache:
             names: What it was called in a build, where that is known.
         """
         own = step.instruction
+        if not step.is_run and _NAMELESS in self._text:
+            return True
         if not step.is_run:
             called = (step.parts.get("expanded", ""), str(own), *names)
             return any(f"] {_plain(one)}\n" in self._text for one in called if one)

@@ -25,6 +25,7 @@ EXEC = "mount / from exec /bin/sh -c"
         ("WORKDIR /w", "[runtime 2/4] WORKDIR /w", True),
         ("WORKDIR /w", "[linux/arm64 other 12/14] WORKDIR /w", True),
         ("WORKDIR /w", "[runtime 2/4] WORKDIR /w/x", False),
+        ("WORKDIR /w", "fileop target", True),
         ("ARG V=1\nCOPY --from=busybox /$V /${V}", "[x 1/1] COPY --from=busybox /1 /1", True),
     ],
 )

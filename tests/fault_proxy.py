@@ -7,10 +7,12 @@ says which requests fail, how and how often; what came is noted.
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import struct
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,12 @@ TRANSIENT = ("reset", "timeout", "429", "500", "502", "503", "504", "half")
 
 LASTING = ("401", "403", "404")
 """Faults that will not."""
+
+HANDSHAKE = "handshake"
+"""The fault of a connection that begins with TLS, of the method and path ``TLS``: it ends there."""
+
+TOKEN = "/token"
+"""The path of the server of tokens, where some paths are only for those who have one."""
 
 SILENCE_SECONDS = 20.0
 """How long a ``timeout`` says nothing before it closes the connection; a client may go before."""
@@ -74,20 +82,17 @@ class Proxy:
 
     Attributes:
         address: Its host and port.
-        plain: Whether it tells a client that wants TLS that there is none; else it says nothing.
+        token: What opens the paths that are guarded.
         asked: The requests that came, in their order.
     """
 
-    def __init__(self, upstream: str, *, plain: bool = True) -> None:
-        """Listen.
-
-        Args:
-            upstream: Host and port that requests are handed on to.
-            plain: The attribute.
-        """
-        self.upstream, self.plain = upstream, plain
+    def __init__(self, upstream: str) -> None:
+        """Listen, to hand on requests to *upstream*, a host and a port."""
+        self.upstream = upstream
         self.asked: list[Asked] = []
+        self.token = uuid.uuid4().hex
         self._rules: list[Rule] = []
+        self._guarded: list[str] = []
         self._lock = threading.RLock()
         self._server = _Server(("127.0.0.1", 0), self)
         self.address = "{}:{}".format(*self._server.server_address[:2])
@@ -97,9 +102,24 @@ class Proxy:
         self, path: str, fault: str, times: int = 1, *, method: str = "", seconds: float = 0.0
     ) -> None:
         """Let the next *times* requests of the paths that fit the glob *path* fail."""
-        assert fault in (*TRANSIENT, *LASTING), fault
+        assert fault in (*TRANSIENT, *LASTING, HANDSHAKE), fault
         with self._lock:
             self._rules.append(Rule(path, fault, times, method, seconds))
+
+    def guard(self, path: str) -> None:
+        """Answer requests of the paths that fit the glob *path* with a token only.
+
+        Who has none is told where to get one, for nothing: at ``TOKEN`` of the proxy itself
+        (https://distribution.github.io/distribution/spec/auth/token/).
+        """
+        with self._lock:
+            self._guarded.append(path)
+
+    def wants_token(self, path: str, authorization: str) -> bool:
+        """Whether a request gets nothing but the address of the server of tokens."""
+        with self._lock:
+            guarded = any(fnmatchcase(path, glob) for glob in self._guarded)
+        return guarded and authorization != f"Bearer {self.token}"
 
     def heal(self) -> None:
         """Fail no more, and forget what came."""
@@ -141,9 +161,9 @@ class Proxy:
 
 
 @contextmanager
-def before(upstream: str, *, plain: bool = True) -> Iterator[Proxy]:
+def before(upstream: str) -> Iterator[Proxy]:
     """A proxy in front of *upstream*, a host and a port."""
-    proxy = Proxy(upstream, plain=plain)
+    proxy = Proxy(upstream)
     proxy.start()
     try:
         yield proxy
@@ -179,16 +199,22 @@ class _Handler(BaseHTTPRequestHandler):
         """
         if self.connection.recv(1, socket.MSG_PEEK) == _TLS:
             self.connection.recv(_CHUNK)
-            if self.server.proxy.plain:
+            if self.server.proxy.decide("TLS", "TLS") is None:
                 self.connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
-            else:
-                self.server.proxy.note("TLS", "", "handshake")
             return
         super().handle()
 
     def _any(self) -> None:
-        rule = self.server.proxy.decide(self.command, self.path)
-        if rule is None:
+        proxy = self.server.proxy
+        if proxy.wants_token(self.path, self.headers.get("Authorization", "")):
+            proxy.note(self.command, self.path, "")
+            self._challenge()
+            return
+        rule = proxy.decide(self.command, self.path)
+        token = self.path.partition("?")[0] == TOKEN
+        if token and (rule is None or rule.fault == "half"):
+            self._give_token(half=rule is not None)
+        elif rule is None:
             self._forward(half=False)
         elif rule.fault == "half":
             self._forward(half=True)
@@ -201,6 +227,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(int(rule.fault), rule.seconds)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _any  # noqa: N815
+
+    def _challenge(self) -> None:
+        repository = self.path.removeprefix("/v2/").rpartition("/")[0].rpartition("/")[0]
+        action = "pull" if self.command in ("GET", "HEAD") else "pull,push"
+        scope = f"repository:{repository.removesuffix('/blobs')}:{action}"
+        self.send_response(401)
+        self.send_header(
+            "WWW-Authenticate",
+            f'Bearer realm="http://{self.server.proxy.address}{TOKEN}",service="x",scope="{scope}"',
+        )
+        self.send_header("Content-Length", "0")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        self._drain()
+
+    def _give_token(self, *, half: bool) -> None:
+        for _ in self._body():
+            pass
+        body = json.dumps({"token": self.server.proxy.token}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if half else body)
+        self.close_connection = half
 
     def _reset(self) -> None:
         # Closed without lingering, a connection ends with a reset.

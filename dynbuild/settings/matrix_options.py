@@ -29,7 +29,7 @@ MATRIX_RUN = (
         name="if_changed",
         kind="switch",
         switches=(("--if-changed", True),),
-        help="With --push: build no cell whose tags have its content already.",
+        help="With --push: build no cell of which a tag has its content already.",
         panel=RUNNING,
     ),
     Option(

@@ -224,6 +224,57 @@ def test_what_passes_is_got_over_at_every_place(built, site):
     assert {'echo "de', "uv pip i"} <= steps, "each retry is in the record, with its step"
 
 
+SMALL = """\
+FROM {registry}/{name}-pull:x AS last
+COPY <<'END' /own
+{name}
+END
+"""
+"""What goes to a registry alone."""
+
+
+@pytest.fixture
+def small(site: Site, solve: Any, docker: Any, registry: str, tmp_path: Path) -> Any:
+    """Build on an image of a registry that wants a token, and push there; getting it fails."""
+
+    def run(fault: str, times: int) -> BuildResult:
+        name = f"token-{fault}-{uuid.uuid4().hex[:10]}"
+        pushed(registry, f"{name}-pull", docker, tmp_path / name)
+        here = site.registry.address
+        site.registry.guard(f"/v2/{name}-*")
+        seconds = 1.0 if fault in ("429", "503", "timeout") else 0.0
+        site.registry.fail(f"{fault_proxy.TOKEN}*{name}*", fault, times, seconds=seconds)
+        text = SMALL.format(registry=here, name=name)
+        return solve(text, f"{here}/{name}-push:x")
+
+    return run
+
+
+def test_a_server_of_tokens_that_fails_for_a_moment_is_got_over(small, site):
+    for fault, result in side_by_side(list(TRANSIENT), lambda fault: small(fault, 2)).items():
+        assert (result.status, result.warnings) == ("done", ()), (fault, result.failure)
+    failed = [one for one in site.registry.failed() if one.path.startswith(fault_proxy.TOKEN)]
+    assert {one.fault for one in failed} == set(TRANSIENT)
+
+
+def test_a_server_of_tokens_that_refuses_is_told_at_the_first_try(small):
+    results = side_by_side(["401", "403"], lambda fault: small(fault, FOR_EVER))
+    for fault, result in results.items():
+        assert result.failure, fault
+        assert (result.failure.kind, result.retries) == ("auth", ()), fault
+
+
+def test_a_handshake_of_tls_that_is_cut_is_tried_again(registry, solve, docker, tmp_path):
+    name = f"tls-{uuid.uuid4().hex[:10]}"
+    pushed(registry, f"{name}-pull", docker, tmp_path / name)
+    with fault_proxy.before(registry) as proxy:
+        proxy.fail("TLS", fault_proxy.HANDSHAKE, 2)
+        text = SMALL.format(registry=proxy.address, name=name)
+        result = solve(text, f"{proxy.address}/{name}-push:x")
+        assert (result.status, result.warnings) == ("done", ()), result.failure
+        assert len(proxy.failed()) == 2
+
+
 RESOLVER = """\
 FROM {tools} AS last
 COPY <<'END' /own.sh

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +34,7 @@ from dynbuild.build.result import (
 )
 from dynbuild.build.solve import Solve
 from dynbuild.engine.builder import Builder
+from dynbuild.errors import one_line
 from dynbuild.plan.job import Job
 from dynbuild.render import bake
 
@@ -283,7 +284,7 @@ class _Going:
             builder=builder_result(self.builder),
             seconds=seconds,
             steps=Steps(**self.solve.counts()),
-            warnings=tuple(dict.fromkeys((*self.warnings, *warnings))),
+            warnings=tuple(dict.fromkeys((*self.warnings, *_unread(self.solve), *warnings))),
             images=done,
             materials=metadata.materials(),
             compile_cache=cached,
@@ -319,6 +320,17 @@ class _Going:
         before = _figures_before(Path(self.job.plan.context), self.job.images[0].name)
         self.warnings += compile_figures.warnings(self.figures, cache, before)
         return compile_figures.document(self.figures, cache, before)
+
+
+def _unread(solve: Solve) -> Iterator[str]:
+    """Warn of caches that were not read; that there is none yet is no reason to."""
+    for name, error in solve.unread_caches():
+        known = failure.recognise(error)
+        if known and known.kind in ("transient", "auth"):
+            yield (
+                f"the build cache {name} was not read, so steps that it has may have run again:"
+                f" {one_line(error)}"
+            )
 
 
 def _failure(

@@ -28,8 +28,6 @@ FOLDER = "folder"
 UNKNOWN = "unknown:"
 """What stands for the digest of a name of which nobody says what it stands for now."""
 
-_IMPORT = "importing cache manifest "
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
@@ -90,12 +88,8 @@ class Snapshot:
 
     def import_errors(self) -> tuple[str, ...]:
         """Why build caches could not be imported."""
-        steps = self.solve.steps.values() if self.solve else ()
-        return tuple(
-            f"{step.name.instruction.removeprefix(_IMPORT).removeprefix('from ')}: {step.error}"
-            for step in steps
-            if step.name.instruction.startswith(_IMPORT) and step.error
-        )
+        unread = self.solve.unread_caches() if self.solve else ()
+        return tuple(f"{name}: {error}" for name, error in unread)
 
 
 def of_recording(read: Recording) -> Snapshot | None:

@@ -246,6 +246,12 @@ class Solve:
         """The exports of build caches that failed, which fails no build (``ignore-error``)."""
         return tuple(step for step in self.steps.values() if step.error and _is_export(step))
 
+    def unread_caches(self) -> Iterator[tuple[str, str]]:
+        """The imports of build caches that failed, which fails no build: the cache, and why."""
+        for step in self.steps.values():
+            if step.error and step.name.instruction.startswith(_IMPORT):
+                yield step.name.instruction.removeprefix(_IMPORT).removeprefix("from "), step.error
+
     def failed(self) -> Step | None:
         """The step that failed of itself, not one cancelled because of it."""
         errors = [step for step in self.steps.values() if step.error]
@@ -281,6 +287,9 @@ def replay(lines: Iterable[str], solve: Solve | None = None) -> Iterator[Event]:
 def is_cancelled(error: str) -> bool:
     """Whether a step ended because of another's failure, or of a signal."""
     return "cancel" in error.lower()
+
+
+_IMPORT = "importing cache manifest "
 
 
 def _is_export(step: Step) -> bool:

@@ -371,6 +371,9 @@ def test_what_cannot_be_read_of_the_context_fails_no_build(docker, tree, tmp_pat
 # ---- a build cache that cannot be written --------------------------------------------------
 
 
+IMPORTED = "importing cache manifest from r.example/cache:main"
+
+
 def with_export(error):
     """The progress of a good build whose build cache was not written."""
     times = {"started": "2126-01-02T03:04:07Z", "completed": "2126-01-02T03:04:08Z"}
@@ -404,6 +407,28 @@ def test_a_cache_that_is_not_written_is_tried_again_and_told(
     )
     assert f"warning: {warning}" in done.err
     assert result.steps.run == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("read tcp 127.0.0.1:2->127.0.0.1:1: read: connection reset by peer", True),
+        ("unexpected status from GET request to http://r/v2/x: 401 Unauthorized", True),
+        ("r.example/cache:main: not found", False),
+    ],
+)
+def test_a_cache_that_is_not_read_is_told_unless_there_is_none(docker, tree, error, told):
+    text = with_export(error).replace("exporting cache to registry", IMPORTED)
+    docker.says(progress=text)
+    done = build(docker, tree, "--format", "json", "--cache-from", "r.example/cache:main")
+    assert done.code == 0, done.err
+    (result,) = sealed(tree)
+    warning = (
+        "the build cache r.example/cache:main was not read, so steps that it has may have run"
+        f" again: {error}"
+    )
+    assert result.warnings == ((warning,) if told else ())
+    assert (warning in done.err) is told
 
 
 def test_a_cache_that_is_written_at_the_second_try_is_no_warning(docker, tree, monkeypatch):

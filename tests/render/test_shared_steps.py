@@ -62,3 +62,15 @@ def test_no_two_builds_have_cargo_s_folders_at_once():
                 found.setdefault(re.search(r"id=([^,]+)", mount)[1], set()).add(step.stage)
         assert len(found) >= 2
         assert all(len(stages) == 1 for stages in found.values())
+
+
+def test_no_installation_of_packages_waits_for_another():
+    """Neither apt nor dnf shares its folders: a step takes those that no other step has."""
+    found = set()
+    for cell in CELLS:
+        for step in steps(cell):
+            said = str(step.instruction) + repr(step.instruction.flags)
+            for mount in re.findall(r"type=cache,[^\s'\"]*target=/var/[^\s'\"]*", said):
+                assert mount.endswith(",sharing=private"), mount
+                found.add(re.search(r"target=([^,]+)", mount)[1])
+    assert found == {"/var/cache/apt", "/var/lib/apt", "/var/cache/dnf"}

@@ -98,13 +98,23 @@ def resolve(layers: Iterable[Layer]) -> dict[KeyPath, Setting]:
     """
     lowest, *above = layers
     result = dict(lowest)
+    # The tables that stand or have stood; most layers set no leaf that is not there.
+    tables: set[KeyPath] = set()
     for layer in above:
         for path, setting in layer.items():
             if path not in result:
-                for old in [old for old in result if _overlap(old, path)]:
-                    del result[old]
+                tables = tables or {table for old in result for table in _tables(old)}
+                if path in tables or not result.keys().isdisjoint(_tables(path)):
+                    for old in [old for old in result if _overlap(old, path)]:
+                        del result[old]
+                tables.update(_tables(path))
             result[path] = setting
     return result
+
+
+def _tables(path: KeyPath) -> list[KeyPath]:
+    """The tables that a leaf at *path* is in."""
+    return [path[:end] for end in range(1, len(path))]
 
 
 def _overlap(one: KeyPath, other: KeyPath) -> bool:

@@ -45,7 +45,12 @@ each_cell = pytest.mark.parametrize("cell", CELLS, ids=_name)
 
 def steps_of(cell):
     """Every instruction that a cell's images carry out, as the catalog alone has it."""
-    made, texts = _rendered((), tuple(cell.items()))
+    return _steps(tuple(cell.items()))
+
+
+@functools.cache
+def _steps(cell):
+    made, texts = _rendered((), cell)
     return [step for image in made.images for step in remote.steps(image, texts[image.name])]
 
 
@@ -138,14 +143,19 @@ def _at_the_site():
     return tuple(found.values())
 
 
+@functools.cache
+def _settings(*overlays, **asked):
+    return load(*overlays, **asked)
+
+
 def _covered_by(table, key, cell, full):
     """The places of *full* that nothing covers without the key."""
     if table == "sources":
         # A line that leaves the source out fetches nothing without the key.
-        if load(release_line=cell["release_line"]).catalog.sources[key].kind == "none":
+        if _settings(release_line=cell["release_line"]).catalog.sources[key].kind == "none":
             return []
         return [place for place in full if place.stage.startswith(key)]
-    line = load(AIRGAP).origin(table, key).location
+    line = _settings(AIRGAP).origin(table, key).location
     return [place for place in full if re.search(f"{re.escape(line)}( |$)", place.covered_by)]
 
 

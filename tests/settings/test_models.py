@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from dynbuild.settings import models
-from dynbuild.settings.models import Catalog, Request, Source, Tool
+from dynbuild.settings.models import Catalog, Device, Request, Source, Tool
 from tests.support import CATALOG
 
 
@@ -102,7 +102,7 @@ def test_what_is_no_checksum(text):
         (("request",), tuple(Request.model_fields)),
         (("tools", "any"), tuple(Tool.model_fields)),
         (("sources", "any"), tuple(Source.model_fields)),
-        (("frameworks", "any", "devices", "any"), ("platforms", "builder", "cuda", "args")),
+        (("frameworks", "any", "devices", "any"), tuple(Device.model_fields)),
         (("args",), None),
         (("contexts",), None),
         (("surprise",), ()),

@@ -36,24 +36,25 @@ class StepFigures:
         name: The name of the step.
         stats: Statistics by section.
         without: Sections that ran without the cache, and why.
-        silent: Sections that ran and told nothing: their log was cut off.
     """
 
     name: StepName
     stats: dict[str, Stats] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
-    silent: set[str] = field(default_factory=set)
-    _open: list[str] | None = None
+    _ended: bool = False
+    _open: dict[int, list[str]] = field(default_factory=dict)
 
-    def line(self, text: str) -> None:
-        """Take in a line that the step printed."""
+    def line(self, text: str, stream: int) -> None:
+        """Take in a line that the step printed.
+
+        What compilers wrote to the other stream before the statistics may be told of among them.
+        """
         if text == _BEGIN:
-            self._open = []
+            self._open[stream] = []
         elif text == _END:
-            self._close("".join(self._open or ()))
-            self._open = None
-        elif self._open is not None:
-            self._open.append(text)
+            self._close("".join(self._open.pop(stream, ())))
+        elif stream in self._open:
+            self._open[stream].append(text)
         elif fell_back := _FELL_BACK.match(text):
             self.without[fell_back[1]] = fell_back[2]
 
@@ -69,9 +70,14 @@ class StepFigures:
         self.stats[section] = stats
 
     def end(self) -> None:
-        """Take in that the step was carried out: every section of it should have told."""
-        sections = set(_SECTION.findall(self.name.instruction))
-        self.silent = sections - self.stats.keys() - self.without.keys()
+        """Take in that the step was carried out; its last lines may be told of later."""
+        self._ended = True
+
+    @property
+    def silent(self) -> set[str]:
+        """Sections that were carried out and told nothing: their log was cut off."""
+        sections = set(_SECTION.findall(self.name.instruction)) if self._ended else set()
+        return sections - self.stats.keys() - self.without.keys()
 
     @property
     def sections(self) -> set[str]:
@@ -94,8 +100,8 @@ class Figures:
         match event:
             case StepStarted(digest=digest, name=name) if name.is_run:
                 self.steps.setdefault(digest, StepFigures(name))
-            case LogLine(digest=digest, text=text) if digest in self.steps:
-                self.steps[digest].line(text.strip())
+            case LogLine(digest=digest, text=text, stream=stream) if digest in self.steps:
+                self.steps[digest].line(text.strip(), stream)
             case StepEnded(digest=digest, cached=False, error="") if digest in self.steps:
                 self.steps[digest].end()
             case _:

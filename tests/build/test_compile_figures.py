@@ -33,8 +33,8 @@ def begun(step, digest=""):
     return StepStarted(digest=digest or step, name=StepName.parse(step))
 
 
-def line(step, text):
-    return LogLine(digest=step, text=text)
+def line(step, text, stream=1):
+    return LogLine(digest=step, text=text, stream=stream)
 
 
 def ended(step, **more):
@@ -117,6 +117,23 @@ def test_a_stage_whose_log_was_cut_off():
     assert told(figures) == [
         "ucx: no figures of the compile cache; its log was cut off before its end"
     ]
+
+
+def test_what_a_compiler_said_before_may_be_told_of_among_the_figures():
+    """Its errors have a stream of their own, and one overtakes the other on a busy machine."""
+    first, *figures_of_it = printed(UCX, "ucx", stats(3, 1))
+    late = line(UCX, "Built wheel to /opt/dynamo/dist", stream=2)
+    events = [event for one in figures_of_it for event in (one, late)]
+    figures = gathered(first, *events, ended(UCX))
+    assert figures.stages["ucx"].hits == 3
+    assert told(figures) == []
+
+
+def test_figures_that_are_told_after_the_end_of_their_step_are_counted():
+    first, *lines = printed(UCX, "ucx", stats(3, 1))
+    figures = gathered(first, ended(UCX), *lines)
+    assert figures.stages["ucx"].hits == 3
+    assert told(figures) == []
 
 
 @pytest.mark.parametrize("end", [ended(UCX, cached=True), ended(UCX, error="x")])

@@ -30,7 +30,7 @@ demo: $(STAMP) ## Build the runtime image for real, run it, ask it something
 
 test: ready check ## Lint, types, drift; the quick tests; then real builds on a real engine
 	@$(PY) -m pytest -n auto -m "not engine"
-	@$(PY) -m pytest -n 1 --dist loadfile --no-loadscope-reorder -m engine tests/engine tests/images \
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m engine tests/engine tests/images \
 		--ignore $(EMULATED)
 
 # Emulation makes a build of minutes one of a quarter of an hour.

@@ -31,17 +31,20 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples" / "demo"
 WORKSPACE = ROOT / "examples" / "workspace"
 
-EMULATORS, ENGINES = "emulators", "engines"
+STEPS, EMULATORS = "steps", "emulators"
+OF_THEIR_OWN = ("airgap", "builders", "context", "faults", "lint", "logins")
+"""Modules of images that share no step with others and count none: they run beside those."""
 GROUPS = {
     "tests/engine/test_emulation_kernel.py": EMULATORS,
     "tests/images/test_platforms.py": EMULATORS,
-    "tests/images/test_compile_cache.py": "test_compile_cache",
-    "tests/images/test_dev_images.py": "test_dev_images",
-    "tests/engine/test_private_life.py": ENGINES,
-    "tests/images/test_registry_cache.py": ENGINES,
+    **{
+        f"tests/images/{path.name}": STEPS
+        for path in sorted(Path(__file__).parent.glob("images/test_*.py"))
+        if path.stem.removeprefix("test_") not in (*OF_THEIR_OWN, "platforms")
+    },
 }
-"""Modules whose tests run one after the other, in the order in which they are begun: those that
-change the kernel's emulators, those that start other engines, and the longest by themselves."""
+"""Modules whose tests run one after the other: those that change the kernel's emulators, and those
+that take over each other's steps or count those that run.  The latter take longest."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,13 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(ROOT / "tests").parts[0] == "images":
             item.add_marker("engine")
-    order = list(dict.fromkeys(GROUPS.values()))
-    items.sort(key=lambda item: _rank(order, item))
-
-
-def _rank(order: list[str], item: pytest.Item) -> int:
-    group = GROUPS.get(item.nodeid.partition("::")[0])
-    return len(order) if group is None else order.index(group)
+    items.sort(key=lambda item: GROUPS.get(item.nodeid.partition("::")[0]) != STEPS)
 
 
 class _ByGroup(LoadFileScheduling):

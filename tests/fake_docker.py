@@ -129,7 +129,7 @@ def progress(error: str = "", printed: str = "") -> str:
     return "".join(f"{json.dumps(line)}\n" for line in lines)
 
 
-GATE = 'until [ -e "$here/go" ]; do sleep 0.05; done'
+GATE = 'until [ -e "$here/go" ]; do kill -0 $PPID || exit 1; sleep 0.05; done'
 """Shell of a play that goes on once the test has seen what it waits for, by ``go``."""
 
 

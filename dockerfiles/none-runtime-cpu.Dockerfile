@@ -26,9 +26,7 @@ ARG RUSTUP_VERSION=1.28.1
 ARG RUST_VERSION=1.90.0
 ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
 ARG PROTOC_VERSION=25.3
-ARG CARGO_BUILD_JOBS=16
 ARG NIXL_UCX_REF=1.20.0
-ARG BUILD_JOBS=
 ARG NIXL_REF=0.9.0
 ARG LEFT_OUT_REQUIREMENTS=
 ARG MATURIN_FEATURES=
@@ -258,9 +256,7 @@ ENV RUSTUP_HOME=/usr/local/rustup \
     RUSTUP_UPDATE_ROOT=${RUSTUP_DIST_SERVER}/rustup \
     CARGO_HOME=/usr/local/cargo \
     PATH=/usr/local/cargo/bin:${PATH}
-ARG CARGO_BUILD_JOBS
-ENV CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS} \
-    CARGO_NET_RETRY=5 \
+ENV CARGO_NET_RETRY=5 \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     PROTOC=/usr/local/bin/protoc
 
@@ -274,14 +270,14 @@ ADD https://github.com/openucx/ucx.git#${NIXL_UCX_REF} /
 # UCX: the transports below NIXL.
 FROM build_tools AS ucx
 
-ARG BUILD_JOBS
 WORKDIR /build
 
 # The source is mounted, not copied: what autogen and make leave there is thrown away. Its
 # test programs are not built: they go into no image, and need not fit a newer CUDA.
 # The distribution's compiler may be newer than this UCX: its new warnings are no errors,
 # and <cstdint> no longer comes with other headers.
-RUN --mount=type=bind,from=ucx_src,target=/source,rw \
+RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
+    --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
     && cd /build \
@@ -307,7 +303,6 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=nixl_src / /workspace/nixl
 WORKDIR /workspace/nixl
-ARG BUILD_JOBS
 ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
@@ -319,7 +314,8 @@ ARG UV_VERSION
 ARG BASE_IMAGE
 ARG BASE_IMAGE_TAG
 # The wheel is named for the CUDA major version of the compiler, or for the device.
-RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
+    --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
@@ -389,14 +385,16 @@ ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
 ARG ENABLE_MEDIA_FFMPEG
 
-RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+RUN --mount=type=secret,id=CARGO_BUILD_JOBS,env=CARGO_BUILD_JOBS \
+    --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=runtime-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=runtime-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
     --mount=type=cache,id=runtime-target-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
-    features="${MATURIN_FEATURES}"; \
+    export CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS:-$(nproc)}" \
+    && features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
     maturin build --release --locked --auditwheel skip \

@@ -31,10 +31,8 @@ ARG RUSTUP_VERSION=1.28.1
 ARG RUST_VERSION=1.90.0
 ARG RUSTUP_DIST_SERVER=https://static.rust-lang.org
 ARG PROTOC_VERSION=25.3
-ARG CARGO_BUILD_JOBS=16
 ARG NIXL_GDRCOPY_REF=v2.5.2
 ARG FFMPEG_VERSION=7.1
-ARG BUILD_JOBS=
 ARG NIXL_UCX_REF=1.20.0
 ARG NIXL_LIBFABRIC_REF=v2.3.0
 ARG AWS_SDK_CPP_VERSION=1.11.581
@@ -52,7 +50,6 @@ ARG VLLM_OMNI_REF=
 ARG VLLM_OMNI_REPO=https://github.com/vllm-project/vllm-omni.git
 ARG PYTORCH_INDEX_URL=https://download.pytorch.org/whl
 ARG CUDA_VERSION=12.9
-ARG MAX_JOBS=16
 ARG TORCH_CUDA_ARCH_LIST="9.0;10.0"
 ARG FLASHINFER_INDEX_URL=https://flashinfer.ai/whl
 ARG FLASHINF_REF=v0.5.3
@@ -231,9 +228,7 @@ ENV RUSTUP_HOME=/usr/local/rustup \
     RUSTUP_UPDATE_ROOT=${RUSTUP_DIST_SERVER}/rustup \
     CARGO_HOME=/usr/local/cargo \
     PATH=/usr/local/cargo/bin:${PATH}
-ARG CARGO_BUILD_JOBS
-ENV CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS} \
-    CARGO_NET_RETRY=5 \
+ENV CARGO_NET_RETRY=5 \
     CARGO_TARGET_DIR=/opt/dynamo/target \
     PROTOC=/usr/local/bin/protoc
 
@@ -276,11 +271,11 @@ COPY --from=ffmpeg_tarball /* /
 # FFmpeg: shared libraries to decode media, nothing under the GPL. The source stays beside
 # them, which its licence asks for.
 FROM build_tools AS ffmpeg
-ARG BUILD_JOBS
 WORKDIR /build
 
 # Its configure script does not read CC and CXX.
-RUN --mount=type=bind,from=ffmpeg_src,target=/source \
+RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
+    --mount=type=bind,from=ffmpeg_src,target=/source \
     /source/configure ${CC:+--cc="$CC" --cxx="$CXX"} --prefix=/usr/local --disable-gpl --disable-nonfree --disable-programs \
         --disable-doc --disable-static --disable-x86asm --disable-postproc --disable-network \
         --disable-encoders --disable-muxers --disable-bsfs --disable-devices --disable-libdrm \
@@ -305,13 +300,13 @@ ENV CUDA_PATH=/usr/local/cuda \
     LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
 
-ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
 
 # The source is mounted, not copied: what autogen and make leave there is thrown away. Its
 # test programs are not built: they go into no image, and need not fit a newer CUDA.
-RUN --mount=type=bind,from=ucx_src,target=/source,rw \
+RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
+    --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
     && cd /build \
@@ -339,11 +334,11 @@ ENV CUDA_PATH=/usr/local/cuda \
     LD_LIBRARY_PATH=${LD_LIBRARY_PATH}:/usr/local/cuda/lib64:/usr/local/lib:/usr/local/lib64 \
     NVIDIA_DRIVER_CAPABILITIES=video,compute,utility
 
-ARG BUILD_JOBS
 COPY --from=gdrcopy /out/ /
 WORKDIR /build
 
-RUN --mount=type=bind,from=libfabric_src,target=/source,rw \
+RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
+    --mount=type=bind,from=libfabric_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
     && cd /build \
@@ -372,10 +367,10 @@ RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=privat
         openssl-devel \
         zlib-devel
 
-ARG BUILD_JOBS
 WORKDIR /build
 
-RUN --mount=type=bind,from=aws_sdk_cpp_src,target=/source,rw \
+RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
+    --mount=type=bind,from=aws_sdk_cpp_src,target=/source,rw \
     cmake -S /source -B /build -DCMAKE_BUILD_TYPE=Release -DBUILD_ONLY=s3 -DENABLE_TESTING=OFF \
         -DCMAKE_INSTALL_PREFIX=/usr/local -DCMAKE_INSTALL_LIBDIR=lib64 -DBUILD_SHARED_LIBS=ON \
     && cmake --build /build -j"${BUILD_JOBS:-$(nproc)}" \
@@ -405,7 +400,6 @@ COPY --from=ucx /usr/local/ucx /usr/local/ucx
 COPY --from=libfabric /usr/local/libfabric /usr/local/libfabric
 COPY --from=nixl_src / /workspace/nixl
 WORKDIR /workspace/nixl
-ARG BUILD_JOBS
 ARG PYTHON_VERSION
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
@@ -417,7 +411,8 @@ ARG UV_VERSION
 ARG MANYLINUX_IMAGE
 ARG MANYLINUX_TAG
 # The wheel is named for the CUDA major version of the compiler, or for the device.
-RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
+    --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
@@ -499,14 +494,16 @@ ARG MATURIN_FEATURES
 ARG ENABLE_MEDIA_NIXL
 ARG ENABLE_MEDIA_FFMPEG
 
-RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+RUN --mount=type=secret,id=CARGO_BUILD_JOBS,env=CARGO_BUILD_JOBS \
+    --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=runtime-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=runtime-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
     --mount=type=cache,id=runtime-target-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
-    features="${MATURIN_FEATURES}"; \
+    export CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS:-$(nproc)}" \
+    && features="${MATURIN_FEATURES}"; \
     if [ "${ENABLE_MEDIA_NIXL}" = true ]; then features="${features:+$features,}dynamo-llm/media-nixl"; fi; \
     if [ "${ENABLE_MEDIA_FFMPEG}" = true ]; then features="${features:+$features,}media-ffmpeg"; fi; \
     maturin build --release --locked --auditwheel skip \
@@ -543,14 +540,16 @@ ARG BASE_IMAGE_TAG
 ARG PYTHON_VERSION
 ARG KVBM_FEATURES
 
-RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+RUN --mount=type=secret,id=CARGO_BUILD_JOBS,env=CARGO_BUILD_JOBS \
+    --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=cache,id=kvbm-registry-${TARGETARCH},target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=kvbm-git-${TARGETARCH},target=/usr/local/cargo/git,sharing=locked \
     --mount=type=cache,id=kvbm-target-${MANYLINUX_IMAGE}-${MANYLINUX_TAG}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/opt/dynamo/target,sharing=locked \
-    maturin build --release --locked --auditwheel skip \
+    export CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS:-$(nproc)}" \
+    && maturin build --release --locked --auditwheel skip \
         --interpreter "python${PYTHON_VERSION}" ${KVBM_FEATURES:+--features "${KVBM_FEATURES}"} --out /opt/dynamo/wheels \
     && auditwheel repair --plat "manylinux_2_28_$(case "$TARGETARCH" in arm64) echo aarch64;; *) echo x86_64;; esac)" \
         --exclude libnixl.so --exclude libnixl_build.so --exclude libnixl_common.so \
@@ -759,26 +758,28 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
 
 # vLLM's source: its tools build the kernels below, and its examples are looked for here.
 COPY --from=vllm_src / /opt/vllm
-ARG MAX_JOBS
-ENV MAX_JOBS=${MAX_JOBS}
 ARG DEEPGEMM_REF
 
-RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+RUN --mount=type=secret,id=MAX_JOBS,env=MAX_JOBS \
+    --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     cd /opt/vllm/tools \
+    && export MAX_JOBS="${MAX_JOBS:-$(nproc)}" \
     && unset UV_EXCLUDE_NEWER && bash ./install_deepgemm.sh --cuda-version "${CUDA_VERSION}" ${DEEPGEMM_REF:+--ref "${DEEPGEMM_REF}"}
 ARG TORCH_CUDA_ARCH_LIST
-RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+RUN --mount=type=secret,id=MAX_JOBS,env=MAX_JOBS \
+    --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
     --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
     --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
     --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
     --mount=type=cache,id=uv-root-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/root/.cache/uv \
     cd /opt/vllm/tools/ep_kernels \
+    && export MAX_JOBS="${MAX_JOBS:-$(nproc)}" \
     && unset UV_EXCLUDE_NEWER && TORCH_CUDA_ARCH_LIST="${TORCH_CUDA_ARCH_LIST}" bash ./install_python_libraries.sh
 
 # ==== runtime =========================================================================

@@ -42,6 +42,7 @@ CATALOG["arguments"] = {
 }
 SWITCHES = tuple(name for name, declared in ARGUMENTS.items() if declared["kind"] == "switch")
 PER_BUILD = {name for name, declared in ARGUMENTS.items() if declared.get("per_build")}
+UNKEYED = {name for name, declared in ARGUMENTS.items() if declared.get("unkeyed")}
 
 # The same examples in every run, and no clock: a loaded machine fails no test.
 hypothesis.settings.register_profile(

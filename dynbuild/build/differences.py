@@ -308,7 +308,7 @@ def _changed(before: Snapshot, after: Snapshot, image: str) -> dict[str, Cause]:
     if old is None or new is None:
         return {}
     found = {}
-    for name in sorted({*old.build_args, *new.build_args}):
+    for name in sorted({*old.keyed_args, *new.keyed_args}):
         if old.build_args.get(name) == new.build_args.get(name):
             continue
         said = []

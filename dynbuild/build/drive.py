@@ -184,7 +184,8 @@ class _Going:
 
     def _attempt(self) -> Failure | None:
         """Solve once; why that failed, if it did."""
-        env = self.builder.env({**bake.caller(self.env), **self.secrets}) | bake.ENVIRONMENT
+        values = {**self.secrets, **bake.handed(self.job.plan)}
+        env = self.builder.env({**bake.caller(self.env), **values}) | bake.ENVIRONMENT
         with proc.start(self.command, env=env, cancellation=self.cancellation) as process:
             self.taken = self.taken or start_reading(self.job, self.dockerfiles)
             with RegistryTimeout(self.job.registry_seconds, process.cancel) as timeout:

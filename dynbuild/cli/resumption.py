@@ -70,8 +70,8 @@ class Resumption:
 
     def unchanged(self, plan: PlanDocument) -> tuple[CellResult, ...]:
         """The cells that were made and that *plan* has as they were; others are warned of."""
-        earlier = {image.name: image for image in self.plan.images}
-        now = {image.name: image for image in plan.images}
+        earlier = {image.name: image.keyed for image in self.plan.images}
+        now = {image.name: image.keyed for image in plan.images}
         kept = []
         for cell in self.done:
             if cell.id in now and earlier.get(cell.id) == now[cell.id]:

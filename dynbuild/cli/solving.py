@@ -311,7 +311,8 @@ def _dry_run_of(
     )
     # A secret's variable is named, its value is not shown.
     named = [secret.env for image in planned.job.images for secret in image.secrets if secret.env]
-    env = where | bake.ENVIRONMENT | dict.fromkeys((*planned.secrets, *named), "...")
+    env = where | bake.ENVIRONMENT | bake.handed(plan)
+    env |= dict.fromkeys((*planned.secrets, *named), "...")
     before = [step.argv for step in plan.before]
     if format == "json":
         found = {"argv": argv, "env": env, "definition": definition, "dockerfiles": texts}

@@ -35,6 +35,8 @@ def _sentences(arg: str, declared: Argument, value: str, stages: Sequence[str]) 
     yield f"**{arg}** ({_kind(declared)}; {own}): {declared.help}"
     if stages:
         yield f"Used in {', '.join(f'`{stage}`' for stage in stages)}"
+    if declared.unkeyed:
+        yield "Another value builds nothing anew"
 
 
 def _kind(declared: Argument) -> str:

@@ -53,13 +53,18 @@ class ImagePlan(_Model):
     platforms: tuple[str, ...]
     dockerfile: str = Field(description="file name of the rendered Dockerfile")
     tags: tuple[str, ...]
-    build_args: dict[str, str] = Field(description="value of every global ARG")
+    build_args: dict[str, str] = Field(description="value of every build argument")
     origins: dict[str, str] = Field(description="where each of build_args came from, to read")
     set_by: dict[str, Origin] = Field(description="the same in parts")
     unset: dict[str, str] = Field(description="what the empty ones of build_args mean")
     used_by: dict[str, tuple[str, ...]] = Field(
         description="stages that each of build_args is used in: they, and those on them, are "
-        "built anew for another value"
+        "built anew for another value, unless it is one of unkeyed_args"
+    )
+    unkeyed_args: tuple[str, ...] = Field(
+        default=(),
+        description="those of build_args that say how fast a step runs or where its compile cache "
+        "is, not what it makes: another value builds nothing anew",
     )
     passed_args: tuple[str, ...] = Field(
         description="arguments that BuildKit knows by itself, such as proxies; names only"
@@ -91,6 +96,28 @@ class ImagePlan(_Model):
         """What the image is called."""
         cuda = self.cuda_version or ""
         return ImageId(self.framework, self.target, self.device, cuda, self.variant)
+
+    @property
+    def keyed(self) -> ImagePlan:
+        """The plan without the values that decide nothing of what is made."""
+        changes = {
+            field: {arg: one for arg, one in getattr(self, field).items() if arg in self.keyed_args}
+            for field in ("build_args", "origins", "set_by", "unset")
+        }
+        return self.model_copy(update=changes)
+
+    @property
+    def keyed_args(self) -> dict[str, str]:
+        """Those of ``build_args`` that decide what is made: each is an ARG of the Dockerfile."""
+        return {
+            arg: value for arg, value in self.build_args.items() if arg not in self.unkeyed_args
+        }
+
+    @property
+    def handed_args(self) -> dict[str, str]:
+        """The other ones that have a value: the steps that use them get it as a secret."""
+        values = ((arg, self.build_args.get(arg, "")) for arg in self.unkeyed_args)
+        return {arg: value for arg, value in values if value}
 
 
 class Preparation(_Model):

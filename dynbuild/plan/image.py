@@ -90,9 +90,8 @@ def _image(cell: Cell, facts: Recipe, decision: CellDecision, problems: Collecto
             for arg, setting in build_args.items()
             if not setting.value
         },
-        used_by={
-            arg: tuple(stage.name for stage in chain if arg in stage.args) for arg in build_args
-        },
+        used_by={arg: stages.using(arg, chain) for arg in build_args},
+        unkeyed_args=tuple(arg for arg in build_args if arg in facts.unkeyed),
         passed_args=tuple(passed),
         passed_by={arg: str(setting.origin) for arg, setting in passed.items()},
         labels=_labels(decision, cell),

@@ -48,6 +48,7 @@ class Recipe:
         site: Steps that go to the network run the site's script first (``mirrors.script``).
         meson_packages: Meson's subprojects come from a build context of that name.
         per_build: Arguments whose values are a build's and stand in no rendered file.
+        unkeyed: Arguments that are no part of a step's cache key: they reach it as secrets.
     """
 
     framework: str
@@ -74,6 +75,7 @@ class Recipe:
     site: bool = False
     meson_packages: bool = False
     per_build: frozenset[str] = frozenset()
+    unkeyed: frozenset[str] = frozenset()
 
     @property
     def builder_distro(self) -> str:
@@ -191,16 +193,16 @@ class Recipe:
     @property
     def compile_cache_args(self) -> tuple[str, ...]:
         """The arguments that a stage which compiles needs for the compile cache."""
-        where: tuple[str, ...] = (
-            "SCCACHE_BUCKET",
-            "SCCACHE_REGION",
-            "SCCACHE_ENDPOINT",
-            "SCCACHE_S3_USE_SSL",
-        )
-        where += ("SCCACHE_PREFIX", "SCCACHE_S3_RW_MODE")
-        return {"s3": ("USE_SCCACHE", *where), "local": ("USE_SCCACHE",)}.get(
-            self.compile_cache, ()
-        )
+        where = self.compile_cache_place if self.compile_cache == "s3" else ()
+        return ("USE_SCCACHE", *where) if self.compile_cache else ()
+
+    @property
+    def compile_cache_place(self) -> tuple[str, ...]:
+        """The arguments that say where in S3 it is; the text has them for a local one too."""
+        if not self.compile_cache:
+            return ()
+        bucket = ("SCCACHE_BUCKET", "SCCACHE_REGION", "SCCACHE_PREFIX", "SCCACHE_S3_RW_MODE")
+        return (*bucket, "SCCACHE_ENDPOINT", "SCCACHE_S3_USE_SSL")
 
     @property
     def cuda_major(self) -> str:
@@ -283,6 +285,7 @@ def of(config: Settings, cell: Cell, values: Values, reach: Reach) -> Recipe:
         site=mirrors.needs_script(catalog),
         meson_packages=bool(catalog.site.meson_packages),
         per_build=frozenset(arg for arg, one in catalog.arguments.items() if one.per_build),
+        unkeyed=frozenset(arg for arg, one in catalog.arguments.items() if one.unkeyed),
     )
 
 

@@ -80,6 +80,11 @@ def args(stages: Iterable[Stage]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(arg for stage in stages for arg in stage.args))
 
 
+def using(arg: str, stages: Iterable[Stage]) -> tuple[str, ...]:
+    """The names of those of *stages* that use the argument *arg*."""
+    return tuple(stage.name for stage in stages if arg in stage.args)
+
+
 def _all(recipe: Recipe) -> Iterable[Stage]:
     yield Stage("base", "base", BASE)
     yield from _tools(recipe)
@@ -169,7 +174,7 @@ def _toolchains(recipe: Recipe) -> Iterable[Stage]:
     tools = Stage("python_tools", "python_tools", python, needs)
     yield _installing(recipe, tools, recipe.builder_image)
     needs = ("python_tools", *_copied(recipe, "rust", "protoc"))
-    yield Stage("rust_tools", "rust_tools", ("CARGO_BUILD_JOBS", *_rustup(recipe)), needs)
+    yield Stage("rust_tools", "rust_tools", _rustup(recipe), needs)
 
 
 def _rustup(recipe: Recipe) -> tuple[str, ...]:
@@ -231,6 +236,7 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
     gms = Stage("gms_wheel", "gms_wheel", (*python, *cache), (*needs, *cached))
     yield _installing(recipe, gms, image)
     needs = ("rust_tools", *native, *cached, *_cuda(recipe))
+    cache = ("CARGO_BUILD_JOBS", *cache)
     used = (*python, *features, *cache)
     runtime = Stage("ai_dynamo_runtime_wheel", "ai_dynamo_runtime_wheel", used, needs)
     kvbm = Stage("kvbm_wheel", "kvbm_wheel", (*python, "KVBM_FEATURES", *cache), needs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +21,8 @@ _SAYING_WHAT = (
     "SOURCE_DATE_EPOCH", "BUILDX_GIT_LABELS", "BUILDX_NO_DEFAULT_ATTESTATIONS",
     "BUILDX_METADATA_WARNINGS", "BUILDKIT_SYNTAX", "BUILDKIT_MULTI_PLATFORM",
 )  # fmt: skip
+
+_HOLDER = "DYNBUILD_VALUE_"
 
 _OUTPUT = {"load": "type=docker", "push": "type=registry", "none": "type=cacheonly"}
 
@@ -74,6 +77,23 @@ def caller(env: Mapping[str, str]) -> dict[str, str]:
 def variable(arg: str) -> str:
     """The variable that the value of a passed-on argument travels in."""
     return f"DYNBUILD_SECRET_ARG_{arg}"
+
+
+def holder(arg: str, value: str) -> str:
+    """The variable that *value* of an argument travels in which is in no cache key.
+
+    Images of one bake may have different values: each value has a variable of its own.
+    """
+    return f"{_HOLDER}{arg}_{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+
+
+def handed(plan: PlanDocument) -> dict[str, str]:
+    """Variables with the values of the arguments that are in no cache key; none is a secret."""
+    return {
+        holder(arg, value): value
+        for image in plan.images
+        for arg, value in image.handed_args.items()
+    }
 
 
 def environment(job: Job) -> dict[str, str]:
@@ -135,7 +155,7 @@ def _target(job: ImageJob, context: str, dockerfile: str) -> dict[str, Any]:
         "context": context,
         "dockerfile": dockerfile,
         "target": image.stage,
-        "args": dict(image.build_args),
+        "args": image.keyed_args,
         "tags": list(image.tags),
         "labels": dict(image.labels),
         "platforms": list(image.platforms),
@@ -151,7 +171,11 @@ def _target(job: ImageJob, context: str, dockerfile: str) -> dict[str, Any]:
     optional = {
         "contexts": {name: _context(where) for name, where in image.contexts.items()},
         "secret": [
-            {key: value for key, value in asdict(secret).items() if value} for secret in job.secrets
+            *(
+                {key: value for key, value in asdict(secret).items() if value}
+                for secret in job.secrets
+            ),
+            *({"id": arg, "env": holder(arg, value)} for arg, value in image.handed_args.items()),
         ],
         "cache-from": list(image.cache_from),
         "cache-to": list(image.cache_to),

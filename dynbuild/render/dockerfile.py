@@ -19,6 +19,7 @@ import jinja2
 from dynbuild import __version__
 from dynbuild.errors import TemplateError
 from dynbuild.plan.job import ImageJob
+from dynbuild.plan.recipe import Recipe
 from dynbuild.plan.stages import Stage
 from dynbuild.render.compiled import Compiled
 
@@ -111,18 +112,39 @@ def _stage(stage: Stage, image: ImageJob, environment: jinja2.Environment) -> st
             f"the template of the stage '{stage.name}' cannot be rendered: {error}",
             origin=f"{stage.template}{SUFFIX}",
         ) from error
-    declared = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE)) - _AUTOMATIC
+    _check_arguments(stage, recipe, text)
+    return f"{_banner(stage.name)}\n{text}"
+
+
+def _check_arguments(stage: Stage, recipe: Recipe, text: str) -> None:
+    """Each argument of *stage* is in its *text*: by ARG, or to one that is unkeyed by its secret.
+
+    Raises:
+        TemplateError: One is not, or is there in the other way, or another one is there.
+    """
+    declared = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
     declared |= set(re.findall(r"\$\{(\w+)\}", "\n".join(re.findall(r"^FROM .*", text, re.M))))
     declared -= _AUTOMATIC
-    if declared != set(stage.args):
-        missing = ", ".join(sorted(set(stage.args) - declared)) or "none"
-        extra = ", ".join(sorted(declared - set(stage.args))) or "none"
+    mounted = set(re.findall(r"--mount=type=secret,id=(\w+),env=\1\b", text)) & recipe.unkeyed
+    keyed = set(stage.args) - recipe.unkeyed
+    unkeyed = set(stage.args) & recipe.unkeyed
+    wrong = {
+        "without an ARG line": keyed - declared,
+        "with one but not in dynbuild/plan/stages.py": declared - keyed - recipe.unkeyed,
+        "with one, which would be in the cache key": declared & recipe.unkeyed,
+        "without m.unkeyed()": unkeyed - mounted,
+        "with it but not in dynbuild/plan/stages.py": mounted
+        - unkeyed
+        - {*recipe.compile_cache_place},
+    }
+    if any(wrong.values()):
         raise TemplateError(
             f"the stage '{stage.name}' and its template disagree on arguments",
             origin=f"{stage.template}{SUFFIX}",
-            hint=f"without an ARG line: {missing}; with one but not in dynbuild/stages.py: {extra}",
+            hint="; ".join(
+                f"{what}: {', '.join(sorted(names))}" for what, names in wrong.items() if names
+            ),
         )
-    return f"{_banner(stage.name)}\n{text}"
 
 
 def _banner(title: str) -> str:
@@ -163,7 +185,7 @@ def _arguments(job: ImageJob) -> str:
         _banner("arguments"),
         "# A stage sees an argument only where it declares it again.",
     ]
-    for name, value in job.plan.build_args.items():
+    for name, value in job.plan.keyed_args.items():
         lines.append(f"ARG {name}={quote('' if name in job.recipe.per_build else value)}")
     return "\n".join(lines)
 

@@ -196,7 +196,7 @@ class _Reader:
         defaults, stages = instructions.read(text)
         architecture = platform.split("/")[1] if "/" in platform else platform
         self._automatic = {"TARGETPLATFORM": platform, "TARGETARCH": architecture}
-        self._given = {**defaults, **image.build_args}
+        self._given = {**defaults, **image.keyed_args}
         self._stages = {stage.name.lower(): stage for stage in stages}
         self._contexts = {name.lower(): where for name, where in image.contexts.items()}
         self._platform, self._linked, self._outside = platform, linked, outside

@@ -17,10 +17,10 @@ from dynbuild.settings.option import ARG_PREFIX, ENV_PREFIX, Option
 
 OTHER_VARIABLES = (
     *("DYNBUILD_HOME", "DYNBUILD_LOG", "DYNBUILD_PROGRESS", "DYNBUILD_TEMPLATES"),
-    "DYNBUILD_SECRET_",
+    *("DYNBUILD_SECRET_", "DYNBUILD_VALUE_"),
 )
 """Variables that are no settings: where the engine lives, how much is said, which templates,
-and what BuildKit reads its secrets from."""
+and what BuildKit reads its secrets and arguments without a cache key from."""
 
 SCCACHE_VARIABLES = {
     "SCCACHE_BUCKET": "SCCACHE_BUCKET",

@@ -324,6 +324,9 @@ class Argument(Model):
     )
     noun: str = Field(default="", description="what messages call a value")
     per_build: bool = Field(default=False, description="no value of the rendered file")
+    unkeyed: bool = Field(
+        default=False, description="no part of the cache key of the steps that use it"
+    )
 
     @field_validator("bounds", "parts", mode="before")
     @classmethod

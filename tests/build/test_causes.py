@@ -177,6 +177,17 @@ def test_a_change_is_the_one_first_cause_and_is_foretold(change, ran, cause):
         }
 
 
+def test_a_value_that_is_unkeyed_is_no_cause_beside_another_change():
+    """Both values are in what differs; the text alone is why."""
+    one = explained(
+        snapshot(
+            ran="runtime 3, runtime 4, runtime 5", text=TEXT.replace("three", "three -j3"),
+            args={"JOBS": "3"}, plan={"unkeyed_args": ("JOBS",)},
+        )
+    )  # fmt: skip
+    assert [cause.kind for cause in one.causes] == ["template"]
+
+
 def test_the_first_cause_is_found_from_what_follows():
     one = explained(snapshot(ran="tool 1, runtime 4, runtime 5", args={"VERSION": "2"}))
     assert places(one.of_kind("follows")) == ["runtime 4", "runtime 5"]
@@ -188,6 +199,7 @@ def test_the_first_cause_is_found_from_what_follows():
     [
         ({"entries": {**FILES, "other": "file 644 9"}}, None),
         ({"plan": {"labels": {"a": "b"}}}, None),
+        ({"args": {"JOBS": "3"}, "plan": {"unkeyed_args": ("JOBS",)}}, None),
     ],
 )
 def test_what_changes_no_step_causes_nothing(change, cause):

@@ -47,12 +47,21 @@ def test_the_definition_says_what_the_plan_says():
     argv = (*CUDA, *HERE, "--tag", "a:b", "--no-cache", "--cache-from", "type=gha")
     (image,) = json.loads(call("plan", *argv, "--format", "json").out)["images"]
     target = dry(*argv)["definition"]["target"]["none-runtime-cuda12_8"]
-    assert target["args"] == image["build_args"]
+    keyed = {k: v for k, v in image["build_args"].items() if k not in image["unkeyed_args"]}
+    assert target["args"] == keyed
     assert target["tags"] == image["tags"] == ["a:b", "dynamo:latest-none-runtime"]
     assert target["target"] == image["stage"]
     assert target["platforms"] == image["platforms"]
     assert (target["no-cache"], target["cache-from"]) == (True, ["type=gha"])
     assert target["context"] == str(WORKSPACE)
+
+
+def test_a_dry_run_shows_the_values_that_go_by_variables():
+    """Run by hand, the command has them: none is a secret."""
+    found = dry(*CPU, *HERE, "--build-arg", "BUILD_JOBS=3")
+    (target,) = found["definition"]["target"].values()
+    held = {one["id"]: found["env"][one["env"]] for one in target["secret"] if "env" in one}
+    assert held["BUILD_JOBS"] == "3"
 
 
 def test_a_dry_run_touches_nothing(tmp_path):

@@ -134,7 +134,8 @@ def test_the_table_of_a_failing_run_fits_a_terminal(matrix, columns):
 
 
 @pytest.mark.usefixtures("broken")
-def test_resuming_builds_what_failed_alone(matrix, docker, tree):
+@pytest.mark.parametrize("more", [{}, {"DYNBUILD_ARG_BUILD_JOBS": "3"}], ids=["same", "faster"])
+def test_resuming_builds_what_failed_alone(matrix, docker, tree, more):
     assert matrix().code == 1
     docker.says(**{"status-none-wheel_builder-cpu--index": "0"})
     docker.says(**{"progress-none-wheel_builder-cpu--index": fake_docker.progress()})
@@ -145,7 +146,7 @@ def test_resuming_builds_what_failed_alone(matrix, docker, tree):
         "matrix", "--resume", "last", "--context", tree, "--format", "json",
         env={
             "PATH": f"{docker.path}{os.pathsep}{os.environ['PATH']}",
-            "DYNBUILD_HOME": f"{tree}.home",
+            "DYNBUILD_HOME": f"{tree}.home", **more,
         },
     )  # fmt: skip
     assert done.code == 0, done.err

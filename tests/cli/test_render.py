@@ -87,11 +87,10 @@ def test_a_malformed_template(templates):
 def test_a_template_that_disagrees_with_the_stage_table(templates):
     path = templates / "ucx.Dockerfile.j2"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("ARG BUILD_JOBS\n", "ARG BUILD_JOB\n"), encoding="utf-8")
+    path.write_text(text.replace("WORKDIR", "ARG BUILD_JOB\nWORKDIR"), encoding="utf-8")
     result = refused(templates)
     assert "the stage 'ucx' and its template disagree on arguments" in result.err
-    assert "without an ARG line: BUILD_JOBS" in result.hint
-    assert "BUILD_JOB" in result.hint.rpartition(":")[2]
+    assert result.hint.endswith(": BUILD_JOB")
 
 
 def test_compiled_templates_are_kept_in_a_home_that_is_there(tmp_path):

@@ -12,7 +12,6 @@
 ARG BASE_IMAGE=dynbuild/debian
 ARG BASE_IMAGE_TAG=trixie
 ARG UV_VERSION=0.11.2
-ARG BUILD_JOBS=
 ARG PYTHON_VERSION=3.13
 ARG DYNAMO_VERSION=0.9.0
 ARG ENABLE_KVBM=false
@@ -153,14 +152,14 @@ COPY --from=ucx_fetch /tree/ /
 # UCX: the transports below NIXL.
 FROM build_tools AS ucx
 
-ARG BUILD_JOBS
 WORKDIR /build
 
 # The source is mounted, not copied: what autogen and make leave there is thrown away. Its
 # test programs are not built: they go into no image, and need not fit a newer CUDA.
 # The distribution's compiler may be newer than this UCX: its new warnings are no errors,
 # and <cstdint> no longer comes with other headers.
-RUN --mount=type=bind,from=ucx_src,target=/source,rw \
+RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
+    --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
     && cd /build \

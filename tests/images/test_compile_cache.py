@@ -58,17 +58,29 @@ def flags(server, tree, prefix, *more):
 
 
 @pytest.fixture(scope="module")
-def twice(server, tree, build):
+def stub(tmp_path_factory):
+    """A copy of the stub tree, which tests change."""
+    path = tmp_path_factory.mktemp("stub") / "ucx"
+    shutil.copytree(STUB, path)
+    return path
+
+
+def touched(folder):
+    """Another file in *folder* that no compiler reads: the steps that take it run anew."""
+    (folder / "CHANGED").write_text(secrets.token_hex())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def twice(server, tree, stub, build):
     """Built cold and then warm, every step that compiles run anew."""
 
-    def run(jobs):
-        # No source changes, and the steps do: a file more beside the sources of the wheels,
-        # another argument of UCX.
-        (tree / "lib" / "gpu_memory_service" / "jobs").write_text(str(jobs))
+    def run():
+        touched(tree / "lib" / "gpu_memory_service")
         words = flags(server, tree, "twice", "--target", "wheel_builder", "--no-load")
-        return build(*words, "--build-arg", f"BUILD_JOBS={jobs}", env=server.env())
+        return build(*words, "--source", f"ucx={touched(stub)}", env=server.env())
 
-    return run(100), run(101)
+    return run(), run()
 
 
 def test_everything_that_compiles_goes_through_the_cache(twice):
@@ -106,12 +118,12 @@ def test_objects_are_below_the_prefix_and_the_architecture(twice, server):
     assert all(key.startswith("twice/amd64/") or ".dynbuild" in key for key in keys)
 
 
-def test_a_summary_for_people(twice, server, tree, dynbuild):
+def test_a_summary_for_people(twice, server, tree, stub, dynbuild):
     assert twice
     words = flags(server, tree, "twice", "--target", "wheel_builder", "--no-load")
     done = dynbuild(
-        "build", "--config", str(DEMO / "dynbuild.toml"), *words, "--build-arg", "BUILD_JOBS=3",
-        env=server.env(),
+        "build", "--config", str(DEMO / "dynbuild.toml"), *words,
+        "--source", f"ucx={touched(stub)}", env=server.env(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("ucx ")]
@@ -119,18 +131,49 @@ def test_a_summary_for_people(twice, server, tree, dynbuild):
     assert all(len(line) <= 80 for line in done.stdout.splitlines() if "/" not in line)
 
 
-def test_a_cache_on_this_engine_needs_no_s3(tree, build):
-    """A new number of jobs makes the step new; --no-cache would empty the cache mount."""
+def test_a_cache_on_this_engine_needs_no_s3(tree, stub, build):
+    """A changed source makes the step new; --no-cache would empty the cache mount."""
     words = (
-        "--context", str(tree), "--dynamo-wheels", "index", "--source", f"ucx={STUB}",
+        "--context", str(tree), "--dynamo-wheels", "index",
         "--repository", f"{RUN}/cache", "--use-sccache=local",
         "--target", "wheel_builder", "--no-load",
     )  # fmt: skip
-    build(*words, "--build-arg", f"BUILD_JOBS={100 + secrets.randbelow(3900)}")
-    again = build(*words, "--build-arg", f"BUILD_JOBS={100 + secrets.randbelow(3900)}")
+    build(*words, "--source", f"ucx={touched(stub)}")
+    again = build(*words, "--source", f"ucx={touched(stub)}")
     assert again["compile_cache"]["kind"] == "local"
     assert again["compile_cache"]["stages"]["ucx"]["hits"] == 40
     assert again["warnings"] == []
+
+
+def test_how_fast_and_where_the_cache_is_runs_no_step_again(server, tree, stub, build):
+    """Another number of jobs, prefix, bucket and kind of cache."""
+    server.client().create_bucket(Bucket="elsewhere")
+
+    def run(prefix, jobs, *more, kind="s3"):
+        words = flags(server, tree, prefix, "--target", "wheel_builder", "--no-load", *more)
+        at = words.index("--use-sccache")
+        return build(
+            *words[:at], f"--use-sccache={kind}", *words[at + 1 :], "--source", f"ucx={stub}",
+            "--build-arg", f"BUILD_JOBS={jobs}", "--build-arg", f"CARGO_BUILD_JOBS={jobs}",
+            env=server.env(),
+        )  # fmt: skip
+
+    touched(stub)
+    touched(tree / "lib" / "gpu_memory_service")
+    first = run("here", 3)
+    assert first["steps"]["run"] > 0
+    # BuildKit masks such a variable in the names of steps, and nothing of what they print.
+    record = ROOT / first["record"]
+    assert "****" in (record / "events.jsonl").read_text()
+    assert "parallel jobs: 3" in (record / "log").read_text()
+    for again in (
+        run("here", 2),
+        run("there", 1),
+        run("there", 1, "--sccache-bucket", "elsewhere", "--sccache-read-only"),
+        run("there", 4, kind="local"),
+    ):
+        assert again["steps"]["run"] == 0, again["steps"]
+        assert again["steps"]["cached"] == first["steps"]["run"] + first["steps"]["cached"]
 
 
 # ---- what goes wrong ---------------------------------------------------------------------

@@ -89,6 +89,18 @@ def test_the_same_again_has_the_same_id(id_of, pins):
     assert id_of() == id_of()
 
 
+def test_how_fast_it_is_built_is_not_in_its_id(id_of, pins):
+    del pins
+    made = [
+        id_of(
+            TEXT.replace("FROM", "ARG JOBS\nFROM", 1).replace("RUN", "ARG JOBS\nRUN"),
+            build_args={"JOBS": jobs}, unkeyed_args=("JOBS",), set_by={}, origins={},
+        )
+        for jobs in ("2", "3")
+    ]  # fmt: skip
+    assert made[0] == made[1]
+
+
 def test_all_that_makes_an_image_is_in_its_id(id_of, pins, tree):
     known, _ = pins
     found = [id_of().known, id_of(TEXT.replace("make", "make all")).known]

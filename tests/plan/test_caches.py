@@ -39,6 +39,42 @@ def test_on_the_engine_itself():
     assert "type=cache,id=sccache-${TARGETARCH}" in render(image, TEMPLATES)
 
 
+def test_a_bucket_that_is_known_besides_is_none_of_a_local_cache():
+    image = make_image_job(**NONE_RUNTIME, use_sccache="local", args=S3)
+    assert not any("SCCACHE_BUCKET" in arg for arg in image.plan.build_args)
+
+
+PLACES = [
+    {"SCCACHE_BUCKET": "other"},
+    {"SCCACHE_REGION": "us-east-1"},
+    {"SCCACHE_ENDPOINT": "http://127.0.0.1:8333"},
+    {"SCCACHE_PREFIX": "team"},
+    {"SCCACHE_S3_RW_MODE": "READ_ONLY"},
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_same_is_built_wherever_the_cache_is(place):
+    one, other = cached(), cached(place)
+    assert one.plan.handed_args != other.plan.handed_args
+    assert one.plan.keyed_args == other.plan.keyed_args
+    assert render(one, TEMPLATES) == render(other, TEMPLATES)
+
+
+def test_the_same_is_built_with_a_cache_in_s3_and_on_the_engine():
+    local = make_image_job(**NONE_RUNTIME, use_sccache="local")
+    assert cached().plan.keyed_args == local.plan.keyed_args
+    assert render(cached(), TEMPLATES) == render(local, TEMPLATES)
+
+
+def test_credentials_are_no_unkeyed_arguments():
+    """Both are secrets of BuildKit's; only values that everybody may see are arguments."""
+    image = cached()
+    assert not {one.id for one in image.secrets} & set(image.plan.unkeyed_args)
+    assert set(image.plan.unkeyed_args) <= set(image.plan.build_args)
+    assert not set(image.plan.unkeyed_args) & set(image.plan.secrets)
+
+
 @pytest.mark.parametrize(
     ("given", "endpoint", "ssl"),
     [

@@ -63,6 +63,30 @@ def test_origins_are_printed_and_in_parts():
     assert image["origins"]["BASE_IMAGE"] == f"{by['layer']} {by['source']}:{by['line']}"
 
 
+def test_values_that_are_unkeyed_are_in_the_document_with_their_origins():
+    (image,) = make_plan(**NONE_CPU, args={"BUILD_JOBS": "4"}).document()["images"]
+    assert image["unkeyed_args"] == ["BUILD_JOBS", "CARGO_BUILD_JOBS"]
+    assert image["build_args"]["BUILD_JOBS"] == "4"
+    assert image["used_by"]["BUILD_JOBS"] == ["ucx", "nixl"]
+
+
+def test_without_them_two_plans_are_the_same():
+    plans = [make_plan(**NONE_CPU, args={"BUILD_JOBS": jobs}).images[0] for jobs in ("4", "5")]
+    assert plans[0] != plans[1]
+    assert plans[0].keyed == plans[1].keyed
+    assert not {"BUILD_JOBS", "CARGO_BUILD_JOBS"} & set(plans[0].keyed.build_args)
+    other = make_plan(**NONE_CPU, args={"NIXL_REF": "9"}).images[0]
+    assert other.keyed != plans[0].keyed
+
+
+def test_a_document_of_before_has_none():
+    printed = make_plan(**NONE_CPU).document()
+    del printed["images"][0]["unkeyed_args"]
+    (image,) = PlanDocument.model_validate(printed).images
+    assert image.keyed_args == image.build_args
+    assert image.handed_args == {}
+
+
 def test_a_document_that_contradicts_itself_is_refused():
     printed = make_plan(**NONE_CPU).document()
     printed["images"][0]["origins"]["BASE_IMAGE"] = "flag --base-image"

@@ -24,13 +24,14 @@ def test_a_definition():
         "context": made.plan.context,
         "dockerfile": "/record/Dockerfile",
         "target": "runtime",
-        "args": image.plan.build_args,
+        "args": image.plan.keyed_args,
         "tags": list(image.plan.tags),
         "labels": image.plan.labels,
         "platforms": ["linux/amd64"],
         "output": ["type=docker"],
         "attest": ["type=provenance,disabled=true"],
         "contexts": {"ucx_src": "/src/ucx"},
+        "secret": [{"id": "CARGO_BUILD_JOBS", "env": bake.holder("CARGO_BUILD_JOBS", "16")}],
     }
 
 
@@ -78,9 +79,8 @@ def test_outputs(output, spec, attest):
 
 
 def test_what_is_not_asked_for_is_not_there():
-    assert not {"contexts", "secret", "cache-from", "cache-to", "no-cache"} & set(
-        target(make_job(**NONE_CPU))
-    )
+    found = target(make_job(**NONE_CPU, dynamo_wheels="index"))
+    assert not {"contexts", "secret", "cache-from", "cache-to", "no-cache"} & set(found)
 
 
 def test_cache_and_platforms():
@@ -101,7 +101,8 @@ def test_cache_and_platforms():
 
 def secrets(bundle, index=""):
     machine = Machine(uid=1, gid=1, ca_bundle=bundle, index_url=index)
-    return target(make_job(**NONE_CPU, machine=machine))["secret"]
+    found = target(make_job(**NONE_CPU, machine=machine))["secret"]
+    return [one for one in found if not one.get("env", "").startswith("DYNBUILD_VALUE_")]
 
 
 def test_secrets_are_files_and_variables_and_never_values():
@@ -129,16 +130,60 @@ def evaluate(text):
 
 @pytest.mark.parametrize("text", HCL)
 def test_a_value_is_not_evaluated_by_bake(text):
-    made = with_values(make_job(**NONE_CPU, context=f"/src/{text}"), {"BUILD_JOBS": text})
+    made = with_values(make_job(**NONE_CPU, context=f"/src/{text}"), {"NIXL_REF": text})
     found = target(made)
-    assert evaluate(found["args"]["BUILD_JOBS"]) == text
+    assert evaluate(found["args"]["NIXL_REF"]) == text
     assert evaluate(found["context"]) == f"/src/{text}"
 
 
 @pytest.mark.parametrize("text", ["$HOME", "100%", "a$b{c}", "}"])
 def test_a_value_with_harmless_signs_stays_as_it_is(text):
-    made = with_values(make_job(**NONE_CPU), {"BUILD_JOBS": text})
-    assert target(made)["args"]["BUILD_JOBS"] == text
+    made = with_values(make_job(**NONE_CPU), {"NIXL_REF": text})
+    assert target(made)["args"]["NIXL_REF"] == text
+
+
+def unkeyed(made):
+    """What steps of the one image get that is in no cache key."""
+    held = bake.handed(made.plan)
+    found = {one["id"]: held[one["env"]] for one in target(made).get("secret", ())}
+    assert len(found) == len(held)
+    return found
+
+
+def test_an_argument_that_is_unkeyed_goes_by_a_variable():
+    made = make_job(**NONE_CPU, args={"BUILD_JOBS": "3"})
+    assert unkeyed(made) == {"BUILD_JOBS": "3", "CARGO_BUILD_JOBS": "16"}
+    assert not {"BUILD_JOBS", "CARGO_BUILD_JOBS"} & set(target(made)["args"])
+
+
+def test_no_value_of_it_is_in_the_definition():
+    made = make_job(**NONE_CPU, args={"BUILD_JOBS": "3917"})
+    assert "3917" not in json.dumps(target(made))
+
+
+@pytest.mark.parametrize("text", [*HCL, "$HOME", "a=b,c", "ä ö", " "])
+def test_it_reaches_the_step_as_it_is(text):
+    assert unkeyed(with_values(make_job(**NONE_CPU), {"BUILD_JOBS": text}))["BUILD_JOBS"] == text
+
+
+def test_without_a_value_there_is_no_secret():
+    """BuildKit sets the variable to nothing then."""
+    assert "BUILD_JOBS" not in unkeyed(make_job(**NONE_CPU))
+
+
+def test_images_of_one_bake_have_values_of_their_own():
+    jobs = [make_job(**NONE_CPU, args={"BUILD_JOBS": jobs}) for jobs in ("2", "3", "3")]
+    held = [
+        {one["env"] for one in target(job)["secret"] if one["id"] == "BUILD_JOBS"} for job in jobs
+    ]
+    assert held[0] != held[1] == held[2]
+    assert len({*bake.handed(jobs[0].plan), *bake.handed(jobs[1].plan)}) == 3
+
+
+def test_what_goes_by_a_variable_is_beside_the_secrets():
+    machine = Machine(uid=1, gid=1, ca_bundle="/etc/ca.pem")
+    found = target(make_job(**NONE_CPU, machine=machine))["secret"]
+    assert [one["id"] for one in found] == ["ca_bundle", "ca_bundle_path", "CARGO_BUILD_JOBS"]
 
 
 def test_the_command():

@@ -24,6 +24,7 @@ from tests.support import (
     PER_BUILD,
     ROOT,
     TEMPLATES,
+    UNKEYED,
     load,
     make_image_job,
 )
@@ -244,7 +245,7 @@ def test_every_variable_is_declared_where_it_is_used(text):
                 used -= set(re.findall(r"\b(\w+)=", rest)) | set(
                     re.findall(r"\bfor (\w+) in", rest)
                 )
-                used -= {"CC", "CXX"}
+                used -= {"CC", "CXX", *re.findall(r"type=secret,id=(\w+),env=\1\b", rest)}
             assert used <= known | {"TARGETARCH"} & declared(stage), f"{stage.name}: {rest}"
             known |= declared_by(keyword, rest)
         by_name[stage.name] = known
@@ -310,21 +311,21 @@ def test_every_image_that_is_run_has_its_entrypoint():
         )
 
 
-def test_an_argument_is_declared_only_where_it_is_used(image, text):
+def test_an_argument_is_declared_only_where_it_is_used(text):
     _, found = read(text)
     for stage in found:
         rest = "\n".join(text for _, text in stage.instructions)
         own = {text.split("=")[0] for keyword, text in stage.instructions if keyword == "ARG"}
         if "target=/opt/sccache" in rest:
             # The compile cache reads these from the environment.
-            own -= {"TARGETARCH", *image.recipe.compile_cache_args}
+            own -= {"TARGETARCH", "USE_SCCACHE"}
         for name in own:
             assert re.search(rf"\$\{{?{name}\b", rest), f"{stage.name} declares {name} in vain"
 
 
 def test_global_arguments_are_those_of_the_plan(image, text):
     arguments, _ = read(text)
-    assert list(arguments) == list(image.plan.build_args)
+    assert list(arguments) == list(image.plan.keyed_args)
     for name, value in arguments.items():
         expected = "" if name in PER_BUILD else image.plan.build_args[name]
         assert unquote(value) == expected
@@ -348,7 +349,7 @@ def test_the_commit_enters_in_the_last_lines_only(image, text):
 def test_no_secret_is_demanded(text):
     mounts = re.findall(r"--mount=type=secret,\S+", text)
     assert not [mount for mount in mounts if "required" in mount]
-    known = {"ca_bundle", "ca_bundle_path", "index_url", *AWS_SECRETS}
+    known = {"ca_bundle", "ca_bundle_path", "index_url", *AWS_SECRETS, *UNKEYED}
     assert {re.search(r"id=([\w-]+)", mount)[1] for mount in mounts} <= known
 
 
@@ -552,25 +553,36 @@ def test_a_template_that_calculates_nonsense(templates, expression):
     assert refused(templates).origin == "ucx.Dockerfile.j2"
 
 
+_ONLY_ARG = "with one but not in dynbuild/plan/stages.py"
+_KEYED = "with one, which would be in the cache key"
+_ONLY_MOUNT = "with it but not in dynbuild/plan/stages.py"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "hint"),
     [
-        ("ARG BUILD_JOBS\n", "", "without an ARG line: BUILD_JOBS; with one"),
-        (
-            "ARG BUILD_JOBS\n",
-            "ARG BUILD_JOBS\nARG UCX_FLAGS\n",
-            "not in dynbuild/stages.py: UCX_FLAGS",
-        ),
-        ("FROM build_tools", "FROM ${UCX_BASE}", "not in dynbuild/stages.py: UCX_BASE"),
+        ("WORKDIR", "ARG UCX_FLAGS\nWORKDIR", f"{_ONLY_ARG}: UCX_FLAGS"),
+        ("FROM build_tools", "FROM ${UCX_BASE}", f"{_ONLY_ARG}: UCX_BASE"),
+        ('m.unkeyed(["BUILD_JOBS"])', '""', "without m.unkeyed(): BUILD_JOBS"),
+        ('["BUILD_JOBS"]', '["BUILD_JOBS", "MAX_JOBS"]', f"{_ONLY_MOUNT}: MAX_JOBS"),
+        ('["BUILD_JOBS"]', '["BUILD_JOBS", "SCCACHE_BUCKET"]', f"{_ONLY_MOUNT}: SCCACHE_BUCKET"),
+        ("WORKDIR", "ARG BUILD_JOBS\nWORKDIR", f"{_KEYED}: BUILD_JOBS"),
     ],
-    ids=["an argument less", "an argument more", "an argument in FROM"],
+    ids=["more", "in FROM", "no secret", "another secret", "no cache", "unkeyed, and an ARG"],
 )
 def test_a_template_that_disagrees_with_the_stage_table(templates, old, new, hint):
     change(templates / "ucx.Dockerfile.j2", old, new)
     error = refused(templates)
     assert error.message == "the stage 'ucx' and its template disagree on arguments"
     assert error.origin == "ucx.Dockerfile.j2"
-    assert hint in error.hint
+    assert error.hint == hint
+
+
+def test_a_template_that_lacks_an_argument_of_the_stage_table(templates):
+    change(templates / "ai_dynamo_wheel.Dockerfile.j2", "ARG PYTHON_VERSION\n", "")
+    error = refused(templates)
+    assert error.message == "the stage 'ai_dynamo_wheel' and its template disagree on arguments"
+    assert error.hint == "without an ARG line: PYTHON_VERSION"
 
 
 # ---- quoting -----------------------------------------------------------------------------
@@ -624,9 +636,9 @@ def test_a_plain_value_needs_no_quotes(value):
 @example("a#b \\")
 def test_a_value_reaches_the_rendered_file_whole(value):
     plain = rendered("cpu")[0]
-    args = {**plain.plan.build_args, "BUILD_JOBS": value}
+    args = {**plain.plan.build_args, "NIXL_REF": value}
     image = replace(plain, plan=plain.plan.model_copy(update={"build_args": args}))
-    line = re.search(r"^ARG BUILD_JOBS=(.*)$", render_arguments(image), re.MULTILINE)[1]
+    line = re.search(r"^ARG NIXL_REF=(.*)$", render_arguments(image), re.MULTILINE)[1]
     assert unquote(line) == value
 
 

@@ -94,6 +94,11 @@ def test_what_enters_into_a_key(changes, expected):
     assert fresh(made(), made(**changes)) == expected
 
 
+def test_a_value_that_is_unkeyed_enters_into_no_key():
+    """Were it a keyed one: its name is an ARG of this file."""
+    assert fresh(made(), made(build_args={"VERSION": "2"}, unkeyed_args=("VERSION",))) == []
+
+
 def test_another_base_is_another_everything():
     assert len(fresh(made(), made(build_args={"BASE": "ubuntu"}))) == 8
     assert len(fresh(made(), made(contexts={"base": "docker-image://x"}))) == 7

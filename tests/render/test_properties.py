@@ -557,7 +557,8 @@ def test_values_survive_the_definition(one, other):
     (image,) = made.images
     document = bake.definition(made, {image.name: f"/record/{one}"})
     target = document["target"][image.id.bake_target]
-    assert {k: evaluate(v) for k, v in target["args"].items()} == image.plan.build_args
+    assert {k: evaluate(v) for k, v in target["args"].items()} == image.plan.keyed_args
+    assert bake.handed(made.plan)[bake.holder("BUILD_JOBS", one)] == one if one else True
     assert {k: evaluate(v) for k, v in target["labels"].items()} == image.plan.labels
     assert evaluate(target["context"]) == made.plan.context
     assert evaluate(target["dockerfile"]) == f"/record/{one}"

@@ -66,7 +66,7 @@ LINES = [
     ("plan --framework vllm --target ", CATALOG["frameworks"]["vllm"]["targets"]),
     ("plan --framework none --device ", list(CATALOG["frameworks"]["none"]["devices"])),
     ("plan --release-line ", ["0.9.0", "1.0", "1.5", "1.6"]),
-    ("plan --release-line 1.0 --framework vllm --device ", ["cuda", "cpu"]),
+    ("plan --release-line 1.0 --framework vllm --device ", ["cuda", "xpu", "cpu"]),
     ("plan --platform ", ["linux/amd64", "linux/arm64"]),
     ("plan --platform linux/amd64,", ["linux/amd64,linux/amd64", "linux/amd64,linux/arm64"]),
     ("plan --framework vllm,n", ["vllm,none"]),

@@ -111,7 +111,8 @@ def ids(
         if why := _unknowable(job, image, lacking):
             unknown[image.name] = why
         else:
-            known[image.name] = _id(made[image.name], tests.get(image.name, ()))
+            ours = tests.get(image.name, ())
+            known[image.name] = _id(made[image.name], ours, image.compression)
     return Ids(known=known, unknown=unknown)
 
 
@@ -133,8 +134,9 @@ def _unknowable(job: Job, image: ImagePlan, lacking: Sequence[Name]) -> str:
     return f"what {lacking[0][0]} stands for cannot be told" if lacking else ""
 
 
-def _id(made: Graph, tests: Sequence[ImageTest]) -> str:
-    parts = [_FORM, made.key, json.dumps([asdict(test) for test in tests], sort_keys=True)]
+def _id(made: Graph, tests: Sequence[ImageTest], compression: str) -> str:
+    said = json.dumps([asdict(test) for test in tests], sort_keys=True)
+    parts = [_FORM, made.key, said, *([compression] if compression != "gzip" else [])]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

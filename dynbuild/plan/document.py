@@ -81,6 +81,9 @@ class ImagePlan(_Model):
     cache_from: tuple[str, ...]
     cache_to: tuple[str, ...]
     output: Literal["load", "push", "none"]
+    compression: Literal["gzip", "zstd"] = Field(
+        default="gzip", description="of the layers that a push makes"
+    )
     retag: bool = Field(default=False, description="push over a tag that another cell's image has")
     no_cache: bool
     depends_on: tuple[str, ...] = Field(description="names of images this one is built on")

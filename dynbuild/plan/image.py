@@ -101,6 +101,7 @@ def _image(cell: Cell, facts: Recipe, decision: CellDecision, problems: Collecto
         cache_from=(*request.cache_from, *read),
         cache_to=(*request.cache_to, *written) if cell.requested else (),
         output=request.output if cell.requested else "none",
+        compression=request.compression,
         retag=request.retag,
         no_cache=request.no_cache,
         depends_on=(str(cell.link.image),) if cell.link else (),

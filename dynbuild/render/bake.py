@@ -9,7 +9,7 @@ from typing import Any
 
 from dynbuild.addresses import variables_of
 from dynbuild.image_id import ImageId
-from dynbuild.plan.document import LINK, PlanDocument
+from dynbuild.plan.document import LINK, ImagePlan, PlanDocument
 from dynbuild.plan.job import ImageJob, Job
 
 # The definition is dynbuild's own: it reads the files that the plan names, wherever they
@@ -149,6 +149,17 @@ def argv(
     )
 
 
+def _output(image: ImagePlan) -> str:
+    """Where the image goes, and how its layers are packed.
+
+    Only OCI's manifests know zstd.  Nothing is packed anew: who has the layers of the base image
+    need not pull them again.
+    """
+    packed = image.output == "push" and image.compression != "gzip"
+    more = f",compression={image.compression},oci-mediatypes=true" if packed else ""
+    return f"{_OUTPUT[image.output]}{more}"
+
+
 def _target(job: ImageJob, context: str, dockerfile: str) -> dict[str, Any]:
     image = job.plan
     target: dict[str, Any] = {
@@ -159,7 +170,7 @@ def _target(job: ImageJob, context: str, dockerfile: str) -> dict[str, Any]:
         "tags": list(image.tags),
         "labels": dict(image.labels),
         "platforms": list(image.platforms),
-        "output": [_OUTPUT[image.output]],
+        "output": [_output(image)],
         # A provenance attestation holds the time of the build: with it, the same image
         # loaded twice would have two digests. What is pushed carries one.
         "attest": [

@@ -96,6 +96,7 @@ class Request(Model):
     tensorrtllm_index_url: str = Field(description="trtllm: index of that requirement")
     tensorrtllm_git_url: str = Field(description="trtllm: repository to build the wheel from")
     output: Literal["load", "push", "none"]
+    compression: Literal["gzip", "zstd"] = Field(description="of layers that a push makes")
     registry_timeout: str = Field(description="how long a registry may be silent in a push")
     retag: bool = Field(description="push over a tag that another cell's image has")
     require_clean: bool = Field(description="refuse a source tree with uncommitted changes")

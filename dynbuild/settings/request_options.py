@@ -368,6 +368,16 @@ _OUTPUT = (
         doc="send it to its registry instead",
     ),
     Option(
+        name="compression",
+        flags=("--compression",),
+        path=("request", "compression"),
+        help="Of the layers that a push makes (gzip).",
+        panel=OUTPUT,
+        metavar="NAME",
+        words=("gzip", "zstd"),
+        doc="of the layers that a push makes: `gzip`, or `zstd`",
+    ),
+    Option(
         name="retag",
         kind="switch",
         switches=on("retag"),

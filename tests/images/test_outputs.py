@@ -24,6 +24,23 @@ def test_push_puts_both_tags_into_the_registry(build, registry, from_registry):
     assert "unknown" in platforms
 
 
+def test_layers_are_pushed_as_zstd(build, docker, own_base, registry, from_registry):
+    """Those of the base, which the engine has as they were made, among them."""
+    name = f"{registry}/zstd/dynamo:{uuid.uuid4().hex}"
+    words = ("--target", "dynamo_base", "--tag", name, "--no-tag-latest", "--push", *own_base)
+    report = build(*words, "--compression", "zstd")
+    index, digest = from_registry(f"zstd/dynamo/manifests/{name.rpartition(':')[2]}")
+    assert digest == report["images"][0]["digest"]
+    (one,) = (m for m in index["manifests"] if m["platform"]["architecture"] == "amd64")
+    image, _ = from_registry(f"zstd/dynamo/manifests/{one['digest']}")
+    assert {layer["mediaType"].rpartition("+")[2] for layer in image["layers"]} == {"zstd"}
+    docker("pull", "--quiet", name)
+    try:
+        assert docker("run", "--rm", "--network", "none", name, "echo", "starts") == "starts"
+    finally:
+        docker("image", "rm", "--force", name)
+
+
 def test_a_tag_of_another_image_is_not_pushed_over(build, dynbuild, registry, from_registry):
     tag = f"{registry}/taken/dynamo:{uuid.uuid4().hex}"
     words = ("--tag", tag, "--no-tag-latest", "--push")

@@ -106,6 +106,7 @@ def test_all_that_makes_an_image_is_in_its_id(id_of, pins, tree):
     found = [id_of().known, id_of(TEXT.replace("make", "make all")).known]
     found.append(id_of(tests=(ImageTest(name="x", argv=("true",)),)).known)
     found.append(id_of(labels={"org.opencontainers.image.title": "b"}).known)
+    found.append(id_of(compression="zstd").known)
     found.append(id_of(platforms=("linux/arm64",)).known or {"arm64": ""})
     for name in sorted(NAMES):
         known[name] = "sha256:2"

@@ -78,6 +78,19 @@ def test_outputs(output, spec, attest):
     assert (found["output"], found["attest"]) == ([spec], [attest])
 
 
+@pytest.mark.parametrize(
+    ("output", "spec"),
+    [
+        ("load", "type=docker"),
+        ("none", "type=cacheonly"),
+        ("push", "type=registry,compression=zstd,oci-mediatypes=true"),
+    ],
+)
+def test_only_what_is_pushed_is_compressed_as_asked(output, spec):
+    asked = {"output": output, "repository": "localhost:5000/dynamo", "compression": "zstd"}
+    assert target(make_job(**NONE_CPU, **asked))["output"] == [spec]
+
+
 def test_what_is_not_asked_for_is_not_there():
     found = target(make_job(**NONE_CPU, dynamo_wheels="index"))
     assert not {"contexts", "secret", "cache-from", "cache-to", "no-cache"} & set(found)

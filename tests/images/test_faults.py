@@ -275,6 +275,47 @@ def test_a_handshake_of_tls_that_is_cut_is_tried_again(registry, solve, docker, 
         assert len(proxy.failed()) == 2
 
 
+@pytest.fixture
+def imported(site: Site, solve: Any, docker: Any, registry: str, tmp_path: Path) -> Any:
+    """Build with a cache of a registry, with a fault where that is imported."""
+
+    def run(fault: str, times: int) -> BuildResult:
+        name = f"import-{fault}-{uuid.uuid4().hex[:10]}"
+        pushed(registry, f"{name}-pull", docker, tmp_path / name)
+        here = site.registry.address
+        text = SMALL.format(registry=here, name=name)
+        cache = f"type=registry,ref={here}/{name}-cache:x"
+        solve(text, f"{here}/{name}-push:x", cache_to=(f"{cache},mode=max",))
+        seconds = 1.0 if fault in ("429", "503", "timeout") else 0.0
+        site.registry.fail(f"/v2/{name}-cache/*", fault, times, method="GET", seconds=seconds)
+        return solve(text, f"{here}/{name}-push:x", cache_from=(cache,))
+
+    return run
+
+
+def imports(site, fault):
+    """How each request for a cache of that name failed, in their order."""
+    return [
+        one.fault
+        for one in site.registry.asked
+        if one.method == "GET"
+        and one.path.startswith(f"/v2/import-{fault}-")
+        and "-cache/" in one.path
+    ]
+
+
+def test_a_cache_that_cannot_be_imported_costs_no_build_and_is_told(imported, site):
+    """BuildKit asks for a cache once or a few times, and goes on without it."""
+    cases = [*((fault, 1) for fault in TRANSIENT), *((fault, FOR_EVER) for fault in LASTING)]
+    for case, result in side_by_side(cases, lambda case: imported(*case)).items():
+        assert (result.status, result.retries) == ("done", ()), (case, result.failure)
+        asked = imports(site, case[0])
+        assert case[0] in asked
+        lost = asked[-1] != "" and case[0] != "404"
+        assert bool(result.warnings) == lost, (case, asked, result.warnings)
+        assert all("was not read" in warning for warning in result.warnings)
+
+
 RESOLVER = """\
 FROM {tools} AS last
 COPY <<'END' /own.sh

@@ -14,7 +14,14 @@ from dynbuild.engine import images
 from dynbuild.engine.model import Engine
 from dynbuild.errors import one_line, shorten
 from dynbuild.plan.document import ImagePlan, PlanDocument
+from dynbuild.quick import dataclass
 
+MANY_LAYERS = 110
+"""Above so many layers an image is warned of, its base's among them.
+
+Docker's own store chains no more than 125 (moby, ``layer/layer_store.go``), and an image that is
+built on this one has some of its own.
+"""
 _LOOK_BACK = 20
 _LONG = 200
 _SHELL = re.compile(r"RUN (?:\|[0-9]+ .*?)?/bin/\w+(?: -[a-z]+| pipefail)*? -c ", re.DOTALL)
@@ -31,7 +38,9 @@ def results(
     seconds: float,
     earlier: Iterable[BuildResult] = (),
 ) -> tuple[tuple[ImageResult, ...], tuple[str, ...]]:
-    """The result of each image of *plan* that has a name, and what was not to be learned.
+    """The result of each image of *plan* that has a name, and what somebody has to know of them.
+
+    That is what was not to be learned, and an image with too many layers.
 
     Args:
         plan: What was built.
@@ -49,7 +58,7 @@ def results(
         return tuple(_unmade(image, solve, why, failed, seconds) for image in named), ()
     stored = _stored([image for image in named if image.output == "load"], engine, env)
     digests = {
-        image.name: metadata.digest(image.id.bake_target) or stored[image.name][0]
+        image.name: metadata.digest(image.id.bake_target) or stored[image.name].digest
         for image in named
         if image.name in stored
     }
@@ -57,15 +66,15 @@ def results(
     done = []
     for image in named:
         target = image.id.bake_target
-        own, size = stored.get(image.name, ("", None))
+        own = stored.get(image.name, _Stored())
         done.append(
             ImageResult(
                 id=image.name,
                 status="done",
                 output=image.output,
                 tags=image.tags if image.output != "none" else (),
-                digest=metadata.digest(target) or own,
-                size=size,
+                digest=metadata.digest(target) or own.digest,
+                size=own.size,
                 layers=(known.get(digests[image.name]) or _layers(image, engine, env))
                 if image.name in digests
                 else (),
@@ -73,9 +82,15 @@ def results(
                 steps=Steps(**solve.counts(target)),
             )
         )
-    unknown = metadata.damaged or not metadata.targets
-    said = ("the file of the build's digests (metadata.json) cannot be read",) if unknown else ()
-    return tuple(done), said
+    said = [
+        f"{name} has {one.layers} layers, those of its base image among them, and some engines"
+        " take no image of more than 125"
+        for name, one in stored.items()
+        if one.layers > MANY_LAYERS
+    ]
+    if metadata.damaged or not metadata.targets:
+        said.append("the file of the build's digests (metadata.json) cannot be read")
+    return tuple(done), tuple(said)
 
 
 def failed(plan: PlanDocument, solve: Solve, why: Failure | None) -> tuple[str, ...]:
@@ -135,13 +150,27 @@ def _unmade(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the engine has: digest, bytes, number of layers, none of which is known of others."""
+
+    digest: str = ""
+    size: int | None = None
+    layers: int = 0
+
+
 def _stored(
     loaded: Sequence[ImagePlan], engine: Engine, env: Mapping[str, str]
-) -> dict[str, tuple[str, int | None]]:
-    """Digest and size of each image as the engine has it."""
+) -> dict[str, _Stored]:
+    """What the engine has of each image, by the image's name."""
     names = {image.tags[0]: image.name for image in loaded}
+    template = "{{.Id}} {{.Size}} {{len .RootFS.Layers}}"
     stored = {}
-    for tag, line in images.inspect(engine, env, tuple(names), "{{.Id}} {{.Size}}").items():
-        digest, _, size = line.partition(" ")
-        stored[names[tag]] = (digest, int(size) if size.isascii() and size.isdecimal() else None)
+    for tag, line in images.inspect(engine, env, tuple(names), template).items():
+        digest, size, layers = (*line.split(" "), "", "")[:3]
+        stored[names[tag]] = _Stored(digest, _number(size), _number(layers) or 0)
     return stored
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() else None

@@ -64,6 +64,16 @@ def one_sentence(done):
     assert done.err.count("error: ") == 1
 
 
+@pytest.mark.parametrize(("layers", "warned"), [(110, False), (111, True)])
+def test_an_image_with_too_many_layers_is_warned_of(docker, tree, layers, warned):
+    docker.says(image=f"sha256:aa 123456789 {layers}")
+    done = build(docker, tree, "--format", "json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert said["images"][0]["size"] == 123456789
+    assert any(f"has {layers} layers" in one for one in said["warnings"]) is warned
+
+
 def test_a_good_build(docker, tree):
     done = build(docker, tree, "--format", "json")
     assert done.code == 0, done.err

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -105,6 +104,15 @@ def pids(home, name):
     return own
 
 
+def kill(home, name):
+    """End the programs of that name; on a busy machine it takes a moment until they are gone."""
+    processes = [psutil.Process(pid) for pid in pids(home, name)]
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert not psutil.wait_procs(processes, timeout=30)[1]
+
+
 def sleeping_container(env, tmp_path, network="host"):
     """A container that sleeps, from an image made of this machine's own files."""
     tar = tmp_path / "sleep.tar"
@@ -180,10 +188,8 @@ def test_recovery_from_a_crash(place, tmp_path):
     home = paths.home(place)
     engine = private.up(place, silent)
     sleeping_container(place | {"DOCKER_HOST": str(engine.host)}, tmp_path)
-    for name in ("dockerd", "containerd"):  # containerd-shim begins with that too
-        for pid in pids(home, name):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    kill(home, "dockerd")
+    kill(home, "containerd")  # containerd-shim begins with that too
     assert remains(home), "the container and the mounts are left behind"
     assert Path(str(engine.host).removeprefix("unix://")).exists()
     found = private.status(place)
@@ -205,8 +211,7 @@ def test_recovery_from_a_crash(place, tmp_path):
 
 def test_an_engine_whose_containerd_has_ended_is_broken(place):
     pid = private.up(place, silent) and private.status(place).pid
-    for process in pids(paths.home(place), "containerd"):
-        os.kill(process, signal.SIGKILL)
+    kill(paths.home(place), "containerd")
     found = private.status(place)
     assert (found.running, found.pid) == (False, pid)
     assert "containerd has ended" in str(found.trouble)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from dynbuild.build.metadata import Metadata
@@ -82,15 +82,18 @@ def results(
                 steps=Steps(**solve.counts(target)),
             )
         )
-    said = [
-        f"{name} has {one.layers} layers, those of its base image among them, and some engines"
-        " take no image of more than 125"
-        for name, one in stored.items()
-        if one.layers > MANY_LAYERS
-    ]
+    return tuple(done), tuple(_warnings(stored, metadata))
+
+
+def _warnings(stored: Mapping[str, _Stored], metadata: Metadata) -> Iterator[str]:
+    for name, one in stored.items():
+        if one.layers > MANY_LAYERS:
+            yield (
+                f"{name} has {one.layers} layers, those of its base image among them, and some"
+                " engines take no image of more than 125"
+            )
     if metadata.damaged or not metadata.targets:
-        said.append("the file of the build's digests (metadata.json) cannot be read")
-    return tuple(done), tuple(said)
+        yield "the file of the build's digests (metadata.json) cannot be read"
 
 
 def failed(plan: PlanDocument, solve: Solve, why: Failure | None) -> tuple[str, ...]:

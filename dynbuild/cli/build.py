@@ -147,10 +147,11 @@ def build(
 
       dynbuild build --framework none --target runtime --push --repository example.com/ai/dynamo
     """
-    planned = decide(request)
-    texts = dockerfiles(planned)
     from dynbuild.cli import solving, why
 
+    search = None if dry_run else solving.EngineSearch()
+    planned = decide(request)
+    texts = dockerfiles(planned)
     if not solving.is_to_build(request, planned, texts, format, dry_run=dry_run, trust=trust):
         return
     expectation = why.expectation(Path(planned.plan.context), expect_cached)
@@ -165,7 +166,7 @@ def build(
     if own:
         named = ", ".join(dict.fromkeys(own))
         console.warn(f"`dynbuild matrix` runs the tests of the settings ({named}), not this")
-    ready = solving.make_ready(request, planned, texts)
+    ready = solving.make_ready(request, planned, texts, search)
     show(_built(request, ready, expectation(ready.planned.job, ready.texts)), format)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,6 +58,49 @@ def is_to_build(
     return False
 
 
+class EngineSearch:
+    """The search for an engine: it begins here, beside the planning, which takes about as long.
+
+    Nothing of it is told before somebody wants the engine, and it ends with the command.
+    """
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._find, daemon=True)
+        self._thread.start()
+
+    def _find(self) -> None:
+        from dynbuild.engine import client
+
+        try:
+            self._engine = client.find(os.environ)
+        except BaseException as error:
+            self._error = error
+
+    def engine(self) -> Engine:
+        """The engine to build on; where none runs, the private one is offered.
+
+        Raises:
+            NotReady: No engine answers.
+        """
+        self._thread.join()
+        if self._engine is not None:
+            return self._engine
+        offered = prompt.is_interactive() and not os.environ.get("DOCKER_HOST")
+        if self._error is not None and not (
+            isinstance(self._error, NotReady)
+            and offered
+            and typer.confirm(
+                "No Docker engine answers. Start a private one now?", default=True, err=True
+            )
+        ):
+            raise self._error
+        from dynbuild.engine import private
+
+        return private.up(os.environ, console.say)
+
+
 class Again:
     """What was asked of a registry again; a person is told of each."""
 
@@ -96,8 +140,19 @@ class Ready:
             console.warn(warning)
 
 
-def make_ready(request: BuildRequest, planned: PlannedJob, texts: dict[str, str]) -> Ready:
+def make_ready(
+    request: BuildRequest,
+    planned: PlannedJob,
+    texts: dict[str, str],
+    search: EngineSearch | None = None,
+) -> Ready:
     """Find who can build what is *planned*, and tell the warnings of it.
+
+    Args:
+        request: What the command line says.
+        planned: What to build.
+        texts: Text of the Dockerfile of each image, by its name.
+        search: The search for the engine; without one, it begins now.
 
     Raises:
         NotReady: The machine cannot build it.
@@ -106,7 +161,7 @@ def make_ready(request: BuildRequest, planned: PlannedJob, texts: dict[str, str]
     from dynbuild.build import inputs
 
     inputs.check_logins(planned.job, os.environ)
-    engine = _engine_here()
+    engine = (search or EngineSearch()).engine()
     again = Again()
     builder = _builder_of(request, engine, planned.plan, texts, again)
     planned, texts, lost = _with_compile_cache(request, planned, texts, builder)
@@ -152,21 +207,6 @@ def _check_trust(planned: PlannedJob, *, trust: bool) -> None:
     from dynbuild.cli.trust import check
 
     check(planned.configs[0], widenings(planned), trust=trust)
-
-
-def _engine_here() -> Engine:
-    """The engine to build on; where none runs, the private one is offered."""
-    from dynbuild.engine import client, private
-
-    try:
-        return client.find(os.environ)
-    except NotReady:
-        offered = prompt.is_interactive() and not os.environ.get("DOCKER_HOST")
-        if not offered or not typer.confirm(
-            "No Docker engine answers. Start a private one now?", default=True, err=True
-        ):
-            raise
-    return private.up(os.environ, console.say)
 
 
 def _builder_of(

@@ -12,7 +12,7 @@ from dynbuild.build.context import ContextRecord
 from dynbuild.build.metadata import pins
 from dynbuild.build.recording import Recording
 from dynbuild.build.result import BuilderResult
-from dynbuild.build.solve import Solve
+from dynbuild.build.solve import Solve, Step
 from dynbuild.plan.document import ImagePlan, PlanDocument
 from dynbuild.render import graph
 from dynbuild.render.graph import Files, Graph, Pins
@@ -179,14 +179,23 @@ def called(of: Snapshot, made: Mapping[str, Graph]) -> dict[str, set[str]]:
     return found
 
 
+def _rank(step: Step) -> tuple[bool, bool]:
+    """Which of several steps of BuildKit's that have one instruction says what became of that.
+
+    What ADD downloads is a step of the same name before its own; that one has inputs.  After a
+    linked copy there is a step that puts its files on those below, in no time, named LINK.
+    """
+    puts = any(name.instruction.startswith("LINK ") for name in step.names.values())
+    return bool(step.inputs), not puts
+
+
 def _happened(of: Snapshot, made: Mapping[str, Graph]) -> dict[Place, tuple[State, str]]:
     """The state of each step that was come to, and its instruction as BuildKit shows it."""
     if of.solve is None:
         return {}
     told: dict[tuple[str, str, str], dict[int, tuple[State, str]]] = {}
     totals: dict[tuple[str, str, str], int] = {}
-    # What ADD downloads is a step of the same name before its own; that one has inputs.
-    for step in sorted(of.solve.steps.values(), key=lambda one: bool(one.inputs)):
+    for step in sorted(of.solve.steps.values(), key=_rank):
         if not step.ended and not step.running:
             continue
         state: State = "failed" if step.error or not step.ended else "run"

@@ -111,8 +111,13 @@ class Site:
         self.docker("build", "--quiet", "--tag", self.base, str(file))
 
     def forget(self):
-        """Take what the steps made out of the builder's cache, and nothing else."""
-        self.docker("buildx", "prune", "--force", "--filter", f"description~={self.mark}")
+        """Take what the steps made out of the builder's cache, and nothing else.
+
+        Without --all, Docker 28 keeps most of it on the disk and yet has it made anew, and it
+        says of nothing that this is so.
+        """
+        here = f"description~={self.mark}"
+        self.docker("buildx", "prune", "--all", "--force", "--filter", here)
 
     def job(self):
         """What would be built now, and the Dockerfile of it."""

@@ -12,7 +12,8 @@ from dynbuild.build.context import ContextRecord
 from dynbuild.build.metadata import pins
 from dynbuild.build.recording import Recording
 from dynbuild.build.result import BuilderResult
-from dynbuild.build.solve import Solve, Step
+from dynbuild.build.solve import Solve
+from dynbuild.build.vertex import Step
 from dynbuild.plan.document import ImagePlan, PlanDocument
 from dynbuild.render import graph
 from dynbuild.render.graph import Files, Graph, Pins

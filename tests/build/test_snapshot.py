@@ -30,7 +30,7 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("order", itertools.permutations(("download", "add", "copy", "merge")))
+@pytest.mark.parametrize("order", [*itertools.permutations(("download", "add", "copy", "merge"))])
 def test_what_is_beside_a_step_under_its_name_does_not_say_what_became_of_it(order):
     """A download is asked for anew, and linked files are put on others, whatever is cached."""
     lines = []

@@ -6,6 +6,7 @@ All of that is gone with the thread.  Only root can do it.
 
 from __future__ import annotations
 
+import array
 import fcntl
 import os
 import socket
@@ -25,6 +26,8 @@ _CLONE_NEWNET = 0x40000000
 _SIOCADDRT, _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK = 0x890B, 0x8914, 0x8916, 0x891C
 _SIOCGIFINDEX, _SIOCBRADDIF = 0x8933, 0x89A2
 _UP, _GATEWAY = 1, 2
+# From linux/sockios.h, linux/ethtool.h: ask whether an interface has a link.
+_SIOCETHTOOL, _GET_LINK = 0x8946, 0x0A
 _RTM_NEWLINK, _REQUEST_CREATE_ACK = 16, 0x605
 _HARDWARE, _NAME, _LINK_INFO, _NET_NS_FD, _NESTED = 1, 3, 18, 28, 0x8000
 _KIND, _DATA, _PEER = 1, 2, 1  # inside of _LINK_INFO; _PEER inside of _DATA
@@ -123,6 +126,7 @@ def _beside(bridge: str, own: IPv4Interface) -> Iterator[None]:
             ways = map(_inet, ("0", str(own.ip), "0"))
             route = struct.pack("8x16s16s16sH62x", *ways, _UP | _GATEWAY)
             fcntl.ioctl(here, _SIOCADDRT, route)
+        _notice_link(there, cable)
         yield
 
 
@@ -134,6 +138,17 @@ def _index(link: socket.socket, name: str) -> int:
 
 def _set_up(link: socket.socket, name: str) -> None:
     fcntl.ioctl(link, _SIOCSIFFLAGS, struct.pack("16sh22x", name.encode(), _UP))
+
+
+def _notice_link(link: socket.socket, name: str) -> None:
+    """Have the kernel see now that the cable is whole: by itself it looks once a second.
+
+    Until then the bridge passes nothing on, and the first question waits for that second.
+    """
+    value = array.array("I", (_GET_LINK, 0))
+    with suppress(OSError):
+        request = struct.pack("16sP16x", name.encode(), value.buffer_info()[0])
+        fcntl.ioctl(link, _SIOCETHTOOL, request)
 
 
 def _address(link: socket.socket, request: int, address: str) -> None:

@@ -11,7 +11,6 @@ nobody is asked over the network; and the facts are the same whoever asks (``_en
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -262,29 +261,6 @@ def _grant(repository: _Repository, env: Mapping[str, str]) -> None:
         argv = ("git", "config", scope, "--get-all", "safe.directory")
         granted = proc.run(argv, env=env, check=False).stdout.splitlines()
         repository.configure(*(f"safe.directory={one}" for one in granted))
-
-
-class Reading:
-    """The facts of a repository, read while something else is done."""
-
-    def __init__(self, directory: Path, env: Mapping[str, str]) -> None:
-        self._given = directory, dict(env)
-        self._read: GitFacts | BaseException = GitFacts()
-        self._thread = threading.Thread(target=self._run, name="git", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._read = read(*self._given)
-        except BaseException as error:
-            self._read = error
-
-    def facts(self) -> GitFacts:
-        """The facts, when they are there."""
-        self._thread.join()
-        if isinstance(self._read, BaseException):
-            raise self._read
-        return self._read
 
 
 class _Status(NamedTuple):

@@ -149,7 +149,7 @@ def build(
     """
     from dynbuild.cli import solving, why
 
-    search = None if dry_run else solving.EngineSearch()
+    search = None if dry_run else solving.search_engine()
     planned = decide(request)
     texts = dockerfiles(planned)
     if not solving.is_to_build(request, planned, texts, format, dry_run=dry_run, trust=trust):
@@ -160,7 +160,7 @@ def build(
         from dynbuild.matrix.run import Options
 
         options = Options(expectation=expectation)
-        matrix.show(matrix.run(request, planned, texts, options), format)
+        matrix.show(matrix.run(request, planned, texts, options, search=search), format)
         return
     own = [test.name for tests in planned.tests.values() for test in tests if not test.promised]
     if own:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -25,8 +26,10 @@ from dynbuild.settings.request_options import REQUEST
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dynbuild.build.background import Background
     from dynbuild.cli.resumption import Resumption
     from dynbuild.cli.solving import Ready
+    from dynbuild.engine.model import Engine
     from dynbuild.matrix.result import CellResult, MatrixResult
     from dynbuild.matrix.run import Options
 
@@ -174,6 +177,7 @@ def run(
     options: Options,
     *,
     before: Resumption | None = None,
+    search: Background[Engine] | None = None,
 ) -> MatrixResult:
     """Build all that is *planned*, as a matrix.
 
@@ -183,6 +187,7 @@ def run(
         texts: Text of the Dockerfile of each image, by its name.
         options: How.
         before: The run that this one goes on with.
+        search: The search for the engine; without one, it begins here.
 
     Raises:
         RequestError: Cells are to be left out that nothing tells of.
@@ -196,7 +201,7 @@ def run(
 
     options = replace(options, tests=planned.tests)
     skips = _skips_unchanged(request, planned)
-    ready = solving.make_ready(request, planned, texts)
+    ready = solving.make_ready(request, planned, texts, search)
     ready, there = _unchanged(ready) if skips else (ready, ())
     planned, texts, builder = ready.planned, ready.texts, ready.builder
     kept = _kept(planned, there, before)
@@ -204,14 +209,12 @@ def run(
     now = record.create(planned.plan, name)
     resumption.write(now, request)
     cells = sum(1 for image in planned.plan.images if image.tags)
+    left, more = cells - len(kept), ci.marks(now.builds)
     with solving.running(ready) as cancellation:
-        console.say(f"building {cells - len(kept)} of {cells} images on {builder}: {now.path}")
-        more = ci.marks(now.builds)
-
-        def plain() -> Progress:
-            left = cells - len(kept)
-            return Progress(console.say, console.err_display(), console.verbosity(), left, more)
-
+        console.say(f"building {left} of {cells} images on {builder}: {now.path}")
+        plain = partial(
+            Progress, console.say, console.err_display(), console.verbosity(), left, more
+        )
         ids = frozenset(cell.id for cell in kept)
         with progress_display.shown(request.progress, plain, planned.job, texts, done=ids) as shown:
             site = matrix_run.Site(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,9 +52,10 @@ class PlannedJob:
 def decide(request: BuildRequest) -> PlannedJob:
     """Gather the facts, which is where files and git are read, and make the plan."""
     from dynbuild.build import git
+    from dynbuild.build.background import Background
 
     # git answers while everything else is imported.
-    reading = git.Reading(request.context, os.environ)
+    reading = Background(partial(git.read, request.context, dict(os.environ)))
     from dynbuild.build import facts, inputs, tree_check
     from dynbuild.plan import planner, secrets, version
     from dynbuild.render import bake, site
@@ -68,7 +70,7 @@ def decide(request: BuildRequest) -> PlannedJob:
     config = lines[lines.chosen[0]]
     inputs.check_context(context)
     machine = facts.read(env)
-    commits = reading.facts()
+    commits = reading.result()
     shared = planner.Shared(
         config=config,
         version=version.derive(commits, env),
@@ -87,9 +89,9 @@ def decide(request: BuildRequest) -> PlannedJob:
         made = replace(made, plan=plan)
     script = site.script(config, templates)
     values = secrets.secret_values(config, machine, script) | bake.environment(made)
-    configs = {id(one.config): one.config for one in selected}
-    tests = _image_tests(made, selected, lines)
-    return PlannedJob(made, templates, values, tuple(configs.values()), tests)
+    configs = tuple({id(one.config): one.config for one in selected}.values())
+    tests = _image_tests(made, selected, configs, lines)
+    return PlannedJob(made, templates, values, configs, tests)
 
 
 def _selected(request: BuildRequest, lines: Lines) -> tuple[Selected, ...]:
@@ -107,7 +109,7 @@ def _selected(request: BuildRequest, lines: Lines) -> tuple[Selected, ...]:
 
 
 def _image_tests(
-    job: Job, selected: Iterable[Selected], lines: Lines
+    job: Job, selected: Iterable[Selected], configs: Iterable[Settings], lines: Lines
 ) -> dict[str, tuple[ImageTest, ...]]:
     """What is to be run in the images of *job*, by their names.
 
@@ -117,7 +119,7 @@ def _image_tests(
     from dynbuild.plan import image_tests, matrix
 
     known = matrix.Known(lines, lines.chosen)
-    for config in {id(one.config): one.config for one in selected}.values():
+    for config in configs:
         image_tests.check(config, known)
     own = {one.cell.id: one.config for one in selected}
     return {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynbuild import proc, units
+from dynbuild.build.background import Background
 from dynbuild.cli import console, prompt, signals
 from dynbuild.cli.planning import PlannedJob, decide, dockerfiles, notes_of, widenings
 from dynbuild.cli.request import BuildRequest
@@ -58,47 +58,34 @@ def is_to_build(
     return False
 
 
-class EngineSearch:
-    """The search for an engine: it begins here, beside the planning, which takes about as long.
+def search_engine() -> Background[Engine]:
+    """Begin to look for an engine: beside the planning, which takes about as long."""
 
-    Nothing of it is told before somebody wants the engine, and it ends with the command.
-    """
-
-    def __init__(self) -> None:
-        self._engine: Engine | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._find, daemon=True)
-        self._thread.start()
-
-    def _find(self) -> None:
+    def find() -> Engine:
         from dynbuild.engine import client
 
-        try:
-            self._engine = client.find(os.environ)
-        except BaseException as error:
-            self._error = error
+        return client.find(os.environ)
 
-    def engine(self) -> Engine:
-        """The engine to build on; where none runs, the private one is offered.
+    return Background(find)
 
-        Raises:
-            NotReady: No engine answers.
-        """
-        self._thread.join()
-        if self._engine is not None:
-            return self._engine
+
+def engine_of(search: Background[Engine]) -> Engine:
+    """The engine to build on; where none runs, the private one is offered.
+
+    Raises:
+        NotReady: No engine answers.
+    """
+    try:
+        return search.result()
+    except NotReady:
         offered = prompt.is_interactive() and not os.environ.get("DOCKER_HOST")
-        if self._error is not None and not (
-            isinstance(self._error, NotReady)
-            and offered
-            and typer.confirm(
-                "No Docker engine answers. Start a private one now?", default=True, err=True
-            )
+        if not offered or not typer.confirm(
+            "No Docker engine answers. Start a private one now?", default=True, err=True
         ):
-            raise self._error
-        from dynbuild.engine import private
+            raise
+    from dynbuild.engine import private
 
-        return private.up(os.environ, console.say)
+    return private.up(os.environ, console.say)
 
 
 class Again:
@@ -144,7 +131,7 @@ def make_ready(
     request: BuildRequest,
     planned: PlannedJob,
     texts: dict[str, str],
-    search: EngineSearch | None = None,
+    search: Background[Engine] | None = None,
 ) -> Ready:
     """Find who can build what is *planned*, and tell the warnings of it.
 
@@ -161,7 +148,7 @@ def make_ready(
     from dynbuild.build import inputs
 
     inputs.check_logins(planned.job, os.environ)
-    engine = (search or EngineSearch()).engine()
+    engine = engine_of(search or search_engine())
     again = Again()
     builder = _builder_of(request, engine, planned.plan, texts, again)
     planned, texts, lost = _with_compile_cache(request, planned, texts, builder)

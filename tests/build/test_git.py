@@ -10,6 +10,7 @@ import pytest
 
 from dynbuild import proc
 from dynbuild.build import git
+from dynbuild.build.background import Background
 from dynbuild.errors import NotReady
 from dynbuild.plan.version import GitFacts
 from tests.support import ENV, commit, repository
@@ -79,11 +80,12 @@ def test_names_in_any_encoding(repo):
 
 
 def test_what_is_read_beside_other_work_is_the_same(repo, tmp_path):
-    assert git.Reading(repo, ENV).facts() == git.read(repo, ENV)
-    assert git.Reading(tmp_path / "none", ENV).facts().state == "not a repository"
-    assert (
-        "cannot be started" in git.Reading(repo, {**ENV, "PATH": "/nowhere"}).facts().fault.message
-    )
+    def read(where, env):
+        return Background(lambda: git.read(where, env)).result()
+
+    assert read(repo, ENV) == git.read(repo, ENV)
+    assert read(tmp_path / "none", ENV).state == "not a repository"
+    assert "cannot be started" in read(repo, {**ENV, "PATH": "/nowhere"}).fault.message
 
 
 # ---- what a tree or its user configures --------------------------------------------------

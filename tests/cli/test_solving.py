@@ -36,16 +36,20 @@ def machine(monkeypatch):
     return said, started
 
 
+def engine():
+    return solving.engine_of(solving.search_engine())
+
+
 def test_the_engine_that_answers_is_taken(machine):
     said, started = machine
     said["engine"] = ENGINE
-    assert solving.EngineSearch().engine() is ENGINE
+    assert engine() is ENGINE
     assert not started
 
 
 def test_a_private_one_is_offered_where_none_answers(machine):
     _, started = machine
-    assert solving.EngineSearch().engine() is PRIVATE
+    assert engine() is PRIVATE
     assert started == [PRIVATE]
 
 
@@ -56,7 +60,7 @@ def test_it_is_not_started_unasked(machine, change):
     said, started = machine
     said.update(change)
     with pytest.raises((NotReady, RuntimeError), match="no Docker"):
-        solving.EngineSearch().engine()
+        engine()
     assert not started
 
 
@@ -64,5 +68,5 @@ def test_an_engine_that_was_named_is_never_replaced(machine, monkeypatch):
     _, started = machine
     monkeypatch.setenv("DOCKER_HOST", "unix:///gone")
     with pytest.raises(NotReady):
-        solving.EngineSearch().engine()
+        engine()
     assert not started

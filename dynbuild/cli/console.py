@@ -110,8 +110,12 @@ def error(text: str) -> None:
         event(event_json.message(text))
         return
     with contextlib.suppress(OSError):
-        shown = err_display()
-        print("\n".join(shown.wrapped(shown.visible(text))), file=sys.stderr, flush=True)
+        print(_lines(text, err_display()), file=sys.stderr, flush=True)
+
+
+def _lines(text: str, display: Display) -> str:
+    """*text* as a place shows it."""
+    return "\n".join(display.wrapped(display.visible(text)))
 
 
 def warn(text: str) -> None:
@@ -130,8 +134,7 @@ def out(text: str) -> None:
         OutputLost: It cannot be written.
     """
     try:
-        shown = out_display()
-        print("\n".join(shown.wrapped(shown.visible(text))), file=sys.stdout, flush=True)
+        print(_lines(text, out_display()), file=sys.stdout, flush=True)
     except OSError as error:
         raise OutputLost from error
 

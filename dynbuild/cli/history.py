@@ -94,10 +94,8 @@ def list_(
     elif not pasts:
         console.say("no build has a record here")
     else:
-        display = console.out_display()
         header = ("when", "image", "status", "time", "steps", "size", "digest", "worse")
-        for line in display.table(header, [_row(past) for past in pasts[:limit]]):
-            console.out(line)
+        console.out_table(header, [_row(past) for past in pasts[:limit]])
         for past in pasts[:limit]:
             if past.regressions:
                 console.out(f"{past.result.id}: {_said(past)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from dynbuild import addresses, names
 from dynbuild.build import trtllm_wheel
 from dynbuild.errors import NotReady, RequestError
-from dynbuild.plan import epp
+from dynbuild.plan import build_cache, epp
 from dynbuild.plan.document import LINK, ImagePlan, Preparation
 from dynbuild.plan.job import ImageJob, Job
 from dynbuild.plan.trtllm.intent import CONTEXT, SCRIPT
@@ -133,7 +133,7 @@ def _check_actions(specs: Iterable[str], env: Mapping[str, str]) -> None:
         NotReady: A variable that leads to it is not there.
     """
     for spec in specs:
-        keys = {part.partition("=")[0] for part in spec.split(",")}
+        keys = build_cache.fields(spec).keys()
         if not re.match(r"(?:.*,)?type=gha(?:,|$)", spec):
             continue
         lacking = []

@@ -19,6 +19,7 @@ from dynbuild.build.snapshot import FOLDER
 from dynbuild.engine import images, registry
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import DynbuildError, NotReady
+from dynbuild.plan import build_cache
 from dynbuild.plan.document import LINK
 from dynbuild.render.graph import Graph, Pins
 
@@ -169,7 +170,7 @@ class Asking:
         Raises:
             NotReady: Nobody says whether it is there.
         """
-        fields = dict(one.partition("=")[::2] for one in specification.split(","))
+        fields = build_cache.fields(specification)
         reference = fields.get("ref", "" if "=" in specification else specification)
         if fields.get("type", "registry") != "registry" or not reference:
             raise NotReady("only a build that goes on asks it")

@@ -131,12 +131,17 @@ def _named(branch: str) -> str:
     return f"{clean}--{hashlib.sha256(branch.encode()).hexdigest()[:_HEX]}".lstrip("-.")
 
 
+def fields(entry: str) -> dict[str, str]:
+    """The fields of an *entry* of ``cache-from`` or ``cache-to``, by their names."""
+    return dict(part.partition("=")[::2] for part in entry.split(","))
+
+
 def place(entry: str) -> tuple[str, ...] | None:
     """What tells the cache that a ``cache-to`` *entry* writes from others; ``None``: nothing.
 
     The last is one that goes with its image.
     """
-    pairs = dict(part.partition("=")[::2] for part in entry.split(","))
+    pairs = fields(entry)
     kind = pairs.get("type", "registry")
     keys = _PLACES.get(kind)
     if keys is None:

@@ -288,14 +288,20 @@ class _Comparison:
     def _others(self, made: Graph) -> Set[str]:
         return made.steps.keys() - self._known.keys() - self._apart
 
+    def _of_every_step(self, step: Step) -> tuple[Cause, ...]:
+        """What holds for all steps, or for all that the earlier build did not come to."""
+        if self._general or step.key in self._done:
+            return self._general
+        return (Cause("unfinished", f"{self.before.id} did not come to its end"),)
+
     def _foreseen(self, image: str, step: Step) -> tuple[Cause, ...]:
         """Why a step will run whose inputs are what they were."""
-        if self._asked and step.key not in self._lost:
-            return ()
-        if self._general or not self._asked:
+        if not self._asked:
             return self._general
-        if step.key not in self._done:
-            return (Cause("unfinished", f"{self.before.id} did not come to its end"),)
+        if step.key not in self._lost:
+            return ()
+        if every := self._of_every_step(step):
+            return every
         planned = self.after.image(image)
         imports = planned.cache_from if planned else ()
         absent = self.after.outlook.absent
@@ -308,10 +314,8 @@ class _Comparison:
 
     def _same(self, step: Step) -> tuple[Cause, ...]:
         """Why a step ran whose inputs are what they were."""
-        if self._general:
-            return self._general
-        if step.key not in self._done:
-            return (Cause("unfinished", f"{self.before.id} did not come to its end"),)
+        if every := self._of_every_step(step):
+            return every
         if errors := self.after.import_errors():
             return tuple(Cause("import", _IMPORT.format(one)) for one in errors)
         if self.beside and self._forgets():

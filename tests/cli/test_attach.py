@@ -21,18 +21,6 @@ pytestmark = pytest.mark.processes("docker", "git", "python", "python3", "python
 FAILED = fake_docker.progress(error="exit code: 2", printed="no rule to make it\n").splitlines()
 
 
-@pytest.fixture
-def docker(tmp_path):
-    return fake_docker.make(tmp_path / "bin")
-
-
-@pytest.fixture
-def tree(tmp_path):
-    path = tmp_path / "tree"
-    path.mkdir()
-    return path
-
-
 @contextlib.contextmanager
 def running(docker, tree, *argv):
     """A build beside the test, once its record is there; it may end as it likes."""

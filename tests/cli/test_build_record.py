@@ -41,13 +41,6 @@ def docker(tmp_path):
     return docker
 
 
-@pytest.fixture
-def tree(tmp_path):
-    path = tmp_path / "tree"
-    path.mkdir()
-    return path
-
-
 def build(docker, tree, *words, **env):
     path = f"{docker.path}{os.pathsep}{os.environ['PATH']}"
     flags = ("--config", DEMO / "dynbuild.toml", "--context", tree)

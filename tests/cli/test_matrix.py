@@ -23,18 +23,6 @@ PRINTED = "cc: <no> & \x1b[31mfile\x07\n::error::forged\nmake: | stop\n"
 
 
 @pytest.fixture
-def docker(tmp_path):
-    return fake_docker.make(tmp_path / "bin")
-
-
-@pytest.fixture
-def tree(tmp_path):
-    path = tmp_path / "tree"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def matrix(docker, tree):
     def run(*words, command="matrix", chosen=WORDS, columns=None, **env):
         path = f"{docker.path}{os.pathsep}{os.environ['PATH']}"

@@ -22,18 +22,6 @@ RECORDINGS = ROOT / "tests" / "data" / "events"
 WARNING = "the context is no git repository"
 
 
-@pytest.fixture
-def docker(tmp_path):
-    return fake_docker.make(tmp_path / "bin")
-
-
-@pytest.fixture
-def tree(tmp_path):
-    path = tmp_path / "tree"
-    path.mkdir()
-    return path
-
-
 def words(tree, *more):
     return ("build", "--config", DEMO / "dynbuild.toml", "--context", tree, *more)
 

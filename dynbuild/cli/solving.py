@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dynbuild.engine.builder import Builder
     from dynbuild.engine.model import Engine
     from dynbuild.plan.document import PlanDocument
+    from dynbuild.sccache.s3.credentials import Credentials
 
 _HOUR = 3600.0
 _SLOWER = 1.5
@@ -275,7 +276,6 @@ def _with_compile_cache(
         return planned, texts, ()
     from datetime import UTC, datetime
 
-    from dynbuild.plan.secrets import AWS_SECRETS
     from dynbuild.render import bake
     from dynbuild.sccache.s3 import credentials, preflight
 
@@ -289,10 +289,7 @@ def _with_compile_cache(
             console.warn(f"{finding.message}; {finding.remedy}")
     wrong = [finding for finding in found if not finding.note]
     if not wrong:
-        given = credentials.find(os.environ)
-        values = (given.access_key, given.secret_key, given.token)
-        keys = dict(zip(AWS_SECRETS.values(), values, strict=True))
-        return replace(planned, secrets=planned.secrets | keys), texts, ()
+        return _with_credentials(planned, credentials.find(os.environ)), texts, ()
     first, *more = wrong
     if not cache.optional:
         raise NotReady(
@@ -305,6 +302,21 @@ def _with_compile_cache(
     planned = decide(request)
     lost = f"built without the compile cache: {first.message} ({first.remedy})"
     return planned, dockerfiles(planned), (lost,)
+
+
+def _with_credentials(planned: PlannedJob, given: Credentials) -> PlannedJob:
+    """*planned* with the credentials of the compile cache; of a role, with what renews its keys."""
+    from dynbuild.plan import secrets
+
+    identity = given.web_identity
+    if identity is None:
+        keys = (given.access_key, given.secret_key, given.token)
+        found = dict(zip(secrets.AWS_SECRETS.values(), keys, strict=True))
+        return replace(planned, secrets=planned.secrets | found)
+    role = (identity.role_arn, identity.session_name)
+    found = dict(zip(secrets.AWS_ROLE.values(), role, strict=True))
+    job = secrets.with_web_identity(planned.job, identity.token_file)
+    return replace(planned, job=job, secrets=planned.secrets | found)
 
 
 def _expected(plan: PlanDocument) -> float:

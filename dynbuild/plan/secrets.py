@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dynbuild.plan import mirrors
-from dynbuild.plan.job import Secret
+from dynbuild.plan.job import ImageJob, Job, Secret
 from dynbuild.plan.machine import Machine
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Catalog
@@ -18,6 +19,15 @@ AWS_SECRETS = {
     "aws-session-token": "DYNBUILD_SECRET_AWS_SESSION_TOKEN",
 }
 """Secrets of the compile cache in S3 and the variables that BuildKit reads them from."""
+
+AWS_ROLE = {
+    "aws-role-arn": "DYNBUILD_SECRET_AWS_ROLE_ARN",
+    "aws-role-session-name": "DYNBUILD_SECRET_AWS_ROLE_SESSION_NAME",
+}
+"""Those that come in their place with the token of a web identity, likewise."""
+
+WEB_IDENTITY = "aws-web-identity-token"
+"""That token.  It is a file: BuildKit reads it anew for each step that mounts it."""
 
 
 GIT = ("git_auth_token", "git_auth_header")
@@ -43,6 +53,31 @@ def of(catalog: Catalog, machine: Machine) -> tuple[Secret, ...]:
             host, _, variable = text.partition("=")
             secrets.append(Secret(id=f"{kind.upper()}.{host}", env=variable))
     return tuple(secrets)
+
+
+def with_web_identity(job: Job, token_file: str) -> Job:
+    """*job*, the steps of which get a web identity where they would get the keys of S3.
+
+    Args:
+        job: What is to be built.
+        token_file: The file with the token.
+    """
+    role = (
+        Secret(id=WEB_IDENTITY, src=token_file),
+        *(Secret(id=name, env=env) for name, env in AWS_ROLE.items()),
+    )
+
+    def of_image(image: ImageJob) -> ImageJob:
+        others = tuple(secret for secret in image.secrets if secret.id not in AWS_SECRETS)
+        if len(others) == len(image.secrets):
+            return image
+        used = others + role
+        plan = image.plan.model_copy(update={"secrets": tuple(secret.id for secret in used)})
+        return replace(image, secrets=used, plan=plan)
+
+    images = tuple(of_image(image) for image in job.images)
+    plan = job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+    return replace(job, images=images, plan=plan)
 
 
 def problems(config: Settings) -> Iterator[Problem]:

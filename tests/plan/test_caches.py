@@ -1,9 +1,23 @@
 """The compile cache in a plan: its arguments, its secrets, what is refused and warned of."""
 
+import os
+import re
+import subprocess
+
 import pytest
 
+from dynbuild.plan import secrets
+from dynbuild.render import bake
 from dynbuild.render.dockerfile import render
-from tests.support import NONE_RUNTIME, TEMPLATES, load, make_image_job, make_plan, refusal
+from tests.support import (
+    NONE_RUNTIME,
+    TEMPLATES,
+    load,
+    make_image_job,
+    make_job,
+    make_plan,
+    refusal,
+)
 
 S3 = {"SCCACHE_BUCKET": "ai-cache", "SCCACHE_REGION": "eu-central-1"}
 AWS = ["aws-key-id", "aws-secret-id", "aws-session-token"]
@@ -29,6 +43,56 @@ def test_in_s3():
     assert image.plan.build_args["SCCACHE_S3_USE_SSL"] == ""
     assert [name for name in image.plan.secrets if name.startswith("aws-")] == AWS
     assert image.plan.origins["USE_SCCACHE"] == "flag --use-sccache"
+
+
+ROLE = ["aws-web-identity-token", "aws-role-arn", "aws-role-session-name"]
+
+
+def test_a_web_identity_comes_in_place_of_the_keys():
+    job = make_job(**NONE_RUNTIME, use_sccache="s3", args=S3)
+    found = secrets.with_web_identity(job, "/var/run/token")
+    (image,) = found.images
+    assert [one.id for one in image.secrets if one.id.startswith("aws-")] == ROLE
+    assert image.plan.secrets == tuple(one.id for one in image.secrets)
+    assert found.plan.images == (image.plan,)
+    (target,) = bake.definition(found, {image.name: "Dockerfile"})["target"].values()
+    assert {"id": ROLE[0], "src": "/var/run/token"} in target["secret"]
+    assert render(image, TEMPLATES) == render(job.images[0], TEMPLATES)
+
+
+def test_a_build_without_the_compile_cache_gets_no_web_identity():
+    job = make_job(**NONE_RUNTIME)
+    assert secrets.with_web_identity(job, "/var/run/token") == job
+
+
+@pytest.mark.processes("sh")
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": ""},
+         {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": "",
+          "AWS_ROLE_ARN": "r", "AWS_ROLE_SESSION_NAME": "", "token": "horse"},
+         {"AWS_ROLE_ARN": "r", "AWS_WEB_IDENTITY_TOKEN_FILE": "{}/aws-web-identity-token",
+          "AWS_STS_REGIONAL_ENDPOINTS": "regional"}),
+    ],
+)  # fmt: skip
+def test_sccache_is_told_of_keys_or_of_a_web_identity(given, expected, tmp_path):
+    """An empty variable is what BuildKit makes of a secret that there is none of."""
+    text = render(cached(), TEMPLATES)
+    script = re.search(r"<<'EOF' /use\n(.*?)^EOF$", text, re.DOTALL | re.MULTILINE)[1]
+    script = script.replace("/run/secrets", str(tmp_path))
+    script = script.replace("/opt/sccache/sccache", str(tmp_path / "sccache"))
+    (tmp_path / "sccache").write_text(f"#!/bin/sh\nenv >>{tmp_path}/said\n")
+    (tmp_path / "sccache").chmod(0o755)
+    (tmp_path / "aws-web-identity-token").write_text(given.get("token", ""))
+    env = {"PATH": os.environ["PATH"], "TARGETARCH": "amd64", "SCCACHE_SECTION": "ucx"}
+    env |= {name: value for name, value in given.items() if name != "token"}
+    subprocess.run(["sh", "-euc", script], env=env, check=True)
+    said = dict(line.split("=", 1) for line in (tmp_path / "said").read_text().splitlines())
+    assert {name: value for name, value in said.items() if name.startswith("AWS_")} == {
+        name: value.format(tmp_path) for name, value in expected.items()
+    }
 
 
 def test_on_the_engine_itself():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dynbuild.errors import RequestError, TemplateError
 from dynbuild.plan import stages
-from dynbuild.plan.secrets import AWS_SECRETS
+from dynbuild.plan.secrets import AWS_ROLE, AWS_SECRETS, WEB_IDENTITY
 from dynbuild.render import instructions as reader
 from dynbuild.render.dockerfile import _tidy, quote, render
 from tests.support import (
@@ -349,7 +349,8 @@ def test_the_commit_enters_in_the_last_lines_only(image, text):
 def test_no_secret_is_demanded(text):
     mounts = re.findall(r"--mount=type=secret,\S+", text)
     assert not [mount for mount in mounts if "required" in mount]
-    known = {"ca_bundle", "ca_bundle_path", "index_url", *AWS_SECRETS, *UNKEYED}
+    known = {"ca_bundle", "ca_bundle_path", "index_url", *UNKEYED}
+    known |= {*AWS_SECRETS, *AWS_ROLE, WEB_IDENTITY}
     assert {re.search(r"id=([\w-]+)", mount)[1] for mount in mounts} <= known
 
 

@@ -14,6 +14,24 @@ from dynbuild.sccache.s3.call import Unusable, in_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebIdentity:
+    """Where the keys of a role come from that are had for a token of a web identity.
+
+    sccache asks for such keys itself, again and again, where it has these in place of keys.
+
+    Attributes:
+        token_file: The file with the token, which whoever issues it keeps fresh: as it was named,
+            since what a link in it leads to changes.
+        role_arn: The role.
+        session_name: What its sessions are called; empty for a name of the program's own.
+    """
+
+    token_file: str
+    role_arn: str
+    session_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """AWS credentials.  Their text form shows no part of them.
 
@@ -23,6 +41,7 @@ class Credentials:
         token: The session token of temporary credentials, empty for others.
         expires: When they end, ``None`` where that is not known.
         source: Where they came from: ``variables``, or the name boto3 has for it.
+        web_identity: What they were had for, if it was a token of a web identity.
     """
 
     access_key: str = field(repr=False)
@@ -30,6 +49,7 @@ class Credentials:
     token: str = field(default="", repr=False)
     expires: datetime | None = None
     source: str = "variables"
+    web_identity: WebIdentity | None = None
 
     def variables(self) -> dict[str, str]:
         """The variables that programs read them from, for the secrets of a build."""
@@ -113,6 +133,7 @@ def _chain(env: Mapping[str, str]) -> Credentials:
     if found is None:
         raise Unusable(_NO_CREDENTIALS)
     frozen = found.get_frozen_credentials()
+    renewed = found.method == _WEB_IDENTITY
     return Credentials(
         access_key=frozen.access_key,
         secret_key=frozen.secret_key,
@@ -120,6 +141,24 @@ def _chain(env: Mapping[str, str]) -> Credentials:
         # There is no public name for it.
         expires=getattr(found, "_expiry_time", None),
         source=found.method,
+        web_identity=_web_identity(env, session.get_scoped_config()) if renewed else None,
+    )
+
+
+_WEB_IDENTITY = "assume-role-with-web-identity"
+"""boto3's name of that source."""
+
+
+def _web_identity(env: Mapping[str, str], profile: Mapping[str, str]) -> WebIdentity:
+    """What boto3 asked with: each part from its variable, else from the *profile*."""
+
+    def part(name: str) -> str:
+        return env.get(f"AWS_{name.upper()}") or profile.get(name, "")
+
+    return WebIdentity(
+        token_file=str(Path(part("web_identity_token_file")).absolute()),
+        role_arn=part("role_arn"),
+        session_name=part("role_session_name"),
     )
 
 
@@ -156,8 +195,11 @@ def explain(error: Exception) -> Finding:
 
 
 def ending(given: Credentials, expected_seconds: float, now: datetime) -> Iterator[Finding]:
-    """What is wrong with the end of credentials that a build of so many seconds starts with."""
-    if given.expires is None:
+    """What is wrong with the end of credentials that a build of so many seconds starts with.
+
+    Those of a web identity are renewed while it runs: their end is none of the build.
+    """
+    if given.expires is None or given.web_identity:
         return
     left = (given.expires - now).total_seconds()
     if left <= 0:

@@ -3,6 +3,9 @@ import secrets
 
 import pytest
 
+# Imported by the first test it would try ::1, which only tests of the network may.
+import urllib3.util.connection  # noqa: F401
+
 from dynbuild.sccache import cache as compile_cache
 from tests.s3_server import BUCKET, REGION
 

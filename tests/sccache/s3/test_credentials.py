@@ -1,12 +1,15 @@
 import dataclasses
 import re
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from urllib.parse import parse_qs
 
 import pytest
 
 from dynbuild.sccache.s3 import call, credentials
 from dynbuild.sccache.s3.call import Unusable
-from dynbuild.sccache.s3.credentials import Credentials
+from dynbuild.sccache.s3.credentials import Credentials, WebIdentity
 from tests.sccache.s3.support import only
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -57,6 +60,67 @@ def test_credentials_of_a_program_end(aws, tmp_path):
     env = aws(config=f"[default]\ncredential_process = cat {tmp_path}/answer\n")
     found = credentials.find(env)
     assert (found.token, found.expires) == ("c", datetime(2099, 1, 1, tzinfo=UTC))
+
+
+STS = """<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>a</AccessKeyId>
+<SecretAccessKey>b</SecretAccessKey><SessionToken>c</SessionToken>
+<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult>
+</AssumeRoleWithWebIdentityResponse>"""
+
+
+@pytest.fixture
+def sts(monkeypatch):
+    """A service that gives a role's keys for a token; what it was asked, one after another."""
+    asked = []
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(STS.encode())
+
+        def log_message(self, *_):
+            """Says nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_port}")
+        yield asked
+        server.shutdown()
+
+
+ROLE = "arn:aws:iam::1:role/ada"
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("where", ["variables", "profile"])
+def test_credentials_of_a_web_identity_say_what_renews_them(aws, sts, monkeypatch, tmp_path, where):
+    token = tmp_path / "token"
+    token.write_text("horse")
+    parts = {"web_identity_token_file": str(token), "role_arn": ROLE, "role_session_name": "ada"}
+    if where == "variables":
+        env = aws() | {f"AWS_{name.upper()}": value for name, value in parts.items()}
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+    else:
+        env = aws(config="\n".join(["[default]", *(f"{k} = {v}" for k, v in parts.items()), ""]))
+    found = credentials.find(env)
+    assert (found.access_key, found.secret_key, found.token) == ("a", "b", "c")
+    assert found.web_identity == WebIdentity(
+        token_file=str(token), role_arn=ROLE, session_name="ada"
+    )
+    assert [(one["RoleArn"], one["WebIdentityToken"]) for one in sts] == [([ROLE], ["horse"])]
+
+
+def test_the_end_of_a_web_identitys_keys_is_none_of_the_build():
+    given = Credentials(access_key="a", secret_key="b", expires=NOW + timedelta(minutes=10))
+    assert [one.name for one in credentials.ending(given, 3600, NOW)] == ["short-credentials"]
+    renewed = dataclasses.replace(
+        given, web_identity=WebIdentity(token_file="/token", role_arn=ROLE)
+    )
+    assert not list(credentials.ending(renewed, 3600, NOW))
 
 
 def refused(env):

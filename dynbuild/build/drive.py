@@ -16,7 +16,7 @@ from dynbuild.addresses import public
 from dynbuild.build import compile_figures, context, failure, images, record, retry
 from dynbuild.build.compile_figures import Figures
 from dynbuild.build.context import ContextRecord, Reading, Source, Taken
-from dynbuild.build.events import Event, RecordBegun, Retried, Warned
+from dynbuild.build.events import Event, RecordBegun, Retried, StepEnded, Warned
 from dynbuild.build.expectation import Expectation
 from dynbuild.build.hashes import Memory
 from dynbuild.build.inputs import ignore_file
@@ -32,7 +32,7 @@ from dynbuild.build.result import (
     Retry,
     Steps,
 )
-from dynbuild.build.solve import Solve
+from dynbuild.build.solve import Solve, is_import
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import one_line
 from dynbuild.plan.job import Job
@@ -169,21 +169,32 @@ class _Going:
         return self._finish(why)
 
     def _solve_until(self, retries: int) -> Failure | None:
-        """Solve, and again where that is worth it; why it failed in the end, if it did."""
-        tried = 1
-        while (why := self._attempt()) and tried <= retries and retry.is_worth(why):
-            self._note(why, tried)
+        """Solve, and again where that is worth it; why it failed in the end, if it did.
+
+        A cache that is not read in the end fails no build, and costs steps none of their tries.
+        """
+        tries = {"solve": 0, "import": 0}
+        while why := self._attempt(imports=tries["import"] < retries):
+            what = "import" if is_import(why.step) else "solve"
+            if tries[what] >= retries or not retry.is_worth(why):
+                return why
+            tries[what] += 1
+            self._note(why, tries[what])
             with suppress(OSError):
-                self.record.events.replace(self.record.path / f"events-{tried}.jsonl")
+                number = len(self.retries)
+                self.record.events.replace(self.record.path / f"events-{number}.jsonl")
             self.solve = self._no_steps()
             self.cancellation.sleep(self.retries[-1].waited)
-            tried += 1
-        if why is None:
-            self._write_caches(retries)
-        return why
+        self._write_caches(retries)
+        return None
 
-    def _attempt(self) -> Failure | None:
-        """Solve once; why that failed, if it did."""
+    def _attempt(self, *, imports: bool) -> Failure | None:
+        """Solve once; why that failed, if it did.
+
+        Args:
+            imports: Whether it ends where a server or the network kept a build cache from being
+                read: BuildKit would go on without it, and run what it has.
+        """
         values = {**self.secrets, **bake.handed(self.job.plan)}
         env = self.builder.env({**bake.caller(self.env), **values}) | bake.ENVIRONMENT
         with proc.start(self.command, env=env, cancellation=self.cancellation) as process:
@@ -193,17 +204,22 @@ class _Going:
                 def both(event: Event) -> None:
                     timeout(event)
                     self.listen(event)
-                    if self.expectation and self.expectation.feed(event):
+                    missed = self.expectation and self.expectation.feed(event)
+                    if missed or (imports and self._lost_import(event)):
                         process.cancel()
 
                 self._follow(process, both)
                 ended = process.wait()
         unexpected = self.expectation.failure() if self.expectation else None
-        return (
-            unexpected
-            or timeout.failure()
-            or _failure(self.solve, self.record, ended, self.cancellation)
-        )
+        why = _failure(self.solve, self.record, ended, self.cancellation)
+        if why and imports and not self.cancellation.cancelled:
+            why = failure.of_import(self.solve) or why
+        return unexpected or timeout.failure() or why
+
+    def _lost_import(self, event: Event) -> bool:
+        """Whether *event* tells of a cache that was not read, and may be the next time."""
+        ended = isinstance(event, StepEnded) and bool(event.error)
+        return ended and failure.of_import(self.solve) is not None
 
     def _follow(self, process: proc.Process, listen: Callable[[Event], None]) -> None:
         """Read the progress of *process* to its end, and write it down."""
@@ -229,6 +245,8 @@ class _Going:
         self.retries.append(Retry(step=why.step, message=why.message, waited=waited))
         event = Retried(message=why.message, seconds=waited, tried=tried)
         self._log(Log(), event)
+        if self.expectation:
+            self.expectation.feed(event)
         self.listen(event)
 
     def _write_caches(self, retries: int) -> None:
@@ -246,7 +264,7 @@ class _Going:
                 break
             self.solve = self._no_steps()
             self.events = self.record.path / f"events-cache-{tried}.jsonl"
-            lost = self._attempt() or failure.of_cache(self.solve)
+            lost = self._attempt(imports=False) or failure.of_cache(self.solve)
         names = ", ".join(image.name for image in self.job.plan.images if image.cache_to)
         self.solve, self.events = made, None
         if lost is not None:

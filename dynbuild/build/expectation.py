@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from dynbuild.build.events import Event, LogLine, StepEnded, StepStarted
+from dynbuild.build.events import Event, LogLine, Retried, StepEnded, StepStarted
 from dynbuild.build.result import Failure
 from dynbuild.build.steps import StepName
 
@@ -47,6 +47,8 @@ class Expectation:
                     self._miss(name)
             case LogLine(digest=digest) if digest in self._running:
                 self._miss(self._running[digest][0])
+            case Retried():
+                self._running.clear()
         now = getattr(event, "time", None)
         for name, begun in self._running.values():
             if now and begun and now - begun > _LONGEST:

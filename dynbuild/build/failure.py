@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynbuild.build.result import Failure, Kind
-from dynbuild.build.solve import Solve, is_cancelled
+from dynbuild.build.solve import Solve, is_cancelled, is_import
 from dynbuild.build.vertex import Step
 from dynbuild.errors import BuildFailed, DynbuildError, Interrupted
 
@@ -160,7 +160,12 @@ RECOGNISERS = (
         "UV_EXCLUDE_NEWER leaves out what is newer, and all of an index that tells no dates:"
         " another date, or --build-arg UV_EXCLUDE_NEWER= for none",
     ),
-    Recogniser("transient", r": EOF$|httpReadSeeker: failed open", _AGAIN, builder=True),
+    Recogniser(
+        "transient",
+        r": EOF$|httpReadSeeker: failed open(?!.*: not found)",
+        _AGAIN,
+        builder=True,
+    ),
     # Where neither its reason is known nor a fault of the way there.
     Recogniser("auth", r"failed to authorize", _LOGIN, builder=True),
     Recogniser(
@@ -226,6 +231,13 @@ def of_solve(solve: Solve, status: int) -> Failure:
 def of_cache(solve: Solve) -> Failure | None:
     """Why a build cache was not written; ``None`` where all were."""
     return next(map(_of_step, solve.unwritten_caches()), None)
+
+
+def of_import(solve: Solve) -> Failure | None:
+    """Why a build cache was not read that may be the next time; ``None`` where there is none."""
+    found = filter(lambda step: is_import(step.name.instruction), solve.steps.values())
+    lost = (_of_step(step) for step in found if step.error)
+    return next((why for why in lost if why.kind == "transient"), None)
 
 
 def of_error(error: BaseException) -> Failure:

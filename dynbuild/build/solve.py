@@ -249,14 +249,14 @@ class Solve:
     def unread_caches(self) -> Iterator[tuple[str, str]]:
         """The imports of build caches that failed, which fails no build: the cache, and why."""
         for step in self.steps.values():
-            if step.error and step.name.instruction.startswith(_IMPORT):
+            if step.error and is_import(step.name.instruction):
                 yield step.name.instruction.removeprefix(_IMPORT).removeprefix("from "), step.error
 
     def failed(self) -> Step | None:
         """The step that failed of itself, not one cancelled because of it."""
         errors = [step for step in self.steps.values() if step.error]
         # Of what fails no build, it is the last to be told.
-        errors.sort(key=_is_export)
+        errors.sort(key=lambda step: _is_export(step) or is_import(step.name.instruction))
         own = [step for step in errors if not is_cancelled(step.error)]
         return next(iter(own or errors), None)
 
@@ -287,6 +287,11 @@ def replay(lines: Iterable[str], solve: Solve | None = None) -> Iterator[Event]:
 def is_cancelled(error: str) -> bool:
     """Whether a step ended because of another's failure, or of a signal."""
     return "cancel" in error.lower()
+
+
+def is_import(instruction: str) -> bool:
+    """Whether that is to read a build cache, without which a build goes on."""
+    return instruction.startswith(_IMPORT)
 
 
 _IMPORT = "importing cache manifest "

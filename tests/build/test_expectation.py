@@ -2,6 +2,7 @@
 
 import pytest
 
+from dynbuild.build.events import Retried
 from dynbuild.build.expectation import Expectation
 from tests.report import builds
 
@@ -60,3 +61,12 @@ def test_the_first_miss_is_told_once():
     told = [expectation.feed(event) for line in lines for event in solve.feed(line)]
     assert told.count(True) == 1
     assert expectation.missed.stage == "b"
+
+
+def test_a_step_that_was_called_off_with_a_try_is_no_miss_of_the_next():
+    expectation = Expectation("*", lambda _: "")
+    runs, later = builds.vertex("b", RUNS, 0, None, ["a"]), builds.vertex("c", "[x 1/1] COPY", 3, 4)
+    for event in builds.Solve().feed(runs):
+        assert not expectation.feed(event)
+    expectation.feed(Retried(message="reset", seconds=0.0, tried=1))
+    assert not any(expectation.feed(event) for event in builds.Solve().feed(later))

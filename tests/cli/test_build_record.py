@@ -412,20 +412,67 @@ def test_a_cache_that_is_not_written_is_tried_again_and_told(
     assert result.steps.run == 1
 
 
+RESET = "read tcp 127.0.0.1:2->127.0.0.1:1: read: connection reset by peer"
+UNREAD = """\
+echo >> "$here/tries"
+tries=$(wc -l < "$here/tries")
+if [ "$tries" -gt {failing} ]; then cat "$here/good"; else
+    head -n 1 "$here/progress"
+    # A step that goes on without the cache, until it is interrupted.
+    [ "$tries" -gt {waiting} ] || sleep 60
+    cat "$here/good"
+fi
+"""
+
+
+def with_import(docker, error, **more):
+    """Let builds read a cache, which fails; until then steps run."""
+    export = with_export(error).replace("exporting cache to registry", IMPORTED)
+    docker.says(progress=export.splitlines()[-1] + "\n", good=fake_docker.progress())
+    docker.says(play=UNREAD.format(**more))
+
+
+def test_a_cache_that_a_fault_kept_from_being_read_is_asked_for_again(docker, tree, monkeypatch):
+    monkeypatch.setattr("dynbuild.build.retry.delay", lambda *_: 0.0)
+    with_import(docker, RESET, failing=2, waiting=2)
+    done = build(docker, tree, "--format", "json", "--cache-from", "r.example/cache:main")
+    assert done.code == 0, done.err
+    (result,) = sealed(tree)
+    assert [(one.step, one.message) for one in result.retries] == [(IMPORTED, RESET)] * 2
+    assert (result.warnings, result.steps.run) == ((), 1)
+    assert {path.name for path in Path(result.record).glob("events*")} == {
+        "events.jsonl", "events-1.jsonl", "events-2.jsonl",
+    }  # fmt: skip
+
+
+def test_a_cache_that_stays_away_costs_no_build_and_no_try_of_a_step(docker, tree, monkeypatch):
+    monkeypatch.setattr("dynbuild.build.retry.delay", lambda *_: 0.0)
+    with_import(docker, RESET, failing=9, waiting=2)
+    docker.says(good=fake_docker.progress("connection reset by peer"), status="1")
+    done = build(docker, tree, "--format", "json", "--cache-from", "r.example/cache:main")
+    assert done.code == 1
+    (result,) = sealed(tree)
+    assert [one.step for one in result.retries] == [IMPORTED] * 2 + ["[ucx 2/2] RUN make"] * 2
+    assert result.failure.step == "[ucx 2/2] RUN make"
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        ("read tcp 127.0.0.1:2->127.0.0.1:1: read: connection reset by peer", True),
+        (RESET, True),
         ("unexpected status from GET request to http://r/v2/x: 401 Unauthorized", True),
         ("r.example/cache:main: not found", False),
     ],
 )
-def test_a_cache_that_is_not_read_is_told_unless_there_is_none(docker, tree, error, told):
-    text = with_export(error).replace("exporting cache to registry", IMPORTED)
-    docker.says(progress=text)
+def test_a_cache_that_is_not_read_is_told_unless_there_is_none(
+    docker, tree, error, told, monkeypatch
+):
+    with_import(docker, error, failing=9, waiting=2 if error == RESET else 0)
+    monkeypatch.setattr("dynbuild.build.retry.delay", lambda *_: 0.0)
     done = build(docker, tree, "--format", "json", "--cache-from", "r.example/cache:main")
     assert done.code == 0, done.err
     (result,) = sealed(tree)
+    assert len(result.retries) == (2 if error == RESET else 0)
     warning = (
         "the build cache r.example/cache:main was not read, so steps that it has may have run"
         f" again: {error}"
@@ -447,10 +494,12 @@ def test_a_cache_that_is_written_at_the_second_try_is_no_warning(docker, tree, m
     assert (result.warnings, len(result.retries)) == ((), 1)
 
 
-def test_a_step_that_fails_comes_before_a_cache_that_is_not_written(docker, tree):
-    export = with_export("blob unknown to registry").splitlines()[-1]
+@pytest.mark.parametrize("what", ["exporting cache to registry", IMPORTED])
+def test_a_step_that_fails_comes_before_a_cache_that_fails(docker, tree, what):
+    lost = with_export("status: 401 Unauthorized").splitlines()[-1]
+    lost = lost.replace("exporting cache to registry", what)
     step = fake_docker.progress("exit code: 2").splitlines()
-    docker.says(progress="\n".join((export, *step)) + "\n", status="1")
+    docker.says(progress="\n".join((lost, *step)) + "\n", status="1")
     done = build(docker, tree, "--format", "json", "--cache", "registry=r.example/cache")
     assert done.code == 1
     assert json.loads(done.out)["failure"]["step"] == "[ucx 2/2] RUN make"

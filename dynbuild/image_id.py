@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from dataclasses import dataclass
 
 from dynbuild.errors import RequestError
+from dynbuild.quick import dataclass
 
 AWS = "-aws"
 """Suffix of a stage, an image and a tag that has AWS's EFA user space."""

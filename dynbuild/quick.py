@@ -11,6 +11,7 @@ A type checker sees the library's own decorator.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(
-        *, frozen: bool, slots: bool = True, kw_only: bool = False
+        *, frozen: bool, slots: bool = True, kw_only: bool = False, order: bool = False
     ) -> Callable[[type], type]:
         """A decorator: a class of frozen objects with slots, as ``dataclasses.dataclass``."""
         assert frozen
@@ -33,7 +34,7 @@ else:
             whole = dataclasses.dataclass(
                 init=False, repr=False, eq=False, slots=True, kw_only=kw_only
             )(cls)
-            for name, method in _METHODS.items():
+            for name, method in (_METHODS | (_ORDER if order else {})).items():
                 if name not in cls.__dict__:
                     setattr(whole, name, method)
             whole.__init__ = _init(whole)
@@ -86,6 +87,15 @@ def _eq(self: Any, other: object) -> Any:
     return _compared(self) == _compared(other)
 
 
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, object], Any]:
+    def method(self: Any, other: object) -> Any:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return compare(_compared(self), _compared(other))
+
+    return method
+
+
 def _hash(self: Any) -> int:
     return hash(_compared(self))
 
@@ -123,4 +133,10 @@ _METHODS = {
     "__delattr__": _delattr,
     "__getstate__": _getstate,
     "__setstate__": _setstate,
+}
+_ORDER = {
+    "__lt__": _ordered(operator.lt),
+    "__le__": _ordered(operator.le),
+    "__gt__": _ordered(operator.gt),
+    "__ge__": _ordered(operator.ge),
 }

@@ -10,7 +10,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from dynbuild.quick import dataclass
 
 _SIGNS = re.compile(r"[*?\[\]\\]")
 _NOTHING = re.compile(r"(?!)")

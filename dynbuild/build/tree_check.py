@@ -8,6 +8,7 @@ are warnings; each names both places and the setting to change.
 from __future__ import annotations
 
 import fnmatch
+import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -195,13 +196,33 @@ def _pins(one: ImageJob, project: Mapping[str, Any]) -> Iterator[Mismatch]:
                 )
 
 
+_BOUND = r"(>=|<=|==|!=|>|<) *(\d+(?:\.\d+)*)"
+_BOUNDS = {
+    ">=": operator.ge, "<=": operator.le, "==": operator.eq,
+    "!=": operator.ne, ">": operator.gt, "<": operator.lt,
+}  # fmt: skip
+
+
 def _fits(version: str, specifier: str) -> bool:
+    """Whether *version* is one of *specifier*.
+
+    Bounds of plain releases, all that most trees have, are compared here: to import the library
+    for them takes longer than a whole image takes to be planned.
+    """
+    bounds = [re.fullmatch(_BOUND, part.strip()) for part in specifier.split(",")]
+    if re.fullmatch(r"\d+(\.\d+)*", version) and all(bounds):
+        return all(_BOUNDS[one[1]](_release(version), _release(one[2])) for one in bounds if one)
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
         return SpecifierSet(specifier).contains(version, prereleases=True)
     except InvalidSpecifier:
         return True  # a URL, or nothing to compare
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a release, without the zeros at its end, which mean nothing."""
+    return tuple(map(int, re.sub(r"(\.0+)+$", "", version).split(".")))
 
 
 def _hidden(tree: SourceTree, read: Sequence[str]) -> Iterator[Mismatch]:

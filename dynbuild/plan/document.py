@@ -14,7 +14,8 @@ LINK = "target:"
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Compiled where a document is read or written: most plans are only made and shown.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class PlannedVersion(_Model):

@@ -70,7 +70,8 @@ def _image(cell: Cell, facts: Recipe, decision: CellDecision, problems: Collecto
     build_args = {arg: values[arg] for arg in stages.args(chain)}
     contexts = _contexts(cell, chain, facts, config.catalog, decision.wheel)
     passed = {arg: setting for arg, setting in values.items() if arg in PASSED_THROUGH}
-    plan = ImagePlan(
+    # A type checker has seen these values; to check them again, pydantic would compile a model.
+    plan = ImagePlan.model_construct(
         name=str(cell.id),
         framework=cell.id.framework,
         target=cell.id.target,
@@ -97,7 +98,7 @@ def _image(cell: Cell, facts: Recipe, decision: CellDecision, problems: Collecto
         labels=_labels(decision, cell),
         secrets=tuple(secret.id for secret in used_secrets),
         ssh=any(map(names.needs_ssh, _repositories(chain, facts, contexts))),
-        contexts=contexts,
+        contexts=dict(contexts),
         cache_from=(*request.cache_from, *read),
         cache_to=(*request.cache_to, *written) if cell.requested else (),
         output=request.output if cell.requested else "none",

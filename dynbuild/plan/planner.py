@@ -271,8 +271,8 @@ def merge(cells: Iterable[CellJob], shared: Shared) -> Job:
     _check_tags(images.values())
     _check_caches(images.values())
     version = shared.version
-    plan = PlanDocument(
-        version=PlannedVersion(
+    plan = PlanDocument.model_construct(
+        version=PlannedVersion.model_construct(
             tag=version.tag,
             python=version.python,
             commit=version.commit,

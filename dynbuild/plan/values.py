@@ -152,10 +152,10 @@ def declarations(config: Settings) -> Mapping[str, Argument]:
     return {**catalog.arguments, **changed}
 
 
-_UNDECLARED = Argument(kind="text", help="", empty="empty")
+_UNDECLARED = Argument.model_construct(kind="text", help="", empty="empty")
 """What BuildKit knows by itself."""
 
-_EPOCH = Argument(kind="int", help="", empty="none", noun="time in seconds")
+_EPOCH = Argument.model_construct(kind="int", help="", empty="none", noun="time in seconds")
 
 
 def _written(config: Settings) -> Iterator[tuple[str, Setting]]:

@@ -16,13 +16,12 @@ from dynbuild.quick import dataclass
 Kind = Literal["s3", "local"]
 
 _TRUE, _FALSE = ("true", "on", "1"), ("false", "off", "0")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-_REGION = re.compile(r"[A-Za-z0-9-]+")
-_SEGMENT = re.compile(r"[A-Za-z0-9._=+@-]+")
-_ENDPOINT = re.compile(
-    r"(?:(https?)://)?((?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)/?", re.IGNORECASE
-)
-_ENTRY = re.compile(r"(?:(.+)/)?([0-9a-f])/([0-9a-f])/([0-9a-f])/\2\3\4[0-9a-f]{29,}")
+# Text, which re compiles and keeps where it is used: most plans have no compile cache.
+_BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]"
+_REGION = r"[A-Za-z0-9-]+"
+_SEGMENT = r"[A-Za-z0-9._=+@-]+"
+_ENDPOINT = r"(?i:(https?)://)?((?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)/?"
+_ENTRY = r"(?:(.+)/)?([0-9a-f])/([0-9a-f])/([0-9a-f])/\2\3\4[0-9a-f]{29,}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +94,7 @@ def s3_cache(
         raise RequestError(
             "the compile cache has no bucket", hint="--bucket NAME, or SCCACHE_BUCKET"
         )
-    if not _BUCKET.fullmatch(bucket):
+    if not re.fullmatch(_BUCKET, bucket):
         raise RequestError(
             f"'{bucket}' is no name of a bucket",
             hint="only the name is meant, without s3:// and without a path",
@@ -105,14 +104,14 @@ def s3_cache(
             f"the compile cache in bucket {bucket} has no region",
             hint="--region NAME, or SCCACHE_REGION; a server without regions takes us-east-1",
         )
-    if not _REGION.fullmatch(region):
+    if not re.fullmatch(_REGION, region):
         raise RequestError(f"'{region}' is no name of a region", hint="such as us-east-1")
     host, scheme = _endpoint(endpoint)
     if use_ssl is None:
         use_ssl = scheme != "http"
     prefix = prefix.strip("/")
     for segment in prefix.split("/") if prefix else ():
-        if not _SEGMENT.fullmatch(segment) or segment in (".", ".."):
+        if not re.fullmatch(_SEGMENT, segment) or segment in (".", ".."):
             raise RequestError(
                 f"'{prefix}' is no prefix of a compile cache",
                 hint="names of letters, digits and . _ = + @ - with single slashes between them",
@@ -138,7 +137,7 @@ def _endpoint(text: str) -> tuple[str, str]:
             "the endpoint of the compile cache must not hold credentials",
             hint="they come from the standard AWS chain",
         )
-    found = _ENDPOINT.fullmatch(text)
+    found = re.fullmatch(_ENDPOINT, text)
     if not found:
         raise RequestError(
             f"'{text}' is no endpoint of a compile cache",
@@ -214,5 +213,5 @@ def entry_prefix(key: str) -> str | None:
 
     Its objects are ``PREFIX/a/b/c/abc…``: three single letters of a hash, then the hash.
     """
-    found = _ENTRY.fullmatch(key)
+    found = re.fullmatch(_ENTRY, key)
     return (found[1] or "") if found else None

@@ -7,7 +7,7 @@ keys; types are strict, so that ``NIXL_REF = 0.9`` is an error and not the text 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -254,14 +254,14 @@ _FIELDS: dict[str, Any] = {
     option.name: (_KINDS[option.kind] | None, None) for option in run_options.SETTINGS
 }
 
-_RunOptions = create_model("_RunOptions", __base__=Model, **_FIELDS)
+if TYPE_CHECKING:
 
+    class RunProfile(Model):
+        """Options of ``dynbuild run``; what is left out is as in ``[run]``."""
 
-class RunProfile(_RunOptions):
-    """Options of ``dynbuild run``; what is left out is as in ``[run]``.
-
-    The fields are the options that ``run_options`` declares.
-    """
+else:
+    # The fields are the options that ``run_options`` declares.
+    RunProfile = create_model("RunProfile", __base__=Model, __module__=__name__, **_FIELDS)
 
 
 class Run(RunProfile):

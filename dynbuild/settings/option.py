@@ -11,9 +11,9 @@ Nothing slow is imported here: completion of words on the command line reads the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from dynbuild.quick import dataclass
 from dynbuild.settings.layers import KeyPath
 
 Kind = Literal["text", "integer", "switch", "list", "pairs"]

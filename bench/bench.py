@@ -83,13 +83,12 @@ SHORT: dict[str, tuple[str, ...]] = {
 def commands(times: int = 15) -> list[tuple[str, ...]]:
     """The median of each short command and its ratio to the first two; the rounds interleave.
 
-    What a user has is measured: bytecode is written and used, and a first round is not counted.
+    The first round, in which bytecode and other things that are kept are made, is not counted.
     """
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     taken: dict[str, list[float]] = {name: [] for name in SHORT}
     for turn in range(times + 1):
         for name, argv in SHORT.items():
-            own = env | (COMPLETION if len(argv) == 1 else {})
+            own = os.environ | (COMPLETION if len(argv) == 1 else {})
             begun = time.perf_counter()
             subprocess.run(argv, check=True, capture_output=True, cwd=ROOT, env=own)
             if turn:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import dynbuild
-from tests.support import DEMO, spawn
+from tests.support import DEMO, WORKSPACE, spawn
 
 pytestmark = pytest.mark.processes("python")
 
@@ -271,6 +271,7 @@ IMPORTS = {
     "plan --help": (("plan", "--help"), TYPER, {"cli", "settings", "report"}),
     "completion": ((), TYPER, {"cli", "settings", "report"}),
     "plan": (("plan", *CONTEXT), TYPER | PYDANTIC, PLANNING),
+    "plan of a tree": (("plan", "--context", WORKSPACE), TYPER | PYDANTIC, PLANNING),
     "render": (("render", *CONTEXT), TYPER | PYDANTIC | JINJA, PLANNING),
     "run": (
         ("run", "--dry-run", "--image", "x"),
@@ -285,3 +286,9 @@ time is what is imported, and this is told alike by an idle machine and a busy o
 @pytest.mark.parametrize(("argv", "libraries", "parts"), IMPORTS.values(), ids=IMPORTS)
 def test_a_command_imports_what_it_uses(argv, libraries, parts):
     assert imported(*argv, env={} if argv else ASKED) == (libraries, parts)
+
+
+def test_what_was_rendered_before_is_not_rendered_again(tmp_path):
+    env = {"HOME": str(tmp_path)}
+    assert imported("render", *CONTEXT, env=env) == (TYPER | PYDANTIC | JINJA, PLANNING)
+    assert imported("render", *CONTEXT, env=env) == (TYPER | PYDANTIC, PLANNING)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import pickle
 from dataclasses import field
 
@@ -106,6 +107,30 @@ class Kept:
     """A class that a pickle finds."""
 
     x: int
+
+
+@quick(frozen=True, slots=True, order=True)
+class Version:
+    """A class whose objects have an order."""
+
+    major: int
+    minor: int
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2))
+def test_an_order_is_that_of_the_fields(numbers):
+    made = [Version(*pair) for pair in numbers]
+    assert [(one.major, one.minor) for one in sorted(made)] == sorted(numbers)
+    for (one, first), (other, second) in itertools.pairwise(zip(made, numbers, strict=True)):
+        assert (one < other, one <= other) == (first < second, first <= second)
+        assert (one > other, one >= other) == (first > second, first >= second)
+
+
+def test_objects_without_an_order_have_none():
+    with pytest.raises(TypeError):
+        Kept(1) < Kept(2)  # noqa: B015
+    with pytest.raises(TypeError):
+        Version(1, 2) < (1, 3)  # noqa: B015
 
 
 def test_objects_go_through_a_pickle_and_a_set():

@@ -52,7 +52,7 @@ COMMANDS = {
         "promote",
     ),
     "plan": Entry(
-        "Show what would be built, with every value and where it comes from.", "build", "plan"
+        "Show what would be built, with every value and where it comes from.", "plan", "plan"
     ),
     "list": Entry("List the cells there are: the images that can be built.", "list", "cells"),
     "line": Entry(

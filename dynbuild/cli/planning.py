@@ -150,9 +150,7 @@ def notes_of(planned: PlannedJob) -> tuple[str, ...]:
 
 def dockerfiles(planned: PlannedJob) -> dict[str, str]:
     """Text of the Dockerfile of each image, by its name."""
-    from dynbuild.render.dockerfile import render
+    from dynbuild.render.text_cache import rendered
 
-    return {
-        image.name: render(image, planned.templates, compiled=cache_folder("templates", os.environ))
-        for image in planned.job.images
-    }
+    cache = cache_folder("templates", os.environ)
+    return {image.name: rendered(image, planned.templates, cache) for image in planned.job.images}

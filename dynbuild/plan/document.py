@@ -14,7 +14,8 @@ LINK = "target:"
 
 
 class _Model(BaseModel):
-    # Compiled where a document is read or written: most plans are only made and shown.
+    # A plan's own values are put in as they are (model_construct): a type checker has seen them.
+    # So a model is compiled only where a document is read or written.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 

@@ -70,7 +70,6 @@ def _image(cell: Cell, facts: Recipe, decision: CellDecision, problems: Collecto
     build_args = {arg: values[arg] for arg in stages.args(chain)}
     contexts = _contexts(cell, chain, facts, config.catalog, decision.wheel)
     passed = {arg: setting for arg, setting in values.items() if arg in PASSED_THROUGH}
-    # A type checker has seen these values; to check them again, pydantic would compile a model.
     plan = ImagePlan.model_construct(
         name=str(cell.id),
         framework=cell.id.framework,

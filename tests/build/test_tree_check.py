@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
 
 from dynbuild.build import inputs, tree_check
 from dynbuild.errors import RequestError
@@ -97,6 +100,33 @@ def test_a_python_that_the_tree_is_not_for(context):
     (text,) = said(context, **NONE_CPU, args={"PYTHON_VERSION": "3.13"})
     assert text.startswith("pyproject.toml requires Python >=3.10,<3.13, and PYTHON_VERSION is ")
     assert said(context, **NONE_CPU, args={"PYTHON_VERSION": "3.12"}) == ()
+
+
+_NUMBERS = st.lists(st.sampled_from(["0", "1", "2", "10"]), min_size=1, max_size=4).map(".".join)
+_SIGNS = st.sampled_from([">=", "<=", "==", "!=", ">", "<", ">= ", "< "])
+_CLAUSES = st.lists(st.tuples(_SIGNS, _NUMBERS).map("".join), min_size=1, max_size=3)
+
+
+@given(version=_NUMBERS, clauses=_CLAUSES, gap=st.sampled_from([",", ", "]))
+def test_plain_bounds_are_compared_as_the_library_compares_them(version, clauses, gap):
+    specifier = gap.join(clauses)
+    expected = SpecifierSet(specifier).contains(version, prereleases=True)
+    assert tree_check._fits(version, specifier) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "specifier", "fits"),
+    [
+        ("0.14.1", "~=0.14.0", True),
+        ("0.14.1", "==0.14.*", True),
+        ("0.15.0", "==0.14.*", False),
+        ("1.0rc1", ">=1.0", False),
+        ("1.0.post1", ">=1.0", True),
+        ("1.0", "@ https://host/x.whl", True),
+    ],
+)
+def test_other_bounds_are_left_to_the_library(version, specifier, fits):
+    assert tree_check._fits(version, specifier) is fits
 
 
 def test_members_of_the_workspace_that_no_step_finds(context):

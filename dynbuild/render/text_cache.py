@@ -1,0 +1,70 @@
+"""Rendered Dockerfiles on the disk, so that a command does not render again what is the same.
+
+To load the template engine and its templates takes longer than an image takes to be planned.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from pathlib import Path
+
+from dynbuild import disk_cache, paths
+from dynbuild.plan.job import ImageJob
+
+_CODE = (Path(__file__).parent, Path(__file__).parent.parent / "plan")
+"""Where what a template may ask is decided, besides the fields of the image."""
+
+
+def rendered(image: ImageJob, templates: Path, cache: Path | None) -> str:
+    """The Dockerfile of *image*, as it is kept for the very same image and templates.
+
+    Args:
+        image: What is rendered.
+        templates: The folder of the templates.
+        cache: Where texts and compiled templates are kept; ``None`` keeps none.
+
+    Raises:
+        TemplateError: See ``dynbuild.render.dockerfile.render``.
+    """
+    file = cache / image.plan.dockerfile if cache else None
+    made_of = _made_of(image, templates) if file else ""
+    kept = disk_cache.read(file, made_of) if file else None
+    if kept is not None:
+        return kept.decode()
+    from dynbuild.render.dockerfile import render
+
+    text = render(image, templates, compiled=cache)
+    if file:
+        disk_cache.write(file, made_of, text.encode())
+    return text
+
+
+def _made_of(image: ImageJob, templates: Path) -> str:
+    """A hash of all that a text depends on; values of arguments are among it."""
+    recipe = {
+        field.name: getattr(image.recipe, field.name) for field in dataclasses.fields(image.recipe)
+    }
+    # A set is written in another order by each process.
+    ordered = {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in recipe.items()
+    }
+    of_image = repr((ordered, image.stages, image.plan)).encode()
+    return hashlib.sha256(of_image + _texts(templates) + _code()).hexdigest()
+
+
+@functools.cache
+def _texts(templates: Path) -> bytes:
+    """The templates, each with its name."""
+    return b"".join(
+        file.name.encode() + file.read_bytes() for file in sorted(templates.glob("*.j2"))
+    )
+
+
+@functools.cache
+def _code() -> bytes:
+    """What tells one state of a checkout's code from another, as for Python's own bytecode."""
+    files = sorted(file for folder in _CODE for file in folder.rglob("*.py"))
+    return repr([(str(file), paths.stamp(file)) for file in files]).encode()

@@ -6,7 +6,7 @@ RUN   := $(VENV)/bin/dynbuild
 STAMP := $(VENV)/.installed
 PYTHON ?= python3
 EMULATED := tests/images/test_platforms.py
-# Commands are tested and measured as users have them: without bytecode each takes twice as long.
+# Commands are tested and measured as users have them: without bytecode each takes half as long again.
 unexport PYTHONDONTWRITEBYTECODE
 
 # A disk that is too full is told of before anything is downloaded.

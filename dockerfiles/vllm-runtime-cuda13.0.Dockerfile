@@ -78,8 +78,17 @@ ARG GCC_TOOLSET
 WORKDIR /workspace
 ARG TARGETARCH
 RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=private \
-    dnf install -y almalinux-release-synergy && dnf config-manager --set-enabled powertools && \
-    dnf install -y --setopt=keepcache=1 --setopt=retries=20 \
+    again() { \
+        for wait in 1 2 4 8 16 0; do \
+            rm -f /var/log/dnf.librepo.log; \
+            "$@" && return; \
+            grep -Eqs 'Curl error \((5|6|16|18|28|35|52|55|56|92)\)|Status code: (408|429|50[0234])' \
+                /var/log/dnf.librepo.log || return 1; \
+            sleep "$wait"; \
+        done; \
+        return 1; \
+    } \
+    && again dnf install -y almalinux-release-synergy && dnf config-manager --set-enabled powertools && again dnf install -y --setopt=keepcache=1 \
         autoconf \
         automake \
         libtool \
@@ -354,7 +363,17 @@ ADD https://github.com/aws/aws-sdk-cpp.git#${AWS_SDK_CPP_VERSION} /
 FROM build_tools AS aws_sdk_cpp
 ARG TARGETARCH
 RUN --mount=type=cache,id=dnf-${TARGETARCH},target=/var/cache/dnf,sharing=private \
-    dnf install -y --setopt=keepcache=1 --setopt=retries=20 \
+    again() { \
+        for wait in 1 2 4 8 16 0; do \
+            rm -f /var/log/dnf.librepo.log; \
+            "$@" && return; \
+            grep -Eqs 'Curl error \((5|6|16|18|28|35|52|55|56|92)\)|Status code: (408|429|50[0234])' \
+                /var/log/dnf.librepo.log || return 1; \
+            sleep "$wait"; \
+        done; \
+        return 1; \
+    } \
+    && again dnf install -y --setopt=keepcache=1 \
         libcurl-devel \
         libuuid-devel \
         openssl-devel \

@@ -73,7 +73,7 @@ RECOGNISERS = (
     # Certain to happen again, whatever network words stand around it.
     Recogniser(
         "user",
-        r"checksum mismatch|checksum (?:does not|did not) match|hash sum mismatch"
+        r"checksum mismatch|checksum (?:does not|did not|doesn't) match|hash sum mismatch"
         r"|digest mismatch|THESE PACKAGES DO NOT MATCH THE HASHES",
         "what came is not what was agreed on: renew the checksum, or find out who changed it",
     ),
@@ -135,7 +135,7 @@ RECOGNISERS = (
         # apt says no more of a connection, or a body, that ended early.
         r"|Connection failed \[IP|Undetermined Error \[IP"
         r"|blob unknown to registry|request must be retried"
-        r"|read/write on closed pipe",
+        r"|read/write on closed pipe|error in the HTTP/2 framing layer",
         _AGAIN,
     ),
     # A handshake that was not finished, as each TLS library has it.
@@ -186,10 +186,11 @@ RECOGNISERS = (
 _COMPILED = tuple((one, re.compile(one.words, re.IGNORECASE | re.M)) for one in RECOGNISERS)
 _ANNOUNCED = re.compile(
     r"^.*(?:Retry\(total=[1-9]|\([1-9]\d* tr(?:y|ies) remaining\)|will retry in ).*$"
-    r"|^Ign:\d+ .*\n  .*$|^.*\nRetrying\.$",
+    r"|^Ign:\d+ .*\n  .*$|^.*\nRetrying\.$"
+    r"|^\[MIRROR\] (\S+): .*$(?![\s\S]*^\[FAILED\] \1: )",
     re.IGNORECASE | re.M,
 )
-"""A fault after which a program says that it tries again itself: pip, cargo, curl, apt, wget."""
+"""A fault after which a program tries again itself: pip, cargo, curl, apt, wget; dnf, elsewhere."""
 
 
 def recognise(text: str, *, printed: bool = False) -> Recogniser | None:

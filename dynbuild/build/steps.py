@@ -19,7 +19,10 @@ _COUNTED = re.compile(r"(?:(\S+(?: \S+)*) )? *([0-9]{1,9})/([0-9]{1,9})")
 _SCOPES = ("internal", "auth", "context")
 _OPTIONS = re.compile(r"--(?:mount|network|chown|chmod|checksum|from)=\S+\s*")
 # What every installation begins with says nothing of which one it is.
-_INSTALL = re.compile(r"rm -f \S*docker-clean && apt-get (?:-\S+ )*update && DEBIAN\S+ ")
+_INSTALL = re.compile(
+    r"rm -f \S*docker-clean && apt-get (?:-\S+ )*update && DEBIAN\S+ "
+    r"|again\(\) \{ .*?; return 1; \} && again (?=dnf )"
+)
 # Nor do options that every download has.
 _PATIENCE = re.compile(
     r" (?:--no-install-recommends|-oAcquire::Retries=\d+|--retries \d+|--setopt=\w+=\d+)(?= |$)"

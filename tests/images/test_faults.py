@@ -11,6 +11,7 @@ import functools
 import hashlib
 import http.server
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,12 +33,12 @@ from dynbuild.engine import builder
 from dynbuild.engine.model import Engine
 from tests import fault_proxy, session
 from tests.fault_proxy import LASTING, TRANSIENT, Proxy
-from tests.support import NONE_CPU, make_job
+from tests.support import NONE_CPU, ROOT, make_job
 
 FOR_EVER = 10**6
 KINDS = {"401": "auth", "403": "auth", "404": "missing"}
 AT_ONCE = 6
-PLACES = ("pull", "apt", "index", "push")
+PLACES = ("pull", "apt", "dnf", "index", "push")
 
 TEXT = """\
 FROM {registry}/{name}-pull:x AS pulled
@@ -47,11 +48,26 @@ RUN echo "deb [trusted=yes] http://{web}/{name}-apt/ ./" > /etc/apt/sources.list
     && apt-get -oAcquire::Retries=1 update -o Dir::Etc::SourceParts=/dev/null \\
         -o Dir::Etc::SourceList=/etc/apt/sources.list.d/own.list \\
     && apt-get -oAcquire::Retries=1 install -y tiny-thing
+RUN {again} && again dnf install -y --releasever=1 --nogpgcheck \\
+        --repofrompath=own,http://{web}/{name}-dnf/ --repo own tiny-rpm
 ENV UV_HTTP_RETRIES=1
 RUN uv pip install --no-cache --system --break-system-packages \\
         --default-index http://{web}/{name}-index/simple/ tiny
 """
-"""Something of each place; the programs try once more by themselves, so that solves do too."""
+"""Something of each place; the programs try once more by themselves, so that solves do too.
+
+dnf alone asks four times, so it meets each fault as often as that.
+"""
+
+RPM = ROOT / "tests" / "data" / "tiny-rpm-1-1.noarch.rpm"
+
+
+def again() -> str:
+    """The shell of the templates in which dnf tries again."""
+    text = (ROOT / "dockerfiles" / "none-dev-cuda12.8.Dockerfile").read_text()
+    found = re.search(r"again\(\) .*?return 1; \\\n    \}", text, re.DOTALL)
+    assert found
+    return found[0]
 
 
 @dataclass(frozen=True)
@@ -111,13 +127,14 @@ def site(
     )
     (tools / "Dockerfile").write_text(
         f"FROM {base_image}\nRUN apt-get -oAcquire::Retries=5 update"
-        " && apt-get -oAcquire::Retries=5 install -y --no-install-recommends python3\n"
+        " && apt-get -oAcquire::Retries=5 install -y --no-install-recommends python3 dnf\n"
         "COPY uv/bin/uv /usr/bin/uv\n"
     )
     name = f"{session.NAME}/fault-tools"
     docker("build", "--quiet", "--network", "host", "--tag", name, str(tools))
     _index(folder)
     _mirror(folder)
+    _rpm_mirror(folder)
     handler = functools.partial(_Quiet, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -172,6 +189,32 @@ def _mirror(folder: Path) -> None:
     )
 
 
+def _rpm_mirror(folder: Path) -> None:
+    """A mirror with one package for dnf."""
+    (folder / "repodata").mkdir()
+    shutil.copy(RPM, folder)
+    spaces = ("common", "rpm")
+    named = " ".join(f'xmlns:{one}="http://linux.duke.edu/metadata/{one}"' for one in spaces)
+    data = RPM.read_bytes()
+    primary = (
+        f'<metadata {named} xmlns="http://linux.duke.edu/metadata/common" packages="1">'
+        '<package type="rpm"><name>tiny-rpm</name><arch>noarch</arch>'
+        '<version epoch="0" ver="1" rel="1"/><checksum type="sha256" pkgid="YES">'
+        f"{hashlib.sha256(data).hexdigest()}</checksum><summary>x</summary>"
+        f'<time file="1" build="1"/><size package="{len(data)}" installed="2" archive="1"/>'
+        f'<location href="{RPM.name}"/><format><rpm:provides>'
+        '<rpm:entry name="tiny-rpm" flags="EQ" epoch="0" ver="1" rel="1"/></rpm:provides></format>'
+        "</package></metadata>\n"
+    )
+    (folder / "repodata" / "primary.xml").write_text(primary)
+    (folder / "repodata" / "repomd.xml").write_text(
+        '<repomd xmlns="http://linux.duke.edu/metadata/repo"><revision>1</revision>'
+        '<data type="primary"><checksum type="sha256">'
+        f"{hashlib.sha256(primary.encode()).hexdigest()}</checksum>"
+        '<location href="repodata/primary.xml"/></data></repomd>\n'
+    )
+
+
 def pushed(registry: str, name: str, docker: Any, folder: Path) -> None:
     """A small image that the engine does not have, in the registry."""
     folder.mkdir()
@@ -202,11 +245,13 @@ def built(site: Site, solve: Any, docker: Any, registry: str, tmp_path: Path) ->
         for place in places:
             proxy = site.registry if place in ("pull", "push", "cache") else site.web
             path = f"/v2/{name}-{place}/*" if proxy is site.registry else f"/{name}-{place}/*"
-            proxy.fail(path, fault, times, seconds=seconds)
-        for place in ("apt", "index"):
+            proxy.fail(path, fault, times * (4 if place == "dnf" else 1), seconds=seconds)
+        for place in ("apt", "dnf", "index"):
             (site.folder / f"{name}-{place}").symlink_to(".")
         here = site.registry.address
-        text = TEXT.format(registry=here, web=site.web.address, tools=site.tools, name=name)
+        text = TEXT.format(
+            registry=here, web=site.web.address, tools=site.tools, name=name, again=again()
+        )
         cache = f"type=registry,ref={here}/{name}-cache:x,mode=max,ignore-error=true"
         return solve(text, f"{here}/{name}-push:x", cache_to=(cache,), **more)
 
@@ -328,6 +373,7 @@ set -e
 echo 'hosts: dns' > /etc/nsswitch.conf
 (sleep 10; echo 'hosts: files' > /etc/nsswitch.conf) &
 python3 -m http.server --bind 127.0.0.1 --directory /www 8000 > /dev/null 2>&1 &
+{again}
 "$@"
 END
 COPY . /www
@@ -339,12 +385,14 @@ RESOLVED = {
     " APT::Update::Error-Mode=any && apt-get -oAcquire::Retries=5 install -y tiny-thing'",
     "uv": "env UV_HTTP_RETRIES=5 uv pip install --no-cache --system --break-system-packages"
     " --default-index http://localhost:8000/simple/ tiny",
+    "dnf": "again dnf install -y --releasever=1 --nogpgcheck --repo own"
+    " --repofrompath=own,http://localhost:8000/ tiny-rpm",
 }
 
 
 def test_a_name_server_that_is_away_for_ten_seconds(site, solve):
     def one(program):
-        text = RESOLVER.format(tools=site.tools, command=RESOLVED[program])
+        text = RESOLVER.format(tools=site.tools, command=RESOLVED[program], again=again())
         return solve(text, f"{site.registry.address}/resolver-{program}:x", site.folder)
 
     for program, result in side_by_side(list(RESOLVED), one).items():

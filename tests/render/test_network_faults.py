@@ -14,7 +14,7 @@ _OWN = {
     r"\bapt-get (?:-\S+ )*(?:update|install|source)\b": r"-oAcquire::Retries=5",
     r"\bpip download\b|-m pip install\b|/pip install\b": r"--retries 7",
     r"\bcurl --": r"--retry 5",
-    r"\bdnf install -y --setopt": r"--setopt=retries=20",
+    r"\bdnf (?:-\S+ )*install\b": r"\bagain dnf install\b",
 }
 """A command, and what has to stand in it as often."""
 

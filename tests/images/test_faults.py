@@ -385,8 +385,9 @@ RESOLVED = {
     " APT::Update::Error-Mode=any && apt-get -oAcquire::Retries=5 install -y tiny-thing'",
     "uv": "env UV_HTTP_RETRIES=5 uv pip install --no-cache --system --break-system-packages"
     " --default-index http://localhost:8000/simple/ tiny",
+    # curl, and with it dnf, knows localhost by itself.
     "dnf": "again dnf install -y --releasever=1 --nogpgcheck --repo own"
-    " --repofrompath=own,http://localhost:8000/ tiny-rpm",
+    " --repofrompath=own,http://buildkitsandbox:8000/ tiny-rpm",
 }
 
 

@@ -32,7 +32,7 @@ case "$1 $2" in
 "buildx imagetools")
     for last; do :; done
     # What is said once.
-    ! mv "$here/passing" "$here/passed" 2>/dev/null || { cat "$here/passed" >&2; exit 1; }
+    ! mv "$here/passing-$3" "$here/passed" 2>/dev/null || { cat "$here/passed" >&2; exit 1; }
     [ ! -e "$here/refusal" ] || { cat "$here/refusal" >&2; exit 1; }
     case "$*" in
     *" create "*) exit 0 ;;

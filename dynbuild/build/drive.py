@@ -287,7 +287,7 @@ class _Going:
             self.solve,
             metadata,
             why,
-            engine=self.builder.engine,
+            builder=self.builder,
             env=self.env,
             seconds=seconds,
             earlier=record.finished(Path(plan.context)),

@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from dynbuild import names
 from dynbuild.build.metadata import Metadata
 from dynbuild.build.result import BuildResult, Failure, ImageResult, Layer, Steps
 from dynbuild.build.solve import Solve
 from dynbuild.build.steps import StepName
-from dynbuild.engine import images
+from dynbuild.engine import images, registry
+from dynbuild.engine.builder import Builder
 from dynbuild.engine.model import Engine
-from dynbuild.errors import one_line, shorten
+from dynbuild.errors import NotReady, one_line, shorten
 from dynbuild.plan.document import ImagePlan, PlanDocument
 from dynbuild.quick import dataclass
 
@@ -24,6 +26,11 @@ built on this one has some of its own.
 """
 _LOOK_BACK = 20
 _LONG = 200
+_SOON = 10.0
+_NO_LAYER = re.compile(
+    r"(?:/bin/sh -c #\(nop\) +)?"
+    r"(?:ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|SHELL|STOPSIGNAL|USER|VOLUME)\b"
+)
 _SHELL = re.compile(r"RUN (?:\|[0-9]+ .*?)?/bin/\w+(?: -[a-z]+| pipefail)*? -c ", re.DOTALL)
 
 
@@ -33,7 +40,7 @@ def results(
     metadata: Metadata,
     why: Failure | None,
     *,
-    engine: Engine,
+    builder: Builder,
     env: Mapping[str, str],
     seconds: float,
     earlier: Iterable[BuildResult] = (),
@@ -47,7 +54,7 @@ def results(
         solve: Its steps.
         metadata: What bake wrote down.
         why: Why it failed; ``None`` if it did not.
-        engine: Where it was built.
+        builder: What built it.
         env: The caller's environment.
         seconds: How long it took.
         earlier: How builds ended before, the newest first: what they know is not asked again.
@@ -56,13 +63,15 @@ def results(
     if why is not None:
         failed = _failed(solve, why)
         return tuple(_unmade(image, solve, why, failed, seconds) for image in named), ()
-    stored = _stored([image for image in named if image.output == "load"], engine, env)
+    loaded = [image for image in named if image.output == "load"]
+    stored = _stored(loaded, builder.engine, env)
     digests = {
-        image.name: metadata.digest(image.id.bake_target) or stored[image.name].digest
+        image.name: metadata.digest(image.id.bake_target)
+        or stored.get(image.name, _Stored()).digest
         for image in named
-        if image.name in stored
+        if image.name in stored or image.output == "push"
     }
-    known = _known(earlier, set(digests.values()))
+    known = _known(earlier, set(digests.values()) - {""})
     done = []
     for image in named:
         target = image.id.bake_target
@@ -75,7 +84,8 @@ def results(
                 tags=image.tags if image.output != "none" else (),
                 digest=metadata.digest(target) or own.digest,
                 size=own.size,
-                layers=(known.get(digests[image.name]) or _layers(image, engine, env))
+                layers=known.get(digests[image.name])
+                or _layers(image, digests[image.name], own, builder, env)
                 if image.name in digests
                 else (),
                 seconds=seconds,
@@ -87,9 +97,9 @@ def results(
 
 def _warnings(stored: Mapping[str, _Stored], metadata: Metadata) -> Iterator[str]:
     for name, one in stored.items():
-        if one.layers > MANY_LAYERS:
+        if one.count > MANY_LAYERS:
             yield (
-                f"{name} has {one.layers} layers, those of its base image among them, and some"
+                f"{name} has {one.count} layers, those of its base image among them, and some"
                 " engines take no image of more than 125"
             )
     if metadata.damaged or not metadata.targets:
@@ -116,12 +126,37 @@ def _known(earlier: Iterable[BuildResult], digests: set[str]) -> dict[str, tuple
     return known
 
 
-def _layers(image: ImagePlan, engine: Engine, env: Mapping[str, str]) -> tuple[Layer, ...]:
-    """The layers of an image that was loaded, as far as they add anything."""
+def _layers(
+    image: ImagePlan, digest: str, stored: _Stored, builder: Builder, env: Mapping[str, str]
+) -> tuple[Layer, ...]:
+    """The layers of an image that was pushed; of one that was loaded those that add anything."""
+    if image.output == "push":
+        return _pushed(image, digest, builder, env) if digest else ()
+    made = images.history(builder.engine, env, image.tags[0])
+    # The engine does not tell which entries of the history are no layers.
+    layers = [one for one in made if one[1] or not _NO_LAYER.match(one[0])]
+    digests = stored.layers if len(stored.layers) == len(layers) else ("",) * len(layers)
     return tuple(
-        Layer(made_by=_made_by(text), size=size)
-        for text, size in images.history(engine, env, image.tags[0])
+        Layer(made_by=_made_by(text), size=size, digest=own)
+        for (text, size), own in zip(layers, digests, strict=True)
         if size
+    )
+
+
+def _pushed(
+    image: ImagePlan, digest: str, builder: Builder, env: Mapping[str, str]
+) -> tuple[Layer, ...]:
+    repository, _ = names.split_reference(image.tags[0])
+    try:
+        blobs = registry.layers(builder, env, f"{repository}@{digest}", _SOON)
+    except NotReady:
+        # The image is there, and that is what the build was for.
+        return ()
+    return tuple(
+        Layer(
+            made_by=_made_by(one.made_by), size=one.size, digest=one.digest, platform=one.platform
+        )
+        for one in blobs
     )
 
 
@@ -155,23 +190,27 @@ def _unmade(
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What the engine has: digest, bytes, number of layers, none of which is known of others."""
+    """What the engine has: digest, bytes, its layers, none of which is known of others."""
 
     digest: str = ""
     size: int | None = None
-    layers: int = 0
+    count: int = 0
+    layers: tuple[str, ...] = ()
 
 
 def _stored(
     loaded: Sequence[ImagePlan], engine: Engine, env: Mapping[str, str]
 ) -> dict[str, _Stored]:
     """What the engine has of each image, by the image's name."""
-    names = {image.tags[0]: image.name for image in loaded}
-    template = "{{.Id}} {{.Size}} {{len .RootFS.Layers}}"
+    by_tag = {image.tags[0]: image.name for image in loaded}
+    # Clients of Docker 26 cannot join what the engine lists.
+    layers = "{{len .RootFS.Layers}} {{range .RootFS.Layers}}{{.}},{{end}}"
+    template = "{{.Id}} {{.Size}} " + layers
     stored = {}
-    for tag, line in images.inspect(engine, env, tuple(names), template).items():
-        digest, size, layers = (*line.split(" "), "", "")[:3]
-        stored[names[tag]] = _Stored(digest, _number(size), _number(layers) or 0)
+    for tag, line in images.inspect(engine, env, tuple(by_tag), template).items():
+        digest, size, count, own = (*line.split(" "), "", "", "")[:4]
+        split = tuple(one for one in own.split(",") if one)
+        stored[by_tag[tag]] = _Stored(digest, _number(size), _number(count) or 0, split)
     return stored
 
 

@@ -115,7 +115,13 @@ class Layer(_Model):
     """A layer of an image."""
 
     made_by: str = Field(description="the instruction that made it")
-    size: NonNegativeInt = Field(description="bytes, unpacked")
+    size: NonNegativeInt = Field(
+        description="bytes: as it is pulled, of an image that was pushed, else unpacked"
+    )
+    digest: str = Field(
+        default="", description="of those bytes; empty where the engine does not tell which it is"
+    )
+    platform: str = Field(default="", description="of an image that was pushed: which it is of")
 
 
 class ImageResult(_Model):
@@ -133,7 +139,8 @@ class ImageResult(_Model):
     )
     layers: tuple[Layer, ...] = Field(
         default=(),
-        description="those that add files, of an image that was loaded; the first is the base's",
+        description="those that add files, of an image that was loaded, and all of one that was "
+        "pushed; the first is the base's",
     )
     seconds: NonNegativeFloat = 0.0
     steps: Steps = Steps()

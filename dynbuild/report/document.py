@@ -13,8 +13,9 @@ from dynbuild.build.recording import Recording
 from dynbuild.build.result import BuildResult, ImageResult, StageFigures
 from dynbuild.errors import shorten
 from dynbuild.plan.document import ImagePlan
-from dynbuild.report import critical_path, timeline, whatif
+from dynbuild.report import critical_path, pull, timeline, whatif
 from dynbuild.report.history import same_work
+from dynbuild.report.pull import Pull
 from dynbuild.report.timeline import Bar, Kind, Span, Timeline
 from dynbuild.report.whatif import WhatIf
 
@@ -146,6 +147,7 @@ class Report:
         warnings: What BuildKit and dynbuild warned of.
         missing: What of the record could not be read.
         earlier: Seconds of earlier builds of the same images, the newest first.
+        pulls: What a node pulls of its images.
     """
 
     id: str
@@ -164,6 +166,7 @@ class Report:
     warnings: tuple[str, ...]
     missing: tuple[str, ...]
     earlier: tuple[float, ...] = ()
+    pulls: tuple[Pull, ...] = ()
 
     @property
     def waited(self) -> float:
@@ -210,6 +213,7 @@ def of(recording: Recording, earlier: Sequence[BuildResult] = ()) -> Report:
         warnings=tuple(dict.fromkeys((*_plan_warnings(recording), *_warned(recording)))),
         missing=recording.missing,
         earlier=before,
+        pulls=pull.of(result, earlier) if result else (),
     )
 
 

@@ -16,7 +16,12 @@ _TITLE = 90
 
 def render(report: Report) -> str:
     """The lines of *report*, the failure first."""
-    return "\n".join((*_head(report), *_path(report), *_what_if(report), *_end(report))) + "\n"
+    return (
+        "\n".join(
+            (*_head(report), *_path(report), *_what_if(report), *_pulls(report), *_end(report))
+        )
+        + "\n"
+    )
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -89,6 +94,23 @@ def _what_if(report: Report) -> Iterator[str]:
         name = f"{report.groups[step.group].name}: {code(shorten(step.title, _TITLE))}"
         rows.append((name, _time(one.cached), _time(one.faster)))
     yield from table(("Step", "Cached", "Twice as fast"), rows)
+
+
+def _pulls(report: Report) -> Iterator[str]:
+    if not report.pulls:
+        return
+    yield "### To pull"
+    yield ""
+    rows = [
+        (
+            f"{code(one.image)} {one.platform}".rstrip(),
+            f"the one of {code(one.has)}" if one.has else "none",
+            str(one.layers),
+            one.size,
+        )
+        for one in report.pulls
+    ]
+    yield from table(("Image", "A node that has", "Layers", "Size"), rows)
 
 
 def _end(report: Report) -> Iterator[str]:

@@ -18,6 +18,7 @@ from dynbuild.build.events import LogLine
 from dynbuild.build.result import CacheFigures, Failure, ImageResult, StageFigures
 from dynbuild.errors import shorten
 from dynbuild.report.document import Image, Part, Report, Step
+from dynbuild.report.pull import Pull
 
 Row: TypeAlias = dict[str, object]
 
@@ -130,7 +131,7 @@ class _View:
             "groups": tuple(self._groups()),
             "changes": tuple(self._changes()),
             "cache": tuple(_cache_rows(cache)) if cache else (),
-            "images": tuple(_image(image) for image in report.images),
+            "images": tuple(_image(image, report.pulls) for image in report.images),
         }
 
     def data(self) -> Row:
@@ -409,7 +410,7 @@ def _cache_rows(cache: CacheFigures) -> Iterator[Row]:
         }
 
 
-def _image(image: Image) -> Row:
+def _image(image: Image, pulls: Iterable[Pull]) -> Row:
     facts: list[tuple[str, tuple[str, ...]]] = []
     plan, result = image.plan, image.result
     if plan:
@@ -425,6 +426,7 @@ def _image(image: Image) -> Row:
         "facts": [(name, values) for name, values in facts if values],
         "arguments": image.arguments,
         "layers": _layers(result),
+        "pulls": [one for one in pulls if one.image == image.name],
     }
 
 
@@ -434,6 +436,7 @@ def _layers(result: ImageResult | None) -> list[Row]:
     return [
         {
             "made_by": layer.made_by or "the base image",
+            "platform": layer.platform,
             "size": units.format_size(layer.size),
             "width": round(100 * layer.size / largest[0].size, 1),
         }

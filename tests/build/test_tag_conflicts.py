@@ -100,7 +100,8 @@ def test_what_a_registry_answers_in_place_of_an_image(push, refusal, code):
 
 def test_a_registry_that_fails_for_a_moment_is_asked_again(push, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: None)
-    done, asked = push(passing="ERROR: unexpected status: 503 Service Unavailable\n")
+    fault = "ERROR: unexpected status: 503 Service Unavailable\n"
+    done, asked = push(**{"passing-inspect": fault})
     assert done.code == 0, done.err
     assert asked.count(["buildx", "imagetools"]) == 3
     assert "503 Service Unavailable: tried again in" in done.err

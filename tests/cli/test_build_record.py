@@ -115,6 +115,46 @@ def test_layers_are_asked_for_once(docker, tree):
     assert sum(line.startswith("image history") for line in docker.asked) == 1
 
 
+def test_layers_have_the_digests_of_the_engine(docker, tree):
+    """What is no layer is told from one that adds no file by its instruction."""
+    empty = json.dumps({"Size": "0", "CreatedBy": "WORKDIR /x # buildkit"}) + "\n"
+    docker.says(history=HISTORY + empty, image="sha256:aa 123456789 4 sha256:0,sha256:1,2,3")
+    build(docker, tree)
+    (result,) = sealed(tree)
+    assert [layer.digest for layer in result.images[0].layers] == ["sha256:1", "2", "3"]
+
+
+def test_layers_have_no_digests_where_it_is_open_which_is_whose(docker, tree):
+    docker.says(history=HISTORY, image="sha256:aa 123456789 2 sha256:0,sha256:1")
+    build(docker, tree)
+    (result,) = sealed(tree)
+    assert {layer.digest for layer in result.images[0].layers} == {""}
+
+
+CONFIG = {
+    "rootfs": {},
+    "history": [
+        {"created_by": ""},
+        {"created_by": "ENV A=b", "empty_layer": True},
+        {"created_by": "RUN /bin/sh -c make # buildkit"},
+    ],
+}
+MANIFEST = {"layers": [{"digest": "sha256:1", "size": 90}, {"digest": "sha256:2", "size": 7}]}
+
+
+@pytest.mark.parametrize("said", [json.dumps(MANIFEST), "null", "", '{"layers": 1}', "[[["])
+def test_layers_that_were_pushed_are_those_of_the_registry(docker, tree, said):
+    """An answer that is none loses no build."""
+    docker.says(tag=json.dumps(CONFIG), registry=said, metadata=TEXT)
+    words = ("--repository", "localhost:1/dynamo", "--push", "--allow-unversioned", "--retag")
+    done = build(docker, tree, *words, "--format", "json")
+    assert done.code == 0, done.err
+    layers = json.loads(done.out)["images"][0]["layers"]
+    assert [(one["made_by"], one["size"], one["digest"]) for one in layers] == (
+        [("", 90, "sha256:1"), ("RUN make", 7, "sha256:2")] if said == json.dumps(MANIFEST) else []
+    )
+
+
 @pytest.mark.parametrize("cut", range(0, len(TEXT), 50))
 def test_metadata_that_is_cut_off_loses_no_build(docker, tree, cut):
     docker.says(metadata=TEXT[:cut])

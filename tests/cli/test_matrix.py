@@ -404,8 +404,7 @@ def test_tags_are_moved_again_after_a_fault_of_the_moment(matrix, docker, monkey
     monkeypatch.setattr("dynbuild.proc.Cancellation.sleep", lambda *_: None)
     docker.says(metadata=json.dumps(
         {GOOD.replace("+", "--"): {"containerimage.digest": f"sha256:{1:064}"}}))  # fmt: skip
-    # After the look at both tags, the next question moves them.
-    docker.says(play='cat "$here/progress$progress"; echo "502 Bad Gateway" > "$here/passing"\n')
+    docker.says(**{"passing-create": "502 Bad Gateway\n"})
     summary = tmp_path / "summary.md"
     words = ("--push", "--repository", "r.example/ai/x", "--allow-unversioned", "--no-tests",
              "--only", "none-frontend-cpu", "--format", "json", "--summary", summary)  # fmt: skip

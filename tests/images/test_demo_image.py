@@ -70,6 +70,11 @@ def test_layers_are_those_of_the_engine(demo, docker):
     assert [layer["size"] for layer in image["layers"]] == [
         int(size) for size in reversed(sizes) if size != "0"
     ]
+    there = json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", IMAGE))
+    assert [layer["digest"] for layer in image["layers"]] == [
+        digest for digest in there if digest in {layer["digest"] for layer in image["layers"]}
+    ]
+    assert all(layer["digest"] for layer in image["layers"])
 
 
 def test_second_build_runs_no_step_and_gives_the_same_image(demo, build):

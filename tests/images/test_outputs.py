@@ -22,6 +22,13 @@ def test_push_puts_both_tags_into_the_registry(build, registry, from_registry):
         assert "amd64" in platforms
     # What is pushed says how it was made.
     assert "unknown" in platforms
+    (one,) = (m for m in index["manifests"] if m["platform"]["architecture"] == "amd64")
+    there, _ = from_registry(f"{repository}/manifests/{one['digest']}")
+    assert [(layer["digest"], layer["size"]) for layer in image["layers"]] == [
+        (layer["digest"], layer["size"]) for layer in there["layers"]
+    ]
+    assert {layer["platform"] for layer in image["layers"]} == {"linux/amd64"}
+    assert image["layers"][-1]["made_by"].startswith(("RUN ", "COPY ", "WORKDIR "))
 
 
 def test_layers_are_pushed_as_zstd(build, docker, own_base, registry, from_registry):

@@ -9,16 +9,17 @@ import uuid
 
 import pytest
 
+from dynbuild.build import record, recording
+from dynbuild.build.record import Record
+from dynbuild.report import document
 from tests.conftest import ROOT, WORKSPACE
 from tests.images import recorded
 from tests.session import NAME as RUN
 
 REPOSITORY = f"{RUN}/workspace"
 IMAGE = f"{REPOSITORY}:latest-none-runtime-cpu"
-FLAGS = (
-    "--dynamo-wheels", "source", "--repository", REPOSITORY,
-    "--enable-kvbm", "--enable-gpu-memory-service",
-)  # fmt: skip
+SOURCE = ("--dynamo-wheels", "source", "--enable-kvbm", "--enable-gpu-memory-service")
+FLAGS = (*SOURCE, "--repository", REPOSITORY)
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +100,29 @@ def test_media_switches_reach_the_wheel(built, build, tree, docker):
     assert "media-nixl" in after
 
 
-def test_an_edit_in_python_compiles_no_rust(built, build, tree):
+def test_an_edit_in_python_compiles_no_rust_and_moves_no_other_layer(
+    built, build, tree, registry, from_registry
+):
     assert _steps(built, "ai_dynamo_wheel")
+    push = ("--context", str(tree), *SOURCE, "--repository", f"{registry}/workspace", "--push")
+
+    def pushed():
+        report = build(*push)
+        index, _ = from_registry(f"workspace/manifests/{report['images'][0]['digest']}")
+        manifest, _ = from_registry(f"workspace/manifests/{index['manifests'][0]['digest']}")
+        return report, {layer["digest"]: layer["size"] for layer in manifest["layers"]}
+
+    _, before = pushed()
     module = tree / "components" / "src" / "dynamo" / "hello" / "build_id.py"
     module.write_text(module.read_text() + f"EDITED = '{uuid.uuid4()}'\n")
-    again = build("--context", str(tree), *FLAGS)
+    again, after = pushed()
     assert _steps(again, "ai_dynamo_wheel")
+    moved = {digest: size for digest, size in after.items() if digest not in before}
+    assert 0 < sum(moved.values()) <= 50_000_000
+    _, *earlier = record.finished(tree)
+    made = document.of(recording.read(Record(ROOT / again["record"])), earlier)
+    (told,) = (one for one in made.pulls if one.has)
+    assert (told.layers, told.bytes) == (len(moved), sum(moved.values()))
     for stage in ("ai_dynamo_runtime_wheel", "kvbm_wheel", "gms_wheel", "ucx", "build_tools"):
         assert _steps(again, stage) == [], stage
     labels = json.loads((ROOT / again["record"] / "plan.json").read_text())["images"][0]["labels"]

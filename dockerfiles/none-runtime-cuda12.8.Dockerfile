@@ -609,7 +609,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
     && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
     && uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv \
-    && uv pip install "$@"
+    && uv pip install "$@" \
+    && find "${VIRTUAL_ENV}" -name '*.la' -delete && rm -rf "${VIRTUAL_ENV}/include/site" "${VIRTUAL_ENV}/pkgconfig"
 
 ENTRYPOINT ["/opt/dynamo/entrypoint.sh"]
 CMD ["/bin/bash"]

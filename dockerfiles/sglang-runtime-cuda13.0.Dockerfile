@@ -642,7 +642,8 @@ RUN python3 -m venv --system-site-packages /opt/dynamo/venv \
     && chmod g+w /opt/dynamo/venv/bin/[Aa]ctivate* \
     && python -m pip list --format freeze \
         | grep -E '^(sglang|torch|torchvision|torchaudio|vllm|tensorrt_llm|tensorrt-llm)==' \
-        > /opt/dynamo/engine.txt
+        > /opt/dynamo/engine.txt \
+    && { python -m pip check || true; } > /opt/dynamo/engine-conflicts.txt
 ARG TARGETARCH
 ARG RUNTIME_IMAGE
 ARG RUNTIME_IMAGE_TAG
@@ -655,7 +656,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt > /tmp/requirements.txt \
     && python -m pip install --retries 7 -c /opt/dynamo/engine.txt -r /tmp/requirements.txt \
-    && rm /tmp/requirements.txt
+    && rm /tmp/requirements.txt \
+    && find "${VIRTUAL_ENV}" -name '*.la' -delete && rm -rf "${VIRTUAL_ENV}/include/site" "${VIRTUAL_ENV}/pkgconfig"
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
@@ -676,7 +678,10 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
     && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
     && python -m pip install --retries 7 -c /opt/dynamo/engine.txt "$@" \
-    && python -m pip install --retries 7 -c /opt/dynamo/engine.txt --no-deps --force-reinstall /opt/dynamo/wheelhouse/nixl/nixl*.whl
+    && python -m pip install --retries 7 -c /opt/dynamo/engine.txt --no-deps --force-reinstall /opt/dynamo/wheelhouse/nixl/nixl*.whl \
+    && if moved="$(python -m pip list --format freeze | grep -Fvxf - /opt/dynamo/engine.txt)"; then \
+        echo "the vendor's image has other versions: $moved" >&2; exit 1; fi \
+    && find "${VIRTUAL_ENV}" -name '*.la' -delete && rm -rf "${VIRTUAL_ENV}/include/site" "${VIRTUAL_ENV}/pkgconfig"
 
 COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/

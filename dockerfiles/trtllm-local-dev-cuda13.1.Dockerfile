@@ -877,7 +877,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     --mount=type=bind,source=container/deps/requirements.txt,target=/deps/requirements.txt \
     { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
         UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
-    && sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt | uv pip install -r - cupy-cuda13x
+    && sed -E '/^(mypy|pre-commit|pyright|pytest|types-)/Id' /deps/*.txt | uv pip install -r - cupy-cuda13x \
+    && find "${VIRTUAL_ENV}" -name '*.la' -delete && rm -rf "${VIRTUAL_ENV}/include/site" "${VIRTUAL_ENV}/pkgconfig"
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
@@ -899,7 +900,8 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
     && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
-    && uv pip install "$@"
+    && uv pip install "$@" \
+    && find "${VIRTUAL_ENV}" -name '*.la' -delete && rm -rf "${VIRTUAL_ENV}/include/site" "${VIRTUAL_ENV}/pkgconfig"
 
 COPY --chown=dynamo:0 --chmod=664 ATTRIBUTION* LICENSE /workspace/
 COPY --chown=dynamo:0 --chmod=775 benchmark[s]/ /workspace/benchmarks/

@@ -15,6 +15,7 @@ from dynbuild.image_id import AWS
 from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.matrix import Known, matches
 from dynbuild.quick import dataclass
+from dynbuild.settings import cell
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Test
 
@@ -25,8 +26,15 @@ _TOOLS = {
     "etcd": "/usr/local/bin/etcd/etcd --version",
     "uv": "uv --version",
 }
+ENGINE = """\
+names="$(sed 's/==.*//; s/[-_.][-_.]*/-/g; s/.*/^& /' /opt/dynamo/engine.txt | tr A-Z a-z)"
+if python -m pip check | grep -Fvxf /opt/dynamo/engine-conflicts.txt | grep "$names"
+then exit 1; fi
+"""
+"""Prints what the engine's packages miss that they did not miss in the vendor's image."""
 _HAVE_TOOLS = ("dynamo_base", "runtime", "dev", "local-dev")
 _HAVE_WHEELS = ("runtime", "frontend")
+_HAVE_ENGINES = ("runtime",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +67,7 @@ def check(config: Settings, known: Known) -> None:
         RequestError: One is.
     """
     origin = str(config.origin("test"))
-    seen = {"starts", "tools", "wheels"}
+    seen = {"starts", "tools", "wheels", "engine"}
     for test in config.catalog.test:
         if not _NAME.fullmatch(test.name) or test.name in seen:
             raise RequestError(
@@ -93,7 +101,7 @@ def of(image: ImagePlan, config: Settings) -> tuple[ImageTest, ...]:
 
 
 def _promised(image: ImagePlan, config: Settings) -> Iterator[ImageTest]:
-    """It starts, its tools answer with their versions, its wheels can be imported."""
+    """It starts, its tools answer, its wheels can be imported, its engine is as its vendor's."""
     target = image.target.removesuffix(AWS)
     yield ImageTest(name="starts", argv=("true",), promised=True)
     tools = config.catalog.tools
@@ -104,6 +112,9 @@ def _promised(image: ImagePlan, config: Settings) -> Iterator[ImageTest]:
         yield ImageTest(
             name="wheels", argv=("python", "-c", "import dynamo.runtime"), promised=True
         )
+    engine = cell.engine_of(config, image.framework, image.device)
+    if target in _HAVE_ENGINES and engine in ("vendor", "complete"):
+        yield ImageTest(name="engine", argv=("sh", "-ec", ENGINE), promised=True)
 
 
 def _own(image: ImagePlan, config: Settings) -> Iterator[ImageTest]:

@@ -15,6 +15,7 @@ from dynbuild.plan.decision import Values
 from dynbuild.plan.matrix import Cell
 from dynbuild.plan.mirrors import Reach
 from dynbuild.quick import dataclass
+from dynbuild.settings.cell import engine_of
 from dynbuild.settings.load import Settings
 from dynbuild.settings.models import Source, Tool
 
@@ -245,7 +246,7 @@ def of(config: Settings, cell: Cell, values: Values, reach: Reach) -> Recipe:
     catalog = config.catalog
     framework = catalog.frameworks[cell.id.framework]
     row = framework.devices[cell.id.device]
-    engine = row.engine or framework.engine
+    engine = engine_of(config, cell.id.framework, cell.id.device)
     wheels = matrix.dynamo_wheels(config).way
 
     def on(arg: str) -> bool:

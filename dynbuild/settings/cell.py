@@ -40,6 +40,12 @@ def default_cuda(config: Settings, framework: str) -> str:
     return row_of(entry.cuda_default, rows) or entry.cuda_default
 
 
+def engine_of(config: Settings, framework: str, device: str) -> str:
+    """Where the engine of a framework comes from on a device: what ``engine`` says of it."""
+    entry = config.catalog.frameworks[framework]
+    return entry.devices[device].engine or entry.engine
+
+
 def variant(config: Settings) -> str:
     """What sets the images of these settings apart: another release line, published wheels."""
     line = config.catalog.request.release_line

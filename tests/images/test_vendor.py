@@ -6,8 +6,11 @@ Python packages, beside the ones that its image has and that are in the way.
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
+from dynbuild.plan import image_tests
 from tests import support
 from tests.session import NAME as RUN
 
@@ -25,6 +28,8 @@ RUN site="$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
         && echo "VERSION = '${{package#*-}}'" > "$site/$name/__init__.py" \\
         && printf 'Metadata-Version: 2.1\\nName: %s\\nVersion: %s\\n' "$name" "${{package#*-}}" \\
             > "$site/$package.dist-info/METADATA" \\
+        && {{ test "$name" != torch \\
+            || echo 'Requires-Dist: nowhere' >> "$site/$package.dist-info/METADATA"; }} \\
         && printf '%s,,\\n' "$name/__init__.py" "$package.dist-info/METADATA" \\
             "$package.dist-info/RECORD" > "$site/$package.dist-info/RECORD" || exit 1; \\
     done
@@ -46,6 +51,10 @@ def tree(tmp_path_factory):
     # A requirement that the engine has already, without a bound.
     with (tree / "container" / "deps" / "requirements.txt").open("a") as file:
         file.write("sglang\n")
+    (tree / "components" / "src" / "dynamo" / "hello" / "libhello.la").write_text("# libtool\n")
+    with (tree / "pyproject.toml").open("a") as file:
+        table = "[tool.hatch.build.targets.wheel.shared-data]"
+        file.write(f'{table}\nLICENSE = "include/site/hello.h"\n')
     return tree
 
 
@@ -92,6 +101,21 @@ def test_engine_s_versions_are_constraints_of_what_is_installed_later(inside):
     assert "ERROR" in refused
 
 
+def test_what_the_engine_misses_is_told_but_for_what_it_missed_before(built, container):
+    """The stub's torch asks for what is nowhere; the test makes its sglang do so as well."""
+    assert built["images"]
+    inside = container(IMAGE)
+    before = "torch 2.9.1 requires nowhere, which is not installed."
+    assert inside("cat /opt/dynamo/engine-conflicts.txt") == before
+    assert inside(image_tests.ENGINE) == ""
+    site = "/usr/local/lib/python3.*/dist-packages"
+    inside(f"echo 'Requires-Dist: elsewhere' >> {site}/sglang-0.5.8.dist-info/METADATA", "-u", "0")
+    said = inside(f"sh -ec {shlex.quote(image_tests.ENGINE)} || echo refused")
+    assert said.split("\n") == [
+        "sglang 0.5.8 requires elsewhere, which is not installed.", "refused"
+    ]  # fmt: skip
+
+
 def test_dynamo_s_wheels_and_requirements_are_in_the_venv(inside):
     assert '"ai-dynamo-runtime": "0.9.0"' in inside("python -m dynamo.hello 'some words'")
     names = ("ai_dynamo", "dynamo", "kvbm", "gpu_memory_service", "msgpack", "hello_bench")
@@ -111,6 +135,14 @@ def test_what_is_in_the_way_is_gone(inside):
     line = "dpkg --status python3-apt >/dev/null 2>&1 || echo gone"
     assert inside(line) == "gone"
     assert inside("python3 -c 'import termplotlib' 2>&1 | tail -n 1").startswith("ModuleNotFound")
+
+
+def test_no_development_files_come_with_wheels(inside):
+    """The wheel of the tree has an archive of libtool and a header, as those of NIXL have."""
+    shipped = inside("python -m zipfile -l /opt/dynamo/wheelhouse/ai_dynamo-*.whl")
+    assert "hello/libhello.la" in shipped
+    assert "include/site/hello.h" in shipped
+    assert inside("find /opt/dynamo /usr/local/ucx -name '*.la' -o -name hello.h") == ""
 
 
 def test_user_and_permissions(built, docker):

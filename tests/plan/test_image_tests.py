@@ -31,6 +31,17 @@ def test_what_an_image_promises_depends_on_its_target(tmp_path):
     assert names("frontend") == ["starts", "wheels"]
 
 
+def test_a_vendor_s_engine_is_tested_where_it_was_built_on(tmp_path):
+    def has(framework, target, text=""):
+        asked = {"framework": framework, "device": "cuda", "target": target}
+        return "engine" in [one.name for one in of(tmp_path, text, **asked)]
+
+    assert has("sglang", "runtime")
+    assert not has("sglang", "dynamo_base")
+    assert not has("vllm", "runtime")
+    assert has("vllm", "runtime", "[frameworks.vllm]\nengine = 'vendor'\n")
+
+
 def test_tools_that_are_left_out_are_not_asked(tmp_path):
     _, tools, _ = of(tmp_path, "[tools]\nnats.kind = 'none'\n")
     assert "nats-server" not in tools.argv[-1]

@@ -60,3 +60,14 @@ def test_vendor_s_engine_bounds_all_that_is_installed_beside_it(path):
         # What uv may install needs nothing that an engine has.
         tool = re.fullmatch(r'uv pip install (?:"[a-z0-9]+(?:\[\w+\])?==\S+" ?\\?)+', command)
         assert tool or "-c /opt/dynamo/engine.txt" in command, command
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_step_that_installs_wheels_leaves_none_of_their_development_files(path):
+    """A later one would hide them in a layer of its own, and the image be none the smaller."""
+    steps = re.split(r"\n(?=[A-Z]+ |#)", path.read_text())
+    wheels = [step for step in steps if "one 'ai_dynamo_runtime*.whl'" in step]
+    for step in wheels:
+        assert " pip install" in step
+        assert step.rstrip().endswith('/include/site" "${VIRTUAL_ENV}/pkgconfig"')
+    assert wheels or not re.search("-(?:runtime|frontend)-(?!aws-)", path.stem)

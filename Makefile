@@ -39,9 +39,9 @@ test: ready check ## Lint, types, drift; the quick tests; then real builds on a 
 emulated: ready $(STAMP) ## Build for the architecture that this machine is not
 	@$(PY) -m pytest -n 0 -m engine $(EMULATED)
 
-tries: ready $(STAMP) ## Kill a push 20 times; fill an empty engine from a registry 20 times
-	@TRIES=20 $(PY) -m pytest -n 0 -m engine tests/images/test_matrix.py tests/images/test_registry_cache.py \
-		-k "killed or whole_matrix"
+tries: ready $(STAMP) ## Kill a push 20 times; fill an empty engine from a registry 20 times; 300 cells
+	@TRIES=20 CELLS=300 $(PY) -m pytest -n 0 -m engine tests/images/test_matrix.py \
+		tests/images/test_registry_cache.py -k "killed or whole_matrix or hundreds"
 
 cuda: ready $(STAMP) ## More of CUDA than the tests have time for: dev image, CUDA 12.4
 	@$(PY) -m pytest -n 0 -m engine tests/images/test_cuda.py tests/cuda

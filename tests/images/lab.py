@@ -33,6 +33,9 @@ WIDE = [
 """Cells of the catalog's own line, without AWS's layers."""
 
 
+NONE = next(cell for cell in WIDE if (cell.framework, cell.target) == ("none", "runtime"))
+
+
 class Lab:
     """Dockerfiles of one experiment on an engine.
 
@@ -169,3 +172,43 @@ class Set:
             record=record.create(self.job.plan, "lab"),
             done=done,
         )
+
+
+class Stubs(Set):
+    """Cells of two steps each, of which all have the first in common."""
+
+    def __init__(self, lab, tree, count, repository=f"{NAME}/stub"):
+        super().__init__(lab, tree, [NONE], output="load", repository=repository)
+        (one,) = self.job.images
+        own = [replace(one.id, variant=f"stub-{number}") for number in range(count)]
+        images = tuple(
+            replace(
+                one,
+                plan=one.plan.model_copy(
+                    update={
+                        "name": str(name),
+                        "variant": name.variant,
+                        "stage": "last",
+                        "tags": (f"{repository}:{name.variant}",),
+                        "dockerfile": f"{name}.Dockerfile",
+                    }
+                ),
+            )
+            for name in own
+        )
+        plan = self.job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+        self.job = replace(self.job, plan=plan, images=images)
+
+    @property
+    def texts(self):
+        return {
+            image.name: "\n".join(
+                (
+                    f"FROM {self.lab.base} AS last",
+                    self.lab._run("last", "common"),
+                    self.lab._run("last", image.name),
+                    "",
+                )
+            )
+            for image in self.job.images
+        }

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from dynbuild.matrix import content, record
 from dynbuild.matrix.events import CellEnded, TagsMoved
 from dynbuild.plan.image_tests import ImageTest
 from dynbuild.render import graph
-from tests.images.lab import WIDE, Lab, Set
+from tests.images.lab import WIDE, Lab, Set, Stubs
 
 
 @pytest.fixture
@@ -45,6 +46,9 @@ def status(result):
 TRIES = int(os.environ.get("TRIES", "4"))
 """How often a run is killed while it pushes; `make tries` does it 20 times."""
 
+CELLS = int(os.environ.get("CELLS", "12"))
+"""How many cells one command builds and loads; in `make tries` 300."""
+
 SMALL = [
     cell
     for cell in WIDE
@@ -60,6 +64,18 @@ def test_every_distinct_step_of_many_cells_runs_once(lab, tree, jobs):
     result = many.run(jobs=jobs)
     assert set(status(result).values()) == {"done"}
     assert len(lab.ran) == len(many.distinct()) > 50
+
+
+def test_hundreds_of_cells_in_one_command(lab, tree, docker):
+    many = Stubs(lab, tree, CELLS)
+    begun = time.monotonic()
+    result = many.run()
+    print(f"{CELLS} cells: {time.monotonic() - begun:.1f} s")
+    tags = [tag for cell in result.cells for tag in cell.tags]
+    if tags:
+        docker("image", "rm", *tags)
+    assert [(cell.id, cell.failure) for cell in result.cells if cell.status != "done"] == []
+    assert (len(result.cells), len(lab.ran), result.retries) == (CELLS, CELLS + 1, ())
 
 
 def test_a_failure_costs_its_cell_and_resuming_runs_that_alone(lab, tree):

@@ -160,8 +160,17 @@ def labelled(job: Job, known: Mapping[str, str]) -> Job:
     return replace(job, plan=plan, images=images)
 
 
+def current(image: ImagePlan) -> str:
+    """The name that stays on the image to which the tags of a cell moved last.
+
+    Without it, nothing would be known of an image whose tags all have its version in them.
+    """
+    repository, _ = names.split_reference(image.tags[0])
+    return f"{repository}:{names.as_tag(f'current-{image.name}')}"
+
+
 def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[CellResult]:
-    """The cells of *job* of which a tag is on an image that carries their id.
+    """The cells of *job* of which a tag, or ``current``, is on an image that carries their id.
 
     Tags of theirs that are not on it yet, as those of a new version, are still to be moved.
 
@@ -174,6 +183,8 @@ def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[C
         if not image.tags or image.output != "push" or image.name not in known:
             continue
         carrying = [_digest(tag, known[image.name], where) for tag in image.tags]
+        if not any(carrying):
+            carrying.append(_digest(current(image), known[image.name], where))
         found = set(carrying) - {""}
         if len(found) == 1:
             digest = found.pop()

@@ -22,7 +22,7 @@ from dynbuild.build.expectation import Expectation
 from dynbuild.build.result import BuildResult, Failure, ImageResult, Retry, Steps
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import DynbuildError, ToolFailed
-from dynbuild.matrix import common, groups, pending, testing
+from dynbuild.matrix import common, content, groups, pending, testing
 from dynbuild.matrix.common import Common
 from dynbuild.matrix.events import (
     CellEnded,
@@ -338,16 +338,17 @@ class _Going:
             return
         if self.site.cancellation.cancelled:
             return
-        builder, env = self.site.builder, self.site.env
+        builder, env, plan = self.site.builder, self.site.env, self._plan(name)
         again = partial(self._again, name)
         try:
             if cell.output == "load":
-                pending.rename(builder, env, cell.tags, pending.pending(self._plan(name)))
+                pending.rename(builder, env, cell.tags, pending.pending(plan))
             else:
+                labelled = content.LABEL in plan.labels
                 pending.move(
                     builder,
                     env,
-                    cell.tags,
+                    (*cell.tags, *([content.current(plan)] if labelled else [])),
                     cell.reference,
                     on_retry=again,
                     sleep=self.site.cancellation.sleep,

@@ -541,6 +541,34 @@ def test_a_new_version_of_the_same_content_gets_its_tag_without_a_solve(
     assert moved.endswith(f"r.example/ai/x@{DIGEST}")
 
 
+def test_a_commit_that_is_no_change_gets_its_tag_without_a_solve_where_no_tag_stays(
+    pushing, docker, tree
+):
+    words = ("--only", "none-frontend-cpu", "--skip", "none-[wd]*", "--no-tag-latest")
+    pushing(*words)
+    (first,) = (line for line in docker.asked if "imagetools create" in line)
+    kept = f"current-{GOOD}".replace("+", "-")
+    assert f"--tag r.example/ai/x:{kept}" in first
+    config = {"Labels": {"dynbuild.image": GOOD, "dynbuild.content": labels(tree)[GOOD]}}
+    docker.says(**{f"tag-{kept}": json.dumps({"config": config})})
+    before, lines = bakes(docker), len(docker.asked)
+    done, cells = pushing(*words, "--tag-template", "other{suffix}")
+    assert bakes(docker) == before
+    assert (cells[GOOD]["unchanged"], cells[GOOD]["moved"]) == (True, True)
+    assert f"{GOOD} is unchanged: r.example/ai/x@{DIGEST}" in done.err
+    (moved,) = (line for line in docker.asked[lines:] if "imagetools create" in line)
+    assert "--tag r.example/ai/x:other" in moved
+    assert cells[GOOD]["tags"] == [tag for tag in moved.split() if ":other" in tag]
+
+
+def test_a_push_without_a_content_id_moves_no_more_tags(matrix, docker):
+    made = {name.replace("+", "--"): {"containerimage.digest": DIGEST} for name in CELLS}
+    docker.says(digest=json.dumps({"digest": DIGEST}), metadata=json.dumps(made))
+    words = [word for word in PUSH if word != "--if-changed"]
+    assert matrix(*words, "--only", "none-frontend-cpu", "--skip", "none-[wd]*").code == 0
+    assert not any("current-" in line for line in docker.asked)
+
+
 def test_what_is_not_pushed_cannot_be_unchanged(matrix):
     done = matrix("--if-changed")
     assert (done.code, "flag --if-changed" in done.err) == (2, True)

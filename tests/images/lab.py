@@ -143,6 +143,20 @@ class Set:
             ours |= {"cache_from": (entry,), "cache_to": (f"{entry},mode=max",)}
         return replace(image, plan=image.plan.model_copy(update=ours), secrets=())
 
+    def tagged(self, end):
+        """Give the images other tags, which end in *end*."""
+        images = tuple(
+            replace(
+                image,
+                plan=image.plan.model_copy(
+                    update={"tags": tuple(f"{tag}-{end}" for tag in image.plan.tags)}
+                ),
+            )
+            for image in self.job.images
+        )
+        plan = self.job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+        self.job = replace(self.job, plan=plan, images=images)
+
     @property
     def texts(self):
         return {

@@ -212,7 +212,7 @@ def test_the_record_is_whole_whenever_it_is_read(lab, tree):
     assert threading.active_count() < 20
 
 
-def test_what_is_in_the_registry_with_its_content_needs_no_solve(lab, tree, registry):
+def test_what_is_in_the_registry_with_its_content_needs_no_solve(lab, tree, registry, tags):
     chosen = [cell for cell in SMALL if cell.framework == "none"][:2]
     many = Set(lab, tree, chosen, output="push", repository=f"{registry}/if-changed")
     where = content.Registry(
@@ -232,6 +232,15 @@ def test_what_is_in_the_registry_with_its_content_needs_no_solve(lab, tree, regi
     assert [cell.unchanged for cell in again.cells] == [True, True]
     assert [cell.digest for cell in again.cells] == [cell.digest for cell in first.cells]
     assert (again.status, again.steps.run, len(lab.ran)) == ("done", 0, before)
+    # Another commit, whose tags nothing has yet.
+    many.tagged("new")
+    newer = many.run(done=unchanged())
+    assert [cell.unchanged for cell in newer.cells] == [True, True]
+    assert len(lab.ran) == before
+    found = final(tags("if-changed"))
+    for cell in newer.cells:
+        assert found[cell.tags[0].rpartition(":")[2]] == cell.digest
+        assert found[f"current-{cell.id}"] == cell.digest
     # Another last step of one cell.
     other = many.job.images[0]
     many.fails = {other.name: (other.plan.stage,)}

@@ -210,8 +210,10 @@ def unchanged(monkeypatch, builder):
         monkeypatch.setattr(registry, "inspect", inspect)
         where = content.Registry(builder=builder, env={}, on_retry=print)
         found = list(content.unchanged(job, {"none-runtime-cpu": "1"}, where))
-        tags = job.plan.images[0].tags
-        assert asked == list(tags)
+        tags = [*job.plan.images[0].tags]
+        if not any(there.get(tag, ("", ""))[1] == "1" for tag in ("new", "last")):
+            tags.append("r.example/x:current-none-runtime-cpu")
+        assert asked == tags
         return found
 
     return run
@@ -227,3 +229,12 @@ def test_a_cell_is_there_where_one_of_its_tags_has_its_content(unchanged):
     assert not unchanged(last=("sha256:2", "2"))
     assert not unchanged()
     assert not unchanged(last=("sha256:1", "1"), new=("sha256:2", "1"))
+
+
+def test_where_all_tags_are_new_the_one_that_stays_is_asked(unchanged):
+    there = {"current-none-runtime-cpu": ("sha256:1", "1")}
+    (cell,) = unchanged(**there)
+    assert (cell.digest, cell.moved, cell.unchanged) == ("sha256:1", False, True)
+    (cell,) = unchanged(**there, last=("sha256:2", "2"))
+    assert (cell.digest, cell.moved) == ("sha256:1", False)
+    assert not unchanged(**{"current-none-runtime-cpu": ("sha256:1", "2")})

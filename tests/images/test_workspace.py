@@ -136,17 +136,41 @@ def test_state_of_dynbuild_never_reaches_the_builder(built, tree):
     assert ".dynbuild/" in ignore.read_text().splitlines()
 
 
-def test_c_program_builds_against_the_compiled_ucx_and_runs(built, build, tree, docker):
+@pytest.fixture(scope="module")
+def compilers(built, build, tree):
     """wheel_builder is a target of its own: the compilers with everything that was built."""
     assert built["images"]
     build("--context", str(tree), *FLAGS, "--target", "wheel_builder")
-    image = f"{REPOSITORY}:latest-none-wheel_builder-cpu"
+    return f"{REPOSITORY}:latest-none-wheel_builder-cpu"
+
+
+def test_c_program_builds_against_the_compiled_ucx_and_runs(compilers, tree, docker):
     line = (
         "cp -r /tree/lib/ucx_probe /tmp/probe && make -s -C /tmp/probe UCX_PREFIX=/usr/local/ucx "
         "&& LD_LIBRARY_PATH=/usr/local/ucx/lib /tmp/probe/ucx_probe "
         "&& LD_LIBRARY_PATH=/usr/local/ucx/lib ldd /tmp/probe/ucx_probe"
     )
-    shown = docker("run", "--rm", "-v", f"{tree}:/tree:ro", image, "bash", "-c", line)
+    shown = docker("run", "--rm", "-v", f"{tree}:/tree:ro", compilers, "bash", "-c", line)
     assert "1.13" in shown
     assert "/usr/local/ucx/lib/libucp.so" in shown
     assert "not found" not in shown
+
+
+def test_planner_has_its_venv_and_the_programs_of_the_distribution(
+    compilers, build, tree, overlay, docker
+):
+    """Its own images have Python, and the one it is made in is Debian: so has this one."""
+    name, tag = compilers.split(":")
+    places = {"PLANNER_BUILD_IMAGE": name, "PLANNER_IMAGE": name}
+    lines = [f'args.{arg} = "{value}"\nargs.{arg}_TAG = "{tag}"' for arg, value in places.items()]
+    overlaid = overlay("\n".join(['frameworks.none.targets = ["planner"]', *lines, ""]))
+    build("--context", str(tree), *FLAGS[:4], "--target", "planner", "--config", str(overlaid))
+    image = f"{REPOSITORY}:latest-none-planner-cpu"
+    shown = docker(
+        "run", "--rm", "--network", "none", image, "sh", "-c",
+        "python -m dynamo.hello words && nats-server --version && etcd --version && id -un"
+        " && command -v python uv",
+    )  # fmt: skip
+    for part in ('"ai-dynamo-runtime": "0.9.0"', "nats-server: v", "etcd Version"):
+        assert part in shown
+    assert shown.splitlines()[-3:] == ["dynamo", "/opt/dynamo/venv/bin/python", "/opt/uv/bin/uv"]

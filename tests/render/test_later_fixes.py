@@ -10,9 +10,10 @@ import subprocess
 import pytest
 
 from dynbuild.render import instructions
+from dynbuild.render.dockerfile import render
 from tests import cells
 from tests.render import test_dockerfile
-from tests.support import make_image_job, refusal
+from tests.support import TEMPLATES, make_image_job, refusal
 
 CACHE = re.compile(r"--mount=(type=cache,\S+)")
 INSTALLS = re.compile(r"\b(?:uv pip|python -m pip|pip) install\b")
@@ -110,6 +111,36 @@ def test_our_uv_comes_before_the_one_that_an_image_has():
                 if one.keyword == "COPY" and "/etc/profile.d/10-dynamo.sh" in one.text:
                     assert one.body.startswith('PATH="/opt/uv/bin:'), name
     assert seen >= {"python_tools", "framework", "runtime", "frontend", "dev", "planner"}
+
+
+def test_a_login_shell_finds_uv_where_a_step_calls_it():
+    """/etc/profile sets PATH anew, to what the distribution has."""
+    calls = 0
+    for name, image, stages in texts():
+        if not image.recipe.staged("uv"):
+            continue
+        ends = {}
+        for stage in stages:
+            login, path = ends.get(stage.base, (False, False))
+            for one in stage.instructions:
+                if one.keyword == "SHELL":
+                    login = '"-l"' in one.text
+                path = path or "/etc/profile.d/10-dynamo.sh" in one.text
+                if one.keyword == "RUN" and re.search(r"(?:^|[&|;] *)uv (?:pip|venv)\b", one.text):
+                    calls += login
+                    assert path or not login, (name, stage.name)
+            ends[stage.name] = login, path
+    assert calls > 100
+
+
+def test_the_planner_takes_a_distribution_s_programs_from_where_they_are(overlay):
+    """nats-server of Debian bookworm is in /usr/sbin."""
+    kinds = overlay('[tools]\nnats.kind = "apt"\netcd.kind = "apt"\n')
+    asked = {"framework": "none", "target": "planner", "release_line": "1.0"}
+    for overlays, programs in (((kinds,), ["nats-server etcd etcdctl"]), ((), [])):
+        text = render(make_image_job(*overlays, **asked), TEMPLATES)
+        assert re.findall(r"for name in (.*); do cp \"\$\(command -v", text) == programs
+        assert text.count("COPY --from=planner_builder /out/bin/ /usr/bin/") == len(programs)
 
 
 @pytest.mark.parametrize("framework", ["vllm", "trtllm"])

@@ -179,7 +179,7 @@ def _check_tree(one: ImageJob, context: Path) -> None:
             f"published wheels for {one.name}",
             details=(f"missing: {', '.join(missing)}",) if len(missing) > 1 else (),
         )
-    files = [file for file in _files(one) if not (context / file).exists()]
+    files = [file for file in dict.fromkeys(_files(one)) if not (context / file).exists()]
     if files:
         raise RequestError(
             f"the build context {context} has no {files[0]}, which {one.name} installs from",

@@ -72,6 +72,15 @@ def test_a_file_that_a_step_installs_from_is_looked_for_by_the_plan(tree, asked,
         inputs.check(make_job(**asked, context=tree))
 
 
+def test_of_several_files_each_is_told_once(tree):
+    names = ("container/deps/requirements.txt", "container/deps/requirements.test.txt")
+    for name in names:
+        (tree / name).unlink()
+    with pytest.raises(RequestError) as caught:
+        inputs.check(make_job(framework="vllm", target="dev", context=tree))
+    assert caught.value.details == (f"missing: {', '.join(names)}",)
+
+
 def test_an_image_without_an_engine_needs_no_requirements(tree):
     shutil.rmtree(tree / "container")
     inputs.check(make_job(**NONE_CPU, context=tree))

@@ -169,7 +169,7 @@ def test_planner_has_its_venv_and_the_programs_of_the_distribution(
     shown = docker(
         "run", "--rm", "--network", "none", image, "sh", "-c",
         "python -m dynamo.hello words && nats-server --version && etcd --version && id -un"
-        " && command -v python uv",
+        " && for name in python uv; do command -v $name; done",
     )  # fmt: skip
     for part in ('"ai-dynamo-runtime": "0.9.0"', "nats-server: v", "etcd Version"):
         assert part in shown

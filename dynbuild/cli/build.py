@@ -45,7 +45,8 @@ def build(
 ) -> None:
     """Build an image.
 
-    Several are built as `dynbuild matrix` builds them: one that fails costs itself alone.
+    Several, and what the settings have tests for, are built as `dynbuild matrix` builds them: one
+    that fails costs itself alone.
 
     [bold]Examples[/bold]
 
@@ -65,17 +66,13 @@ def build(
     if not solving.is_to_build(request, planned, texts, format, dry_run=dry_run, trust=trust):
         return
     expectation = why.expectation(Path(planned.plan.context), expect_cached)
-    if _is_several(planned):
+    if _is_several(planned) or _is_tested(planned):
         from dynbuild.cli import matrix
         from dynbuild.matrix.run import Options
 
         options = Options(expectation=expectation)
         matrix.show(matrix.run(request, planned, texts, options, search=search), format)
         return
-    own = [test.name for tests in planned.tests.values() for test in tests if not test.promised]
-    if own:
-        named = ", ".join(dict.fromkeys(own))
-        console.warn(f"`dynbuild matrix` runs the tests of the settings ({named}), not this")
     ready = solving.make_ready(request, planned, texts, search)
     show(_built(request, ready, expectation(ready.planned.job, ready.texts)), format)
 
@@ -84,6 +81,11 @@ def _is_several(planned: PlannedJob) -> bool:
     """Whether more than one cell is asked for; the layer that comes with a cell is none."""
     named = [image for image in planned.job.images if image.plan.tags]
     return sum(not image.id.target.endswith(AWS) for image in named) > 1
+
+
+def _is_tested(planned: PlannedJob) -> bool:
+    """Whether the settings have a test for what is built; without one, none is run."""
+    return any(not test.promised for tests in planned.tests.values() for test in tests)
 
 
 def _built(request: BuildRequest, ready: Ready, expectation: Expectation | None) -> BuildResult:

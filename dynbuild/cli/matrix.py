@@ -76,9 +76,8 @@ def matrix(
     )
     request = replace(build_request_of(invocation), cells=cells)
     resume, files = invocation.text("resume"), ci.Files() if dry_run else ci.files(invocation)
-    tests = not invocation.switch("no_tests")
     if resume is None:
-        _run(request, options, files, format, dry_run=dry_run, trust=trust, tests=tests)
+        _run(request, options, files, format, dry_run=dry_run, trust=trust)
         return
     if request.flags or request.overlays or cells != Cells():
         raise RequestError(
@@ -88,11 +87,10 @@ def matrix(
     from dynbuild.cli import resumption
 
     before = resumption.read(request.context, "" if resume == "last" else resume, trusted=trust)
-    again = replace(before.request, builder=request.builder, progress=request.progress)
-    _run(
-        again, options, files, format,
-        dry_run=dry_run, trust=trust, tests=tests, before=before,
-    )  # fmt: skip
+    again = replace(
+        before.request, builder=request.builder, progress=request.progress, tests=request.tests
+    )
+    _run(again, options, files, format, dry_run=dry_run, trust=trust, before=before)
 
 
 def _options(invocation: Invocation) -> Options:
@@ -129,7 +127,6 @@ def _run(
     *,
     dry_run: bool,
     trust: bool,
-    tests: bool,
     before: Resumption | None = None,
 ) -> None:
 
@@ -144,8 +141,6 @@ def _run(
 
     if not solving.is_to_build(request, planned, texts, format, dry_run=dry_run, trust=trust):
         return
-    if not tests:
-        planned = replace(planned, tests={})
     result = run(request, planned, texts, options, before=before)
     try:
         files.write(result)

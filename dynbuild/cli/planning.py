@@ -91,7 +91,7 @@ def decide(request: BuildRequest) -> PlannedJob:
     values = secrets.secret_values(config, machine, script) | bake.environment(made)
     configs = tuple({id(one.config): one.config for one in selected}.values())
     tests = _image_tests(made, selected, configs, lines)
-    return PlannedJob(made, templates, values, configs, tests)
+    return PlannedJob(made, templates, values, configs, tests if request.tests else {})
 
 
 def _selected(request: BuildRequest, lines: Lines) -> tuple[Selected, ...]:

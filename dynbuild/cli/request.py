@@ -14,7 +14,7 @@ from dynbuild.cli.parameters import Invocation, command
 from dynbuild.errors import RequestError
 from dynbuild.quick import dataclass
 from dynbuild.settings.layers import Layer
-from dynbuild.settings.matrix_options import BUILDER
+from dynbuild.settings.matrix_options import BUILDER, NO_TESTS
 from dynbuild.settings.option import Option
 from dynbuild.settings.progress_option import PROGRESS
 from dynbuild.settings.request_options import REQUEST
@@ -54,6 +54,7 @@ class BuildRequest:
         cells: The cells of a matrix; ``None`` where the axes of the request say them.
         builder: Name of the buildx builder; empty where buildx chooses.
         progress: How it is shown while it runs.
+        tests: Whether tests are run in the images.
     """
 
     flags: Layer
@@ -63,6 +64,7 @@ class BuildRequest:
     cells: Cells | None = None
     builder: str = ""
     progress: str = "auto"
+    tests: bool = True
 
 
 def with_request(function: Callable[..., None], *more: Option) -> Callable[..., None]:
@@ -82,8 +84,8 @@ def with_request(function: Callable[..., None], *more: Option) -> Callable[..., 
 
 
 def with_builder(function: Callable[..., None]) -> Callable[..., None]:
-    """``with_request``, and the builder may be named, and how its work is shown."""
-    return with_request(function, BUILDER, PROGRESS)
+    """``with_request``, and the builder may be named, how its work is shown, what is tested."""
+    return with_request(function, BUILDER, NO_TESTS, PROGRESS)
 
 
 def build_request_of(invocation: Invocation) -> BuildRequest:
@@ -105,6 +107,7 @@ def build_request_of(invocation: Invocation) -> BuildRequest:
         templates=invocation.text("templates"),
         builder=invocation.text("builder") or "",
         progress=console.progress(invocation.text("progress") or "auto"),
+        tests=not invocation.switch("no_tests"),
     )
 
 

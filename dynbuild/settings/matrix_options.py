@@ -13,7 +13,14 @@ BUILDER = Option(
     panel=RUNNING,
     metavar="NAME",
 )
-"""An option of ``matrix`` and of ``build``."""
+NO_TESTS = Option(
+    name="no_tests",
+    kind="switch",
+    switches=(("--no-tests", True),),
+    help="Run no test in the images before their tags move.",
+    panel=RUNNING,
+)
+"""``BUILDER`` and ``NO_TESTS`` are options of ``matrix`` and of ``build``."""
 
 MATRIX_RUN = (
     BUILDER,
@@ -71,13 +78,7 @@ MATRIX_RUN = (
         panel=RUNNING,
         default="all",
     ),
-    Option(
-        name="no_tests",
-        kind="switch",
-        switches=(("--no-tests", True),),
-        help="Run no test in the images before their tags move.",
-        panel=RUNNING,
-    ),
+    NO_TESTS,
     Option(
         name="resume",
         flags=("--resume",),

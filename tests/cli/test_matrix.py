@@ -391,11 +391,30 @@ def test_what_is_pushed_is_tested_by_its_digest_and_no_tag_moves(matrix, docker,
     assert any("imagetools create" in line for line in docker.asked)
 
 
-def test_build_of_one_image_says_that_it_runs_no_test(matrix, docker, tree):
+def test_build_of_one_image_runs_the_tests_of_the_settings(matrix, docker, tree):
     (tree / "dynbuild.toml").write_text("[[test]]\nname = 'serves'\ncommand = 'serve'\n")
-    done = matrix(command="build", chosen=("--target", "frontend"))
-    assert done.code == 0
-    assert "`dynbuild matrix` runs the tests of the settings (serves), not this" in done.err
+    docker.says(**{"run-serve": "no port\n"})
+    build = {"command": "build", "chosen": ("--target", "frontend")}
+    done = matrix("--format", "json", **build)
+    assert done.code == 1
+    (cell,) = json.loads(done.out)["cells"]
+    assert (cell["failure"]["step"], cell["moved"]) == ("test serves", False)
+    assert tagged(docker) == []
+    done = matrix("--no-tests", "--format", "json", **build)
+    assert done.code == 0, done.err
+    assert [image["id"] for image in json.loads(done.out)["images"]] == [cell["id"]]
+    (docker.path / "run-serve").unlink()
+    assert matrix(**build).code == 0
+    assert tagged(docker)
+
+
+def test_build_of_one_image_runs_no_test_that_is_not_of_the_settings(matrix, docker, tree):
+    (tree / "dynbuild.toml").write_text(
+        "[[test]]\nname = 'serves'\ncommand = 'serve'\ncells = ['none-dev-cpu']\n"
+    )
+    done = matrix("--format", "json", command="build", chosen=("--target", "frontend"))
+    assert done.code == 0, done.err
+    assert "images" in json.loads(done.out)
     assert not any(line.startswith("run ") for line in docker.asked)
 
 

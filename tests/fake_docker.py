@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+BUILDX = {"Name": "buildx", "Version": "v0.29.1"}
 INFO = {
     "ServerVersion": "28.5.2",
     "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
-    "ClientInfo": {"Plugins": [{"Name": "buildx", "Version": "v0.29.1"}]},
+    "ClientInfo": {"Plugins": [BUILDX]},
 }
 SCRIPT = """\
 #!/bin/sh
@@ -23,9 +24,17 @@ case "$1 $2" in
 "info "*) cat "$here/info" ;;
 "image inspect")
     for last; do :; done
-    case "$*" in *"{{json"*) file=base ;; *) file=image ;; esac
+    case "$*" in *Descriptor*) file=base ;; *) file=image ;; esac
     [ -e "$here/$file" ] || { echo "Error: No such image: $last" >&2; exit 1; }
-    cat "$here/$file" ;;
+    case "$*" in *"[{{json .Id"*) read -r id size layers own < "$here/image" ;; esac
+    case "$*" in
+    *RootFS*)
+        [ "$own" ] || own="$(seq -s, "${layers:-0}")"
+        echo "[\\"$id\\",$size,[$(echo "$own" | sed 's/[^,][^,]*/"&"/g')]]" ;;
+    *RepoDigests*) echo "[\\"$id\\",[]]" ;;
+    *"[{{json .Id"*) echo "[\\"$id\\"]" ;;
+    *) cat "$here/$file" ;;
+    esac ;;
 "image history") [ ! -e "$here/history" ] || cat "$here/history" ;;
 "buildx inspect") [ -e "$here/builder" ] || { echo "ERROR: no builder" >&2; exit 1; }
     echo "Name: ${3:-farm}" ;;
@@ -107,9 +116,13 @@ def make(path: Path) -> FakeDocker:
     program = path / "docker"
     program.write_text(SCRIPT)
     program.chmod(0o755)
+    plugin = path / "docker-buildx"
+    plugin.symlink_to(program)
     docker = FakeDocker(path)
-    docker.says(info=json.dumps(INFO), progress=progress(), status="0", image="sha256:aa 123456789")
-    docker.says(base=json.dumps(["linux/amd64", {}]), registry="")
+    plugins = [{**BUILDX, "Path": str(plugin)}]
+    info = INFO | {"ClientInfo": {"Plugins": plugins}}
+    docker.says(info=json.dumps(info), progress=progress(), status="0", image="sha256:aa 123456789")
+    docker.says(base=json.dumps(["linux", "amd64", {}]), registry="")
     return docker
 
 

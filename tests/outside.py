@@ -65,10 +65,13 @@ class _Guard:
 
 
 def _program(arguments: Sequence[object]) -> str:
-    """Name of the program that a call starts, empty for ``fork``; this Python is ``python``."""
+    """Name of the program that a call starts, empty for ``fork``; this Python is ``python``.
+
+    The plugin by which docker's client builds is the client.
+    """
     first = arguments[0] if arguments else ""
     path = os.fsdecode(first) if isinstance(first, str | bytes) else str(first)
-    return "python" if path == sys.executable else Path(path).name
+    return "python" if path == sys.executable else Path(path).name.removesuffix("-buildx")
 
 
 def _is_here(host: object) -> bool:

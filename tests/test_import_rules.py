@@ -3,13 +3,15 @@
 import ast
 import fnmatch
 import functools
+import os
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import dynbuild
-from tests.support import DEMO, WORKSPACE, spawn
+from tests import fake_docker
+from tests.support import DEMO, WORKSPACE, spawn, spawn_python
 
 pytestmark = pytest.mark.processes("python")
 
@@ -75,7 +77,15 @@ PURE = (
 """Patterns of the modules that do no input or output."""
 
 PROCESSES = (
-    *("proc", "engine.*", "build.drive", "build.git", "build.prepare"),
+    *(
+        "proc",
+        "engine.*",
+        "build.command",
+        "build.drive",
+        "build.execution",
+        "build.git",
+        "build.prepare",
+    ),
     *(
         "matrix.pending",
         "matrix.run",
@@ -281,6 +291,35 @@ IMPORTS = {
 }
 """Commands with the libraries and folders that they import, no more and no less: start-up
 time is what is imported, and this is told alike by an idle machine and a busy one."""
+
+
+BEGINNING = """
+import os, sys
+from dynbuild import proc
+def start(argv, **_):
+    print(*(name for name in sys.modules if name.startswith("dynbuild.")), file=sys.stderr)
+    os._exit(5)
+proc.start = start
+from dynbuild.cli import main
+main()
+"""
+LATER = {
+    *("build.execution", "build.failure", "build.events", "build.result", "build.context"),
+    *("build.metadata", "build.solve", "report.progress", "engine.private.start"),
+}
+"""What a build needs when BuildKit has something to say, and not before."""
+
+
+@pytest.mark.processes("docker", "python")
+def test_a_build_starts_buildkit_before_it_imports_what_reads_its_answer(tmp_path):
+    docker = fake_docker.make(tmp_path / "bin")
+    env = {"PATH": f"{docker.path}{os.pathsep}{os.environ['PATH']}"}
+    words = ("--config", DEMO / "dynbuild.toml", "--context", tmp_path)
+    done = spawn_python(BEGINNING, "build", *words, env=env)
+    assert done.code == 5, done.err
+    there = {name.removeprefix("dynbuild.") for name in done.err.splitlines()[-1].split()}
+    assert there & LATER == set()
+    assert set(MODULES) >= LATER
 
 
 @pytest.mark.parametrize(("argv", "libraries", "parts"), IMPORTS.values(), ids=IMPORTS)

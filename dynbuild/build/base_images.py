@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 
@@ -19,7 +18,8 @@ _BASES = {
     "FRONTEND_BASE_IMAGE": "frontend",
     "PYTORCH_BASE_IMAGE": "pytorch_base",
 }
-_TEMPLATE = '["{{.Os}}/{{.Architecture}}", {{json .Descriptor}}]'
+_FIELDS = ("Os", "Architecture", "Descriptor")
+_NOTHING = (None, None, None)
 
 
 def check_bases(builder: Builder, env: Mapping[str, str], plan: PlanDocument) -> None:
@@ -40,13 +40,13 @@ def check_bases(builder: Builder, env: Mapping[str, str], plan: PlanDocument) ->
         # Such a builder has no access to the engine's images.
         _check_own(builder, (), bases)
         return
-    said = images.inspect(builder.engine, env, references, _TEMPLATE)
+    said = images.inspect(builder.engine, env, references, _FIELDS)
     _check_own(builder, said, bases)
     # The classic store asks the registry where the platform is another one.
     if not builder.engine.containerd_store:
         return
     for image, arg, reference in bases:
-        platform, kind = _read(said.get(reference, ""))
+        platform, kind = _read(said.get(reference, _NOTHING))
         lacking = [wanted for wanted in image.platforms if wanted != platform]
         # Of an index, BuildKit finds what is missing in the registry, or fails.
         if not lacking or not kind or re.search(r"index|list", kind):
@@ -112,13 +112,11 @@ def check_load(builder: Builder, plan: PlanDocument) -> None:
             )
 
 
-def _read(line: str) -> tuple[str, str]:
+def _read(said: Sequence[object]) -> tuple[str, str]:
     """Platform of an image, and the media type of what its name is for."""
-    try:
-        platform, descriptor = json.loads(line)
-        return str(platform), str((descriptor or {}).get("mediaType", ""))
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return "", ""
+    system, architecture, descriptor = said
+    kind = descriptor.get("mediaType") if isinstance(descriptor, dict) else None
+    return f"{system}/{architecture}", str(kind or "")
 
 
 def _bases(image: ImagePlan) -> Iterator[tuple[str, str]]:

@@ -203,16 +203,14 @@ def _stored(
 ) -> dict[str, _Stored]:
     """What the engine has of each image, by the image's name."""
     by_tag = {image.tags[0]: image.name for image in loaded}
-    # Clients of Docker 26 cannot join what the engine lists.
-    layers = "{{len .RootFS.Layers}} {{range .RootFS.Layers}}{{.}},{{end}}"
-    template = "{{.Id}} {{.Size}} " + layers
     stored = {}
-    for tag, line in images.inspect(engine, env, tuple(by_tag), template).items():
-        digest, size, count, own = (*line.split(" "), "", "", "")[:4]
-        split = tuple(one for one in own.split(",") if one)
-        stored[by_tag[tag]] = _Stored(digest, _number(size), _number(count) or 0, split)
+    fields = ("Id", "Size", "RootFS.Layers")
+    for tag, (digest, size, layers) in images.inspect(engine, env, tuple(by_tag), fields).items():
+        own = tuple(map(str, layers)) if isinstance(layers, list) else ()
+        stored[by_tag[tag]] = _Stored(
+            digest=str(digest or ""),
+            size=size if isinstance(size, int) else None,
+            count=len(own),
+            layers=own,
+        )
     return stored
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() else None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from dynbuild.addresses import public
-from dynbuild.build import causes, drive, resolution, snapshot
+from dynbuild.build import causes, execution, job_context, resolution, snapshot
 from dynbuild.build.causes import Explanation
 from dynbuild.build.context import ContextRecord
 from dynbuild.build.resolution import SOON, Asking, Name
@@ -41,7 +41,7 @@ def of(job: Job, texts: Mapping[str, str], before: Snapshot, asking: Asking) -> 
     with ThreadPoolExecutor(2) as pool:
         cache = pool.submit(_kept, asking)
         imports = pool.submit(_imports, job, asking)
-        files = drive.read_contexts(job, texts)
+        files = job_context.read(job, texts)
         after = Snapshot(id="", plan=job.plan, texts=texts, files=files)
         names, unpinned = _names(after, before, files)
         moved = asking.moved(names, before.begun)
@@ -55,7 +55,7 @@ def of(job: Job, texts: Mapping[str, str], before: Snapshot, asking: Asking) -> 
     engine = before.network if before.plan.network == "default" else "bridge"
     network = bake.network_of(job.plan, found.network if found else engine)
     pins = {**moved.pins, **dict.fromkeys(moved.unknown, UNKNOWN)}
-    builder = drive.builder_result(found) if found else None
+    builder = execution.builder_result(found) if found else None
     after = replace(after, network=network, builder=builder, pins=pins, outlook=outlook)
     return causes.explain(before, after)
 

@@ -25,12 +25,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from dynbuild import paths
-from dynbuild.build import result
-from dynbuild.build.result import BuildResult
+from dynbuild.build.inputs import ignore_file
 from dynbuild.errors import NotReady
+
+if TYPE_CHECKING:
+    from dynbuild.build.result import BuildResult
 
 STATE = ".dynbuild"
 # Logs and arguments of a build are the business of who built, whatever the umask says.
@@ -239,6 +241,15 @@ def builds(context: Path) -> Path:
     return state(context, "builds")
 
 
+def ignore_rules(tree: Path) -> str:
+    """The ignore file of *tree* and of its build.
+
+    BuildKit prefers the one beside the Dockerfile: the tree's own rules hold, and dynbuild's
+    records never travel to the builder.
+    """
+    return f"{ignore_file(tree)}\n{STATE}/\n"
+
+
 def new_id(name: str) -> str:
     """A name for a build that starts now: sorts by time, says which image."""
     return f"{datetime.now(UTC):{_TIME}}-{os.getpid()}-{name}"
@@ -322,6 +333,9 @@ def read(record: Record) -> BuildResult:
 @functools.lru_cache(_READ)
 def _read(record: Record, _: tuple[int, int, int]) -> BuildResult:
     """The result of a record whose file has that stamp: looked at often, parsed once."""
+    # Its models take a while to make, and a record is begun without them.
+    from dynbuild.build import result
+
     ended = result.parse(record.result.read_bytes())
     return ended.model_copy(update={"id": record.id, "record": str(record.path)})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import email.utils
 import re
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +31,7 @@ SOON = 10.0
 _MOST = 32
 _NOT_THERE = re.compile(r"not found|unknown|\b404\b", re.I)
 _OFFLINE = "--offline: nothing is asked over the network"
-_IDENTITY = "{{.Id}} {{json .RepoDigests}}"
+_IDENTITY = ("Id", "RepoDigests")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _NO_IMAGES = ("scratch", FOLDER)
 
@@ -149,7 +149,7 @@ class Asking:
         here = self._here(sorted({name for name, platform in then if platform}))
 
         def one(name: Name) -> str:
-            return self._now(name, then[name], here.get(name[0], ""), since)
+            return self._now(name, then[name], here.get(name[0], ()), since)
 
         pins, unknown = {}, {}
         with ThreadPoolExecutor(_MOST) as pool:
@@ -181,13 +181,18 @@ class Asking:
             raise NotReady(said.refusal.splitlines()[-1])
         return f"{reference}: {said.refusal.splitlines()[-1]}"
 
-    def _here(self, names: list[str]) -> Mapping[str, str]:
+    def _here(self, names: list[str]) -> Mapping[str, tuple[str, ...]]:
         """What the engine's own images of these names are; a builder beside it takes none."""
         if self.builder is None or not self.builder.in_engine:
             return {}
-        return images.inspect(self.builder.engine, self.env, names, _IDENTITY)
+        said = images.inspect(self.builder.engine, self.env, names, _IDENTITY)
+        found = {}
+        for name, (own, digests) in said.items():
+            pulled = digests if isinstance(digests, list) else ()
+            found[name] = (str(own), *(str(one).rpartition("@")[2] for one in pulled))
+        return found
 
-    def _now(self, name: Name, then: str, here: str, since: datetime | None) -> str:
+    def _now(self, name: Name, then: str, here: Sequence[str], since: datetime | None) -> str:
         """What *name* stands for; *then* if that is the same, in other words even.
 
         Raises:
@@ -196,7 +201,7 @@ class Asking:
         """
         if here:
             # One that was pulled has the digest of its registry beside its own.
-            return then if then in here else here.partition(" ")[0]
+            return then if then in here else here[0]
         if name[1]:
             said = self._registry(name[0])
             if said.refusal:
@@ -228,9 +233,9 @@ def _changed_after(address: str, moment: datetime) -> bool:
 
 def _image(builder: Builder, env: Mapping[str, str], name: str, on_retry: OnRetry) -> str:
     if builder.in_engine:
-        here = images.inspect(builder.engine, env, [name], "{{.Id}}").get(name)
+        here = images.inspect(builder.engine, env, [name], ("Id",)).get(name)
         if here:
-            return here
+            return str(here[0])
     return backoff.inspect(lambda: registry.inspect(builder, env, name), name, on_retry).digest
 
 

@@ -26,9 +26,9 @@ def main() -> NoReturn:
     # What is imported stays to the end; looking for garbage in it takes a tenth of a short command.
     gc.disable()
     status = command_line(sys.argv[1:])
-    if gc.isenabled() or console.verbosity() > 1 or threading.active_count() > 1:
+    if console.verbosity() > 1 or threading.active_count() > 1:
         sys.exit(status)
-    # A short command leaves nothing to tidy up, and taking the interpreter apart takes long.
+    # There is nothing left to tidy up, and taking the interpreter apart takes long.
     os._exit(status)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,9 +16,13 @@ from dynbuild.cli.trust import HELP
 from dynbuild.image_id import AWS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dynbuild.build.events import Event
     from dynbuild.build.expectation import Expectation
     from dynbuild.build.result import BuildResult
     from dynbuild.cli.planning import PlannedJob
+    from dynbuild.cli.progress_display import Shown
     from dynbuild.cli.solving import Ready
 
 
@@ -60,7 +65,7 @@ def build(
     """
     from dynbuild.cli import solving, why
 
-    search = None if dry_run else solving.search_engine()
+    search = None if dry_run else solving.Search()
     planned = decide(request)
     texts = dockerfiles(planned)
     if not solving.is_to_build(request, planned, texts, format, dry_run=dry_run, trust=trust):
@@ -91,31 +96,50 @@ def _is_tested(planned: PlannedJob) -> bool:
 def _built(request: BuildRequest, ready: Ready, expectation: Expectation | None) -> BuildResult:
     """Build the images of one solve; what is to be known of it is told."""
     from dynbuild.build import drive
-    from dynbuild.cli import progress_display, solving
-    from dynbuild.report.progress import Progress
+    from dynbuild.cli import solving
 
-    planned, texts, builder = ready.planned, ready.texts, ready.builder
-    with solving.running(ready) as cancellation:
-        for image in (image for image in planned.plan.images if image.tags):
-            console.say(f"building {image.name} as {image.tags[0]} on {builder}")
-
-        def plain() -> Progress:
-            return Progress(console.say, console.err_display(), console.verbosity())
-
-        with progress_display.shown(request.progress, plain, planned.job, texts) as shown:
-            result = drive.build(
-                planned.job,
-                texts,
-                builder=builder,
-                env=os.environ,
-                secrets=planned.secrets,
-                listen=shown,
-                cancellation=cancellation,
-                expectation=expectation,
-                asked_again=ready.again.retries,
-            )
+    planned, builder = ready.planned, ready.builder
+    for image in (image for image in planned.plan.images if image.tags):
+        console.say(f"building {image.name} as {image.tags[0]} on {builder}")
+    with solving.running(ready) as cancellation, _shown(request, ready) as shown:
+        result = drive.build(
+            planned.job,
+            ready.texts,
+            builder=builder,
+            env=os.environ,
+            secrets=planned.secrets,
+            listen=shown,
+            cancellation=cancellation,
+            expectation=expectation,
+            asked_again=ready.again.retries,
+        )
     ready.warn_at_end(result.warnings)
     return result
+
+
+@contextmanager
+def _shown(request: BuildRequest, ready: Ready) -> Iterator[Callable[[Event], None]]:
+    """What shows the build; it is made for the first event, when BuildKit works already."""
+    with ExitStack() as stack:
+        listeners: list[Callable[[Event], None]] = []
+
+        def listen(event: Event) -> None:
+            if not listeners:
+                listeners.append(stack.enter_context(_display(request, ready)))
+            listeners[0](event)
+
+        yield listen
+
+
+def _display(request: BuildRequest, ready: Ready) -> Shown:
+    from dynbuild.cli import progress_display
+
+    def plain() -> Shown:
+        from dynbuild.report.progress import Progress
+
+        return Progress(console.say, console.err_display(), console.verbosity())
+
+    return progress_display.shown(request.progress, plain, ready.planned.job, ready.texts)
 
 
 def show(result: BuildResult, format: str) -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Entry(NamedTuple):
     """A command: its *help* is the first paragraph of what *attribute* of *module* says.
 
-    One that *lasts* collects garbage; the others end sooner than that pays.
+    One that *lasts* collects garbage; the others end sooner than that pays, or begin to collect
+    it when their planning is over.
     """
 
     help: str
@@ -39,12 +40,11 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "build": Entry("Build an image.", "build", "build", lasts=True),
+    "build": Entry("Build an image.", "build", "build"),
     "matrix": Entry(
         "Build many images: a cell that fails costs itself alone, and no step runs twice.",
         "matrix",
         "matrix",
-        lasts=True,
     ),
     "promote": Entry(
         "Give the images of a run another tag, by their digests: nothing is built or pulled.",

@@ -26,10 +26,8 @@ from dynbuild.settings.request_options import REQUEST
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dynbuild.build.background import Background
     from dynbuild.cli.resumption import Resumption
-    from dynbuild.cli.solving import Ready
-    from dynbuild.engine.model import Engine
+    from dynbuild.cli.solving import Ready, Search
     from dynbuild.matrix.result import CellResult, MatrixResult
     from dynbuild.matrix.run import Options
 
@@ -172,7 +170,7 @@ def run(
     options: Options,
     *,
     before: Resumption | None = None,
-    search: Background[Engine] | None = None,
+    search: Search | None = None,
 ) -> MatrixResult:
     """Build all that is *planned*, as a matrix.
 

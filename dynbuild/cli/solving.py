@@ -6,10 +6,11 @@ tree's own commands, signals.
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from dynbuild.build.result import Retry
     from dynbuild.engine.builder import Builder
     from dynbuild.engine.model import Engine
+    from dynbuild.engine.private.network import Trouble
     from dynbuild.plan.document import PlanDocument
     from dynbuild.sccache.s3.credentials import Credentials
 
@@ -59,25 +61,47 @@ def is_to_build(
     return False
 
 
-def search_engine() -> Background[Engine]:
-    """Begin to look for an engine: beside the planning, which takes about as long."""
+class Search:
+    """The search for an engine, and for what is wrong with its network.
 
-    def find() -> Engine:
-        from dynbuild.engine import client
+    It goes on beside the planning, which takes about as long.
+    """
 
-        return client.find(os.environ)
+    def __init__(self) -> None:
+        self.engine = Background(_find)
+        self._trouble = Background(self._look)
 
-    return Background(find)
+    def _look(self) -> Trouble | None:
+        from dynbuild.engine import private
+
+        engine = self.engine.result()
+        # Whoever does without the private engine imports nothing of its network.
+        return private.network_trouble(engine, os.environ) if engine.kind == "private" else None
+
+    def network_trouble(self, engine: Engine) -> Trouble | None:
+        """What is wrong with the network of *engine*, be it the one that was found or another."""
+        from dynbuild.engine import private
+
+        with suppress(NotReady):
+            if self.engine.result() == engine:
+                return self._trouble.result()
+        return private.network_trouble(engine, os.environ)
 
 
-def engine_of(search: Background[Engine]) -> Engine:
+def _find() -> Engine:
+    from dynbuild.engine import client
+
+    return client.find(os.environ)
+
+
+def engine_of(search: Search) -> Engine:
     """The engine to build on; where none runs, the private one is offered.
 
     Raises:
         NotReady: No engine answers.
     """
     try:
-        return search.result()
+        return search.engine.result()
     except NotReady:
         offered = prompt.is_interactive() and not os.environ.get("DOCKER_HOST")
         if not offered or not typer.confirm(
@@ -132,7 +156,7 @@ def make_ready(
     request: BuildRequest,
     planned: PlannedJob,
     texts: dict[str, str],
-    search: Background[Engine] | None = None,
+    search: Search | None = None,
 ) -> Ready:
     """Find who can build what is *planned*, and tell the warnings of it.
 
@@ -149,9 +173,12 @@ def make_ready(
     from dynbuild.build import inputs
 
     inputs.check_logins(planned.job, os.environ)
-    engine = engine_of(search or search_engine())
+    search = search or Search()
+    engine = engine_of(search)
     again = Again()
     builder = _builder_of(request, engine, planned.plan, texts, again)
+    if builder.in_engine and engine.kind == "private":
+        _check_network(search, engine)
     planned, texts, lost = _with_compile_cache(request, planned, texts, builder)
     for warning in (*planned.plan.warnings, *lost):
         console.warn(warning)
@@ -169,19 +196,26 @@ def running(ready: Ready) -> Iterator[proc.Cancellation]:
         BuildFailed: A command of the tree failed.
         NotReady: A program that is needed is not installed.
     """
-    from dynbuild.build import prepare
-
     cancellation = proc.Cancellation()
-    with signals.cancelling(cancellation):
-        prepare.run(
-            ready.planned.job,
-            engine=ready.engine,
-            env=os.environ,
-            say=console.say,
-            listen=console.detail,
-            cancellation=cancellation,
-        )
-        yield cancellation
+    # What follows may take hours. The planning before is short, and what it made stays.
+    gc.freeze()
+    gc.enable()
+    try:
+        with signals.cancelling(cancellation):
+            if ready.planned.plan.before:
+                from dynbuild.build import prepare
+
+                prepare.run(
+                    ready.planned.job,
+                    engine=ready.engine,
+                    env=os.environ,
+                    say=console.say,
+                    listen=console.detail,
+                    cancellation=cancellation,
+                )
+            yield cancellation
+    finally:
+        gc.unfreeze()
 
 
 def _check_trust(planned: PlannedJob, *, trust: bool) -> None:
@@ -208,8 +242,7 @@ def _builder_of(
         NotReady: It cannot.
     """
     from dynbuild.build.base_images import check_bases, check_load
-    from dynbuild.build.tag_conflicts import check_tags
-    from dynbuild.engine import builder, private, requirements
+    from dynbuild.engine import builder, requirements
     from dynbuild.render import bake
 
     _name_builder(request)
@@ -227,10 +260,10 @@ def _builder_of(
     requirements.check(found, texts.values(), network=network)
     check_load(found, plan)
     check_bases(found, os.environ, plan)
-    check_tags(found, os.environ, plan, again)
-    if found.in_engine and engine.kind == "private":
-        private.join(os.environ)
-        _check_network(engine)
+    if any(image.output == "push" for image in plan.images):
+        from dynbuild.build.tag_conflicts import check_tags
+
+        check_tags(found, os.environ, plan, again)
     return found
 
 
@@ -241,15 +274,18 @@ def _name_builder(request: BuildRequest) -> None:
         os.environ[BUILDER] = request.builder
 
 
-def _check_network(engine: Engine) -> None:
+def _check_network(search: Search, engine: Engine) -> None:
     """Raise where build steps of the private engine would have no network.
+
+    That this installation uses it is noted.
 
     Raises:
         NotReady: What its network needs is gone.
     """
     from dynbuild.engine import private
 
-    wrong = private.network_trouble(engine, os.environ)
+    private.join(os.environ)
+    wrong = search.network_trouble(engine)
     if wrong is None:
         return
     message = f"build steps have no network: {wrong.message}"

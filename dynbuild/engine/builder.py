@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dynbuild.engine.model import BUILDER, Engine
 from dynbuild.errors import NotReady
+from dynbuild.quick import dataclass
 
 if TYPE_CHECKING:
     import python_on_whales

@@ -97,4 +97,5 @@ def _system(docker: str, answer: dict[str, Any], env: Mapping[str, str]) -> Engi
         version=str(answer["ServerVersion"]),
         buildx=str(buildx.get("Version", "")).removeprefix("v"),
         containerd_store=driver.get("driver-type") == "io.containerd.snapshotter.v1",
+        plugin=str(buildx.get("Path") or ""),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from dynbuild.quick import dataclass
 
 BUILDER = "BUILDX_BUILDER"
 """The variable that names a buildx builder."""
@@ -36,6 +37,7 @@ class Engine:
         network: ``host`` when containers get no way out of a network of their own, so that
             builds and runs must use the host's: so with a private engine that was started
             beside another engine.  Else ``bridge``, and always for a system engine.
+        plugin: Path of the client's buildx plugin; empty where it is not known.
     """
 
     kind: Literal["system", "private"]
@@ -46,6 +48,21 @@ class Engine:
     buildx: str
     containerd_store: bool
     network: Literal["bridge", "host"] = "bridge"
+    plugin: str = ""
+
+    @property
+    def buildx_argv(self) -> tuple[str, ...]:
+        """What commands of buildx begin with, in an environment that has ``plugin_env``.
+
+        It is the plugin, called as the client calls it.  The client itself would first start
+        it to ask what it is, and wait beside it, which takes as long as a small build.
+        """
+        return (self.plugin or self.docker, "buildx")
+
+    @property
+    def plugin_env(self) -> dict[str, str]:
+        """What tells the plugin that a client's options hold (docker/cli's ``ReexecEnvvar``)."""
+        return {"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": self.docker} if self.plugin else {}
 
     def env(self, base: Mapping[str, str]) -> dict[str, str]:
         """The complete environment for a docker process, made from *base*."""

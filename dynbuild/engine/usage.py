@@ -169,14 +169,15 @@ def _images(
 
 def labelled(engine: Engine, env: Mapping[str, str], kept: Usage) -> tuple[StoredImage, ...]:
     """The images among those *kept* that dynbuild built, with all their names; the newest first."""
-    template = f'{{{{json .RepoTags}}}} {{{{index .Config.Labels "{LABEL}"}}}}'
     ids = [image.id for image in kept.images]
-    said = known.inspect(engine, env, ids, template)
+    said = known.inspect(engine, env, ids, ("RepoTags", "Config.Labels"))
     ours = []
     for image in kept.images:
-        names, _, label = said.get(image.id, "").partition(" ")
-        if label.strip() and label != "<no value>":
-            ours.append(replace(image, label=label.strip(), names=tuple(json.loads(names) or ())))
+        names, labels = said.get(image.id, (None, None))
+        label = str(labels.get(LABEL, "")).strip() if isinstance(labels, dict) else ""
+        if label:
+            known_as = map(str, names) if isinstance(names, list) else ()
+            ours.append(replace(image, label=label, names=tuple(known_as)))
     return tuple(sorted(ours, key=lambda image: image.created, reverse=True))
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from dynbuild import names
-from dynbuild.build import backoff, drive, resolution, snapshot
+from dynbuild.build import backoff, job_context, resolution, snapshot
 from dynbuild.build.backoff import OnRetry
 from dynbuild.build.resolution import Name
 from dynbuild.engine import registry
@@ -82,7 +82,7 @@ def ids(
     Raises:
         ValueError: An ignore file is malformed.
     """
-    files = drive.read_contexts(job, texts)
+    files = job_context.read(job, texts)
     network = bake.network_of(job.plan, where.builder.network)
 
     def graph_of(image: ImagePlan, made: Mapping[str, Graph], pins: Pins) -> Graph:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Literal
 
 from dynbuild import names, proc
-from dynbuild.build import drive, failure
+from dynbuild.build import drive, failure, job_context
 from dynbuild.build.context import Reading
 from dynbuild.build.events import Event, Retried
 from dynbuild.build.expectation import Expectation
@@ -158,7 +158,7 @@ class _Going:
         if shared:
             images += shared.job.images
             texts |= shared.texts
-        self.reading = drive.start_reading(groups.of_images(held, images), texts)
+        self.reading = job_context.start_reading(groups.of_images(held, images), texts)
         if shared:
             self._solve_common(shared)
         waiting = [group for group in left if not self._has(group)]

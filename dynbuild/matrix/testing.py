@@ -45,7 +45,7 @@ def run(
         env: The caller's environment.
         cancellation: What calls it off.
     """
-    there = bool(images.inspect(builder.engine, env, [image], "{{.Id}}"))
+    there = bool(images.inspect(builder.engine, env, [image], ("Id",)))
     results = []
     for test in tests:
         if cancellation.cancelled:

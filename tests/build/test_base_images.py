@@ -38,7 +38,7 @@ def played(monkeypatch):
 
 
 def _image(architecture="amd64", kind=MANIFEST):
-    return json.dumps([f"linux/{architecture}", {"mediaType": kind}])
+    return json.dumps(["linux", architecture, {"mediaType": kind}])
 
 
 def _plan(platforms=BOTH, contexts=None, **args):

@@ -55,7 +55,7 @@ MATERIALS = (
     Material(uri="pkg:docker/debian@1?platform=linux%2Famd64", digest=IMAGES["c"]),
     Material(uri="https://example.com/r.git#main", digest=f"sha1:{ONE}"),
 )
-HERE = f'{IMAGES["c"]} ["debian@{IMAGES["d"]}"]'
+HERE = json.dumps([IMAGES["c"], [f"debian@{IMAGES['d']}"]])
 
 
 class Played:
@@ -136,7 +136,7 @@ def test_nothing_runs_where_all_is_what_it_was(foretold, played):
 
 @pytest.mark.parametrize("builder", [OWN, APART], ids=str)
 def test_a_base_that_is_another_one_under_its_tag(foretold, played, builder):
-    played.here = f"{IMAGES['d']} []"
+    played.here = json.dumps([IMAGES["d"], []])
     played.digest = IMAGES["d"]
     found = foretold(builder)
     assert set(places(found.reasons)) == set(ALL) - {"source 1"}
@@ -146,7 +146,7 @@ def test_a_base_that_is_another_one_under_its_tag(foretold, played, builder):
 
 
 def test_an_image_that_was_pulled_has_the_digest_of_its_registry_too(foretold, played):
-    played.here = f'sha256:0 ["debian@{IMAGES["c"]}"]'
+    played.here = json.dumps(["sha256:0", [f"debian@{IMAGES['c']}"]])
     assert not foretold().reasons
 
 
@@ -223,7 +223,7 @@ def test_a_linked_step_does_not_run_for_what_it_comes_on_top_of(foretold, played
     assert [places(found.first_of(one)) for one in found.reasons] == [["runtime 1"]] * 2
     played.lost = ("link",)
     assert places(foretold(**change).reasons) == ["runtime 1", "runtime 2", "runtime 3"]
-    played.here = f"{IMAGES['d']} []"
+    played.here = json.dumps([IMAGES["d"], []])
     played.lost = ()
     assert places(foretold(was=LINKED, text=LINKED).reasons) == ["base 1", "runtime 1", "runtime 3"]
     played.here, played.digest = None, None

@@ -365,7 +365,7 @@ def test_several_platforms_need_a_store_that_can_hold_them(docker, tree):
     assert "--push" in done.hint
 
 
-@pytest.mark.parametrize("text", ["null", "{", '["linux/amd64"]', "[1, 2]", '["a/b", {"x": 1}]'])
+@pytest.mark.parametrize("text", ["null", "{", '["linux"]', "[1, 2, 3]", '["a", "b", {"x": 1}]'])
 def test_whatever_an_engine_says_of_a_base_image(docker, tree, text):
     docker.says(base=text)
     assert build(docker, tree).code == 0
@@ -382,7 +382,7 @@ def test_a_base_image_that_is_not_there(docker, tree):
 
 def test_a_base_image_for_another_platform(docker, tree):
     manifest = "application/vnd.oci.image.manifest.v1+json"
-    docker.says(base=json.dumps(["linux/arm64", {"mediaType": manifest}]))
+    docker.says(base=json.dumps(["linux", "arm64", {"mediaType": manifest}]))
     done = build(docker, tree)
     assert done.code == 2
     assert "on this engine is for linux/arm64 only" in done.err

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from dynbuild.build import record
+from dynbuild.image_id import LABEL
 from dynbuild.matrix import record as matrix_record
 from dynbuild.matrix.result import MatrixResult
 from tests.report import builds
@@ -90,8 +91,9 @@ def docker(tmp_path):
     # The engine's own count has one name of an image.
     names[1].append("dynamo:latest")
     names[3] = []
-    texts = {n: json.dumps(each, separators=(",", ":")) for n, each in names.items()}
-    (folder / "labels").write_text("".join(f"sha256:{n} {texts[n]} {LABELS[n]}\n" for n in LABELS))
+    labels = {n: {LABEL: text} if text else None for n, text in LABELS.items()}
+    said = {n: json.dumps([each, labels[n]]) for n, each in names.items()}
+    (folder / "labels").write_text("".join(f"sha256:{n} {said[n]}\n" for n in said))
     return folder
 
 

@@ -7,6 +7,7 @@ import pytest
 from dynbuild.cli import prompt, solving
 from dynbuild.engine import client, private
 from dynbuild.engine.model import Engine
+from dynbuild.engine.private.network import Trouble
 from dynbuild.errors import NotReady
 
 ENGINE = Engine("system", "docker", None, None, "28.5.2", "0.29", containerd_store=True)
@@ -36,8 +37,30 @@ def machine(monkeypatch):
     return said, started
 
 
+NO_NETWORK = Trouble("bridge", "the bridge is gone")
+
+
+def test_the_network_is_looked_at_beside_the_planning(machine, monkeypatch):
+    said, _ = machine
+    looked = []
+
+    def trouble(engine, _env):
+        looked.append(engine)
+        return NO_NETWORK
+
+    monkeypatch.setattr(private, "network_trouble", trouble)
+    said["engine"] = PRIVATE
+    search = solving.Search()
+    assert search.network_trouble(PRIVATE) is NO_NETWORK
+    assert looked == [PRIVATE], "once"
+    # One that was started meanwhile is looked at by itself.
+    said["engine"] = NotReady("no Docker engine answers")
+    assert solving.Search().network_trouble(PRIVATE) is NO_NETWORK
+    assert looked == [PRIVATE] * 2
+
+
 def engine():
-    return solving.engine_of(solving.search_engine())
+    return solving.engine_of(solving.Search())
 
 
 def test_the_engine_that_answers_is_taken(machine):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from dynbuild.build import context, drive, record, resolution
+from dynbuild.build import context, job_context, record, resolution
 from dynbuild.errors import NotReady
 from tests.build.test_causes import BUILDER, IMAGE, TEXT, snapshot
 from tests.report import builds
@@ -131,7 +131,7 @@ def built(tree, engineless):
     job = make_job(**NONE_CPU, context=tree)
     document = json.loads(planned(tree, "--format", "json").out)
     text = call("render", *NONE, "--context", tree).out
-    taken = drive.read_contexts(job, {IMAGE.name: text})
+    taken = job_context.read(job, {IMAGE.name: text})
     one = builds.recorded(record.builds(tree), (), builds.result(), "20261103T013012-3-none")
     one.write_json(one.plan, document)
     one.write(one.dockerfile(IMAGE.name, only=True), text)

@@ -89,6 +89,17 @@ def test_a_system_engine_is_used_as_it_is(env):
     assert engine.env(env) == env
 
 
+def test_buildx_is_called_as_the_client_calls_it(env):
+    """The client asks the plugin what it is before it calls it, which takes as long as a build."""
+    path = docker(env, SYSTEM)
+    assert (find(env).buildx_argv, find(env).plugin_env) == ((path, "buildx"), {})
+    plugin = {"Name": "buildx", "Version": "v0.30.0", "Path": "/p/docker-buildx"}
+    docker(env, {**SYSTEM, "ClientInfo": {"Plugins": [plugin]}})
+    found = find(env)
+    assert found.buildx_argv == ("/p/docker-buildx", "buildx")
+    assert found.plugin_env == {"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": path}
+
+
 def test_the_store_of_the_system_engine_is_told(env):
     docker(env, {**SYSTEM, "DriverStatus": [["Backing Filesystem", "extfs"]]})
     assert not find(env).containerd_store

@@ -6,11 +6,15 @@
 ``storage`` gives its disk back.
 """
 
-from dynbuild.engine.private.installations import join, leave
-from dynbuild.engine.private.start import up
-from dynbuild.engine.private.state import Status, host, network_trouble, running, status
-from dynbuild.engine.private.stop import down
-from dynbuild.engine.private.storage import Selection, prune, remove, unused
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dynbuild.engine.private.installations import join, leave
+    from dynbuild.engine.private.start import up
+    from dynbuild.engine.private.state import Status, host, network_trouble, running, status
+    from dynbuild.engine.private.stop import down
+    from dynbuild.engine.private.storage import Selection, prune, remove, unused
 
 __all__ = [
     "Selection",
@@ -27,3 +31,19 @@ __all__ = [
     "unused",
     "up",
 ]
+
+_MODULES = {
+    "installations": ("join", "leave"),
+    "start": ("up",),
+    "state": ("Status", "host", "network_trouble", "running", "status"),
+    "stop": ("down",),
+    "storage": ("Selection", "prune", "remove", "unused"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """What has that name, of a module that is imported now: a build needs one of the five."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

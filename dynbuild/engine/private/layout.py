@@ -9,12 +9,12 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from dynbuild import paths, proc
 from dynbuild.engine import packages
 from dynbuild.errors import NotReady
+from dynbuild.quick import dataclass
 
 # A unix socket's path has at most 107 bytes; the longest name the engine adds has 34.
 _RUN_BYTES = 70
@@ -46,6 +46,11 @@ class Layout:
     def config(self) -> Path:
         """The configuration of its docker client."""
         return self.root / "config"
+
+    @property
+    def plugin(self) -> Path:
+        """The buildx plugin of its docker client."""
+        return self.config / "cli-plugins" / "docker-buildx"
 
     @property
     def state(self) -> Path:

@@ -71,11 +71,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.nri.v1.nri"]
 
 def write_client_settings(layout: Layout, env: Mapping[str, str]) -> None:
     """The client's directory: the buildx plugin, and the registry logins of the user."""
-    plugins = layout.config / "cli-plugins"
-    plugins.mkdir(mode=0o700, parents=True, exist_ok=True)
-    link = plugins / "docker-buildx"
-    link.unlink(missing_ok=True)
-    link.symlink_to(layout.program("docker-buildx"))
+    layout.plugin.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout.plugin.unlink(missing_ok=True)
+    layout.plugin.symlink_to(layout.program("docker-buildx"))
     chosen = Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME") or Path.home(), ".docker"))
     if chosen.resolve() == layout.config:
         return

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dynbuild import proc
+from dynbuild.engine import api
 from dynbuild.engine.model import Engine
 from dynbuild.engine.private.layout import Layout, bytes_on_disk, layout_of
 from dynbuild.engine.private.network import Trouble, rules, trouble
@@ -144,24 +145,14 @@ def query_version(layout: Layout) -> dict[str, Any] | None:
     Raises:
         NotReady: Somebody listens and says nothing sensible in time.
     """
-    reply = b""
-    with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(_ANSWER_SECONDS)
-        try:
-            link.connect(str(layout.socket))
-            link.sendall(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
-            while chunk := link.recv(65536):
-                reply += chunk
-        except TimeoutError as error:
-            raise NotReady(
-                f"the private engine does not answer within {_ANSWER_SECONDS:g} s",
-                hint="run `dynbuild engine down`, then `dynbuild engine up`",
-            ) from error
-        except OSError:
-            return None
     try:
-        answer = json.loads(reply.partition(b"\r\n\r\n")[2])
-    except ValueError:
+        _, answer = api.get(f"unix://{layout.socket}", "/version")
+    except TimeoutError as error:
+        raise NotReady(
+            f"the private engine does not answer within {_ANSWER_SECONDS:g} s",
+            hint="run `dynbuild engine down`, then `dynbuild engine up`",
+        ) from error
+    except (OSError, ValueError):
         return None
     return answer if isinstance(answer, dict) else None
 
@@ -215,4 +206,5 @@ def _engine(layout: Layout, answer: Mapping[str, Any], saved: Mapping[str, Any])
         buildx=str(saved.get("buildx", "")),
         containerd_store=True,
         network="host" if saved.get("network") == "host" else "bridge",
+        plugin=str(layout.plugin) if layout.plugin.is_file() else "",
     )

@@ -79,7 +79,7 @@ def test_every_step_that_goes_to_the_network_has_a_place(cell):
     """Told by what a step says, whatever ``remote`` makes of it."""
     program = re.compile(
         r"id=ca_bundle|id=index_url|(?<![\w/.-])(?:apt-get|apt|dnf|uv|pip|cargo|maturin|meson|curl|wget|rustup-init)"
-        r" +(?!remove|uninstall|venv|list|cache|config)(?:-\S+ +)*[a-z.\"$]"
+        r" +(?!remove|uninstall|venv|list|check|cache|config)(?:-\S+ +)*[a-z.\"$]"
     )
     found = 0
     for step in steps_of(cell):

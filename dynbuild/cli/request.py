@@ -130,10 +130,11 @@ def lines_of(
         flags=flags,
         cache=cache_folder("settings", os.environ),
         context=context,
+        builds=True,
     )
-    if found.by_tree:
+    if found.why:
         console.say(
-            f"the release line is {found.chosen[0]} ({found.by_tree}); --release-line names another"
+            f"the release line is {found.chosen[0]} ({found.why}); --release-line names another"
         )
     return found
 

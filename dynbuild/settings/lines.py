@@ -13,7 +13,9 @@ from dynbuild.settings.layers import Layer, Origin, Setting
 
 KEY = ("request", "release_line")
 _WHEELS = ("request", "dynamo_wheels")
-_VARIABLE = "DYNBUILD_RELEASE_LINE"
+_PROJECT = "pyproject.toml"
+_VARIABLES = {KEY: "DYNBUILD_RELEASE_LINE", _WHEELS: "DYNBUILD_DYNAMO_WHEELS"}
+_NUMBERED = re.compile(r"\d+(\.\d+)*")
 _RENAMED = {"next": "1.0 is the tree of April 2026, 1.5 that of August 2026"}
 """Lines that are no more, and what there is for them."""
 
@@ -71,13 +73,67 @@ def check(line: str, known: Collection[str], *, origin: str | None = None) -> No
         )
 
 
+def is_tree(context: Path) -> bool:
+    """Whether a folder says something of itself, as source trees do; one that is not there may."""
+    return not context.is_dir() or (context / _PROJECT).exists()
+
+
+def without_tree(
+    base: Layer,
+    above: Sequence[Layer],
+    templates: Path,
+    cache: Path | None = None,
+    *,
+    env: Mapping[str, str],
+) -> Layer:
+    """A layer that says which line is built where there is no source tree.
+
+    It is that of the published wheels which are asked for, else the newest that has such. Nothing
+    is said where a tree is asked for: that there is none is told.
+
+    Args:
+        base: The catalog.
+        above: What people say, lowest first.
+        templates: The folder of the catalog.
+        cache: Where files that are read are kept.
+        env: The environment, which says where the caller's own lines are.
+
+    Raises:
+        RequestError: There are two lines of one name.
+    """
+    said = layers.resolve(above).get(_WHEELS)
+    way, _, version = str(said.value).partition("==") if said else ("", "", "")
+    asked = _line_of(version)
+    if way == "source" or asked == _line_of(str(base[KEY].value)):
+        return {}
+    if asked in known(templates, env):
+        return {KEY: Setting(asked, Origin("derived", f"no source tree, and wheels {version}"))}
+    line = _newest_published(templates, cache, env)
+    why = "no source tree, and the newest with published wheels"
+    return {KEY: Setting(line, Origin("derived", why))} if line else {}
+
+
+def _line_of(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _newest_published(templates: Path, cache: Path | None, env: Mapping[str, str]) -> str | None:
+    """The newest line whose wheels are published and not built, of those with a number."""
+    numbered = filter(_NUMBERED.fullmatch, known(templates, env))
+    for line in sorted(numbered, key=lambda one: tuple(map(int, one.split("."))), reverse=True):
+        wheels = files.read(file_of(line, templates, env), "catalog", cache).get(_WHEELS)
+        if wheels is not None and str(wheels.value).startswith("index"):
+            return line
+    return None
+
+
 def of_tree(context: Path, templates: Path, base: Layer, env: Mapping[str, str]) -> Layer:
     """A layer that says which line a source tree is of, by the version it gives itself.
 
     A line whose wheels are published and not built says nothing of a tree.
     """
     try:
-        text = paths.content(context / "pyproject.toml").decode()
+        text = paths.content(context / _PROJECT).decode()
     except (OSError, ValueError):
         return {}
     version = re.search(r'^version\s*=\s*"((\d+\.\d+)\.[^"]*)"', text, re.MULTILINE)
@@ -87,17 +143,19 @@ def of_tree(context: Path, templates: Path, base: Layer, env: Mapping[str, str])
     file = file_of(version[2], templates, env)
     if not file.is_file() or _WHEELS in files.read(file, "catalog"):
         return {}
-    return {KEY: Setting(version[2], Origin("derived", f"version {version[1]} in pyproject.toml"))}
+    return {KEY: Setting(version[2], Origin("derived", f"version {version[1]} in {_PROJECT}"))}
 
 
-def chosen(base: Layer, above: Sequence[Layer], env: Mapping[str, str], flags: Layer) -> Setting:
-    """The release line, or several with commas between them.
+def of_environment(env: Mapping[str, str]) -> Layer:
+    """What the variables of *env* say of the line, and of what it is derived from.
 
-    It has to be known before its layer can be read.
+    The line has to be known before it is known which variables there are.
     """
-    own = env.get(_VARIABLE, "")
-    given: Layer = {KEY: Setting(own, Origin("environment", _VARIABLE))} if own else {}
-    return layers.resolve((base, *above, given, flags)).get(KEY, base[KEY])
+    return {
+        path: Setting(env[name], Origin("environment", name))
+        for path, name in _VARIABLES.items()
+        if env.get(name)
+    }
 
 
 def override(layer: Layer, line: str) -> Layer:

@@ -131,7 +131,7 @@ class Lines(Mapping[str, Settings]):
     Attributes:
         said: What the layers say of the line, or of several, and where.
         chosen: The lines of the request.
-        by_tree: What the source tree says that chose the line; empty where it did not.
+        why: Why it is this line, where nobody says it and it is not the catalog's own.
     """
 
     def __init__(
@@ -144,10 +144,12 @@ class Lines(Mapping[str, Settings]):
         tree_file: Path | None = None,
         cache: Path | None = None,
         context: Path | None = None,
+        builds: bool = False,
     ) -> None:
         """Read the files, once for all lines, and find out which lines there are.
 
-        The arguments are those of ``load``.
+        The arguments are those of ``load``, and *builds*: something is to be built, which without
+        a source tree takes a line with published wheels.
         """
         self._templates, self._cache, self._tree_file = templates, cache, tree_file
         self._base, self._above = _files(templates, _ordered(tree_file, overlays), cache)
@@ -155,11 +157,18 @@ class Lines(Mapping[str, Settings]):
         self._own = str(self._base[lines.KEY].value)
         known = lines.known(templates, env)
         self._known = (self._own, *(line for line in known if line != self._own))
-        tree = lines.of_tree(context, templates, self._base, env) if context else {}
-        self.said = lines.chosen(self._base, (tree, *self._above), env, flags)
+        said = (*self._above, lines.of_environment(env), flags)
+        derived: Layer = {}
+        if builds and context and not lines.is_tree(context):
+            derived = lines.without_tree(self._base, said, templates, cache, env=env)
+        elif context:
+            derived = lines.of_tree(context, templates, self._base, env)
+        self.said = layers.resolve((self._base, derived, *said)).get(
+            lines.KEY, self._base[lines.KEY]
+        )
         self.chosen = names.items(str(self.said.value)) or (self._own,)
-        derived = self.said.origin.layer == "derived"
-        self.by_tree = str(self.said.origin.source) if derived else ""
+        nobody = self.said.origin.layer == "derived"
+        self.why = self.said.origin.source if nobody else ""
         self._combined: dict[str, Settings] = {}
 
     def __iter__(self) -> Iterator[str]:

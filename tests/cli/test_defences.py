@@ -12,7 +12,7 @@ from tests.support import DEMO, call, spawn
 pytestmark = pytest.mark.processes("env", "git", "python", "sh")
 
 IMAGE = ("--framework", "none", "--target", "runtime", "--device", "cpu", "--dynamo-wheels")
-PLAN = ("plan", *IMAGE, "index")
+PLAN = ("plan", *IMAGE, "index==0.9.0")
 DIGITS = "9" * 5000
 
 
@@ -143,7 +143,7 @@ RESULTS = {
     "version": ("--version",),
     "table": (*PLAN, "--context", DEMO),
     "json": (*PLAN, "--context", DEMO, "--format", "json"),
-    "Dockerfile": ("render", *IMAGE, "index", "--context", DEMO),
+    "Dockerfile": ("render", *IMAGE, "index==0.9.0", "--context", DEMO),
     "completion": ("--show-completion", "bash"),
 }
 
@@ -179,7 +179,9 @@ def test_all_streams_closed():
 def test_a_file_that_is_written_is_no_stream_of_anybody(tmp_path):
     """A file does not get the number of a stream that is closed, nor what is meant for it."""
     path = tmp_path / "Dockerfile"
-    result = shell(">&- 2>&-", "render", *IMAGE, "index", "--context", DEMO, "--output", path)
+    result = shell(
+        ">&- 2>&-", "render", *IMAGE, "index==0.9.0", "--context", DEMO, "--output", path
+    )
     assert result.code == 0
     assert path.read_text().startswith("# none-runtime-cpu")
     assert "wrote" not in path.read_text()

@@ -18,21 +18,22 @@ def listed(*words, **given):
 
 @pytest.fixture
 def tree(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('version = "0.9.0"\n')
     (tmp_path / "dynbuild.toml").write_text(
         "[matrix.release]\nframeworks = ['vllm', 'none']\ntargets = ['runtime']\n"
     )
     return tmp_path
 
 
-def test_names_are_ids_of_every_line(tmp_path):
-    names = listed("--format", "names", cwd=tmp_path).split()
+def test_names_are_ids_of_every_line(tree):
+    names = listed("--format", "names", cwd=tree).split()
     assert [str(ImageId.parse(name)) for name in names] == names
     assert {"none-runtime-cpu", "none-runtime-cpu+1.0"} <= set(names)
-    assert listed("none-runtime-cpu", "--format", "names", cwd=tmp_path) == "none-runtime-cpu\n"
+    assert listed("none-runtime-cpu", "--format", "names", cwd=tree) == "none-runtime-cpu\n"
 
 
-def test_the_table_fits_a_terminal(tmp_path):
-    lines = listed(columns=80, cwd=tmp_path).splitlines()
+def test_the_table_fits_a_terminal(tree):
+    lines = listed(columns=80, cwd=tree).splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["cell", "line", "platforms"]
 

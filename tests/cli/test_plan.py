@@ -410,9 +410,25 @@ def test_a_context_that_does_not_exist():
 
 
 def test_a_context_that_is_no_source_tree(tmp_path):
-    result = refused(*NONE, "--context", tmp_path)
+    result = refused(*NONE, "--context", tmp_path, "--dynamo-wheels", "source")
     assert f"the build context {tmp_path} has no pyproject.toml" in result.err
     assert "--dynamo-wheels index" in result.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "line", "why"),
+    [
+        ((), "1.6", "the newest with published wheels"),
+        (("--dynamo-wheels", "index"), "1.6", "the newest with published wheels"),
+        (("--dynamo-wheels", "index==1.5.0", "--framework", "none"), "1.5", "wheels 1.5.0"),
+    ],
+)
+def test_without_a_tree_the_line_is_one_of_published_wheels(tmp_path, words, line, why):
+    result = call("plan", *words, "--context", tmp_path)
+    assert result.code == 0, result.err
+    first = f"the release line is {line} (no source tree, and {why}); --release-line names another"
+    assert result.err.splitlines()[0] == first
+    assert result.out.splitlines()[3].endswith(f"+{line}+index")
 
 
 def test_an_overlay_with_a_misspelt_key(overlay):

@@ -456,9 +456,9 @@ def test_the_version_of_the_tree_chooses_the_line(tmp_path, version, line):
     assert settings.load(**asked, env={}, flags={}).catalog.request.release_line == line
     found = settings.Lines(**asked, env={}, flags={})
     assert found.chosen == (line,)
-    assert bool(found.by_tree) == (line != "0.9.0")
+    assert bool(found.why) == (line != "0.9.0")
     given = settings.Lines(**asked, env={"DYNBUILD_RELEASE_LINE": "0.9.0"}, flags={})
-    assert (given.chosen, given.by_tree) == (("0.9.0",), "")
+    assert (given.chosen, given.why) == (("0.9.0",), "")
 
 
 def test_a_word_in_a_comment_of_a_line_decides_nothing(tmp_path):
@@ -475,3 +475,40 @@ def test_a_word_in_a_comment_of_a_line_decides_nothing(tmp_path):
     (tree / "pyproject.toml").unlink()
     (tree / "pyproject.toml").symlink_to("/dev/zero")
     assert lines.of_tree(tree, templates, base, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("wheels", "line", "why"),
+    [
+        ("", "2.10", "no source tree, and the newest with published wheels"),
+        ("index", "2.10", "no source tree, and the newest with published wheels"),
+        ("index==2.9.4", "2.9", "no source tree, and wheels 2.9.4"),
+        ("index==2.1.0", "2.10", "no source tree, and the newest with published wheels"),
+        ("index==1.0.7", "1.0.0", ""),
+        ("source", "1.0.0", ""),
+    ],
+)
+@pytest.mark.parametrize("by", ["variable", "file"])
+def test_without_a_tree_what_is_built_is_of_published_wheels(tmp_path, by, wheels, line, why):
+    templates = tmp_path / "templates"
+    (templates / "lines").mkdir(parents=True)
+    (templates / "catalog.toml").write_text('[request]\nrelease_line = "1.0.0"\n')
+    said = {"2.9": "index", "2.10": "index==2.10.3", "3.0": "source", "odd": "index", "4": None}
+    for name, way in said.items():
+        text = f'[request]\ndynamo_wheels = "{way}"\n' if way else ""
+        (templates / "lines" / f"{name}.toml").write_text(text)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    overlay = tmp_path / "own.toml"
+    overlay.write_text(f'[request]\ndynamo_wheels = "{wheels}"\n' if wheels else "")
+    asked = {
+        "templates": templates,
+        "overlays": (overlay,) if by == "file" else (),
+        "env": {"DYNBUILD_DYNAMO_WHEELS": wheels} if by == "variable" else {},
+        "flags": {},
+    }
+    found = settings.Lines(**asked, context=tree, builds=True)
+    assert (found.chosen, found.why) == ((line,), why)
+    (tree / "pyproject.toml").touch()
+    for more in ({"context": tree, "builds": True}, {"context": tmp_path / "not there"}, {}):
+        assert settings.Lines(**asked, **more).chosen == ("1.0.0",)

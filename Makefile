@@ -78,8 +78,8 @@ render: generate
 generate: $(STAMP) ## Write dockerfiles/ and docs/plan.schema.json anew
 	@$(PY) dockerfiles/generate.py
 
-bench: $(STAMP) ## Measure: ratios side by side in one run
-	@$(PY) bench/bench.py
+bench: $(STAMP) ## Measure: ratios side by side in one run; with ONLY=cells that alone
+	@$(PY) bench/bench.py $(ONLY)
 
 lock: ## Pin the tools anew
 	@$(PYTHON) -m venv $(VENV)

@@ -28,7 +28,6 @@ from dynbuild.cli import console
 from dynbuild.engine import base, builder, client
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
-from dynbuild.plan.job import Job
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the S3 server is the one of the tests
@@ -166,47 +165,66 @@ def compile_cache(tree: Path) -> list[tuple[str, ...]]:
 
 
 def cells(folder: Path, engine: Engine, image: str) -> list[tuple[str, ...]]:
-    """Twenty-four cells with steps of a fifth of a second: one bake, one by one, as a matrix.
+    """Twenty-four cells with steps of a fifth of a second: one bare bake, a matrix, one by one.
 
     The steps are those of the catalog with nothing to do; each way has steps of its own, so
-    that none finds another's in the cache.
+    that none finds another's in the cache: to it the engine is cold.
     """
     from dynbuild import proc
     from dynbuild.build import drive
     from dynbuild.matrix import groups
+    from dynbuild.render import bake
     from tests.images.lab import WIDE, Lab, Set
 
-    rows: list[tuple[str, ...]] = []
+    def bare(many: Set, tree: Path) -> None:
+        """Bake the definition as a person would, without dynbuild."""
+        paths = {name: tree / f"{name}.Dockerfile" for name in many.texts}
+        for name, text in many.texts.items():
+            paths[name].write_text(text)
+        texts = {name: str(path) for name, path in paths.items()}
+        file = tree / "bake.json"
+        file.write_text(json.dumps(bake.definition(many.job, texts, network="host")))
+        _, *words = bake.argv(
+            many.job.plan, bake_file=str(file), metadata_file=str(tree / "m"), network="host"
+        )
+        env = builder.find(engine, os.environ).env(os.environ) | bake.ENVIRONMENT
+        subprocess.run([engine.docker, *words], check=True, capture_output=True, env=env)
 
-    def measure(name: str, way: Callable[[Set], object]) -> None:
+    def one_by_one(many: Set, _tree: Path) -> None:
+        for job in groups.split(many.job):
+            result = drive.build(
+                job,
+                {one.name: many.texts[one.name] for one in job.images},
+                builder=builder.find(engine, os.environ),
+                env=os.environ,
+                secrets={},
+                listen=lambda _: None,
+                cancellation=proc.Cancellation(),
+            )
+            assert result.status == "done"
+
+    def matrix(many: Set, _tree: Path) -> None:
+        assert many.run().status == "done"
+
+    def measure(name: str, way: Callable[[Set, Path], None], count: int) -> tuple[float, str]:
         tree = folder / name.replace(" ", "-")
         tree.mkdir()
         lab = Lab(engine, os.environ, image, seconds=0.2)
-        many = Set(lab, tree, WIDE[:24])
+        many = Set(lab, tree, WIDE[:count])
         begun = time.perf_counter()
-        way(many)
+        way(many, tree)
         taken = time.perf_counter() - begun
-        first = float(rows[0][1].split()[0]) if rows else taken
-        ran = f"{len(lab.ran)} of {len(many.distinct())}"
-        rows.append((name, f"{taken:7.1f} s", f"{taken / first:5.2f} x", ran))
+        lab.close()
+        return taken, f"{len(lab.ran)} of {len(many.distinct())}"
 
-    def solve(many: Set, job: Job) -> None:
-        texts = {one.name: many.texts[one.name] for one in job.images}
-        result = drive.build(
-            job,
-            texts,
-            builder=builder.find(engine, os.environ),
-            env=os.environ,
-            secrets={},
-            listen=lambda _: None,
-            cancellation=proc.Cancellation(),
-        )
-        assert result.status == "done"
-
-    measure("one bake", lambda many: solve(many, many.job))
-    measure("a matrix", lambda many: many.run())
-    measure("one by one", lambda many: [solve(many, one) for one in groups.split(many.job)])
-    return rows
+    measure("not counted", matrix, 1)
+    ways = {"one bake by hand": bare, "a matrix": matrix, "one by one": one_by_one}
+    found = {name: measure(name, way, 24) for name, way in ways.items()}
+    (hand, _), *_, (single, _) = found.values()
+    return [
+        (name, f"{taken:7.1f} s", f"{taken / hand:5.2f} x", f"{taken / single:5.2f} x", ran)
+        for name, (taken, ran) in found.items()
+    ]
 
 
 def _steps(report: dict[str, Any]) -> dict[str, float]:
@@ -321,18 +339,46 @@ def show(title: str, rows: list[Row]) -> None:
     console.out("")
 
 
-def main() -> None:
-    """Measure what can be measured here."""
-    console.out_table(("command", "median", "of pass", "of typer"), commands())
+WITHOUT_ENGINE: dict[str, Callable[[], None]] = {
+    "commands": lambda: _table(("command", "median", "of pass", "of typer"), commands()),
+    "progress": lambda: show("50,000 lines of progress", progress()),
+    "files": lambda: show("50,000 files", files()),
+    "memory": lambda: _table(("log of a build", "memory at most"), memory()),
+}
+ON_ENGINE: dict[str, Callable[[Path, Engine, str], None]] = {
+    "cells": lambda tree, engine, image: _table(
+        ("24 cells", "wall", "of one bake", "of one by one", "steps run, of distinct"),
+        cells(tree.parent, engine, image),
+    ),
+    "builds": lambda tree, _engine, _image: show("build of examples/workspace", builds(tree)),
+    "cache": lambda tree, _engine, _image: _table(
+        ("compile cache", "without", "cold", "warm", "warm/cold", "hits"), compile_cache(tree)
+    ),
+}
+"""What can be measured, by the name that chooses it."""
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    console.out_table(head, rows)
     console.out("")
-    show("50,000 lines of progress", progress())
-    show("50,000 files", files())
-    console.out_table(("log of a build", "memory at most"), memory())
-    console.out("")
+
+
+def main(*chosen: str) -> None:
+    """Measure what is *chosen*, or all that can be measured here."""
+    every = (*WITHOUT_ENGINE, *ON_ENGINE)
+    names = chosen or every
+    if unknown := set(names).difference(every):
+        sys.exit(f"not measured: {', '.join(unknown)}; there is {', '.join(every)}")
+    for name in names:
+        if name in WITHOUT_ENGINE:
+            WITHOUT_ENGINE[name]()
+    left = [name for name in names if name in ON_ENGINE]
     try:
-        engine = client.find(os.environ)
+        engine = client.find(os.environ) if left else None
     except NotReady as error:
         console.say(f"no builds measured: {error.message}")
+        return
+    if engine is None:
         return
     image = base.make_base(engine, os.environ, suite="trixie", say=console.say)
     os.environ.update(engine.env(os.environ), BUILDX_BAKE_ENTITLEMENTS_FS="0")
@@ -341,13 +387,9 @@ def main() -> None:
         tree = Path(folder, "workspace")
         ignore = shutil.ignore_patterns(".dynbuild", "target")
         shutil.copytree(ROOT / "examples" / "workspace", tree, ignore=ignore)
-        head = ("24 cells", "wall", "of one bake", "steps run, of distinct")
-        console.out_table(head, cells(Path(folder), engine, image))
-        console.out("")
-        show("build of examples/workspace", builds(tree))
-        head = ("compile cache", "without", "cold", "warm", "warm/cold", "hits")
-        console.out_table(head, compile_cache(tree))
+        for name in left:
+            ON_ENGINE[name](tree, engine, image)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

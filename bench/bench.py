@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))  # the S3 server is the one of the tests
 DEMO = ROOT / "examples" / "demo"
 DYNBUILD = (sys.executable, "-m", "dynbuild")
 REQUEST = ("--framework", "none", "--target", "runtime", "--device", "cpu")
-INDEX = ("--dynamo-wheels", "index")
+INDEX = ("--dynamo-wheels", "index==0.9.0")
 
 Row = tuple[str, float]
 

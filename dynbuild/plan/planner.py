@@ -247,6 +247,7 @@ def _warnings(images: Iterable[ImageJob], decision: CellDecision) -> tuple[str, 
     warnings += contexts.warnings(decision.config, images)
     for one in images:
         warnings += downloads.unchecked(one)
+        warnings += _without_requirements(one)
     warnings += compile_cache.unheeded_read_only(decision.cache, decision.values)
     warnings += values.left_out(decision.values, used)
     warnings += values.unused(decision.values, used)
@@ -255,6 +256,15 @@ def _warnings(images: Iterable[ImageJob], decision: CellDecision) -> tuple[str, 
     if decision.version.dirty:
         warnings.append("the source tree has uncommitted changes; the image is labelled dirty")
     return tuple(dict.fromkeys(warnings))
+
+
+def _without_requirements(one: ImageJob) -> list[str]:
+    """The note that an image lacks what it is for, as only a source tree lists it."""
+    files = one.recipe.target_requirements.get(one.plan.target, ())
+    if one.recipe.from_source or one.plan.target not in ("planner", "test") or not files:
+        return []
+    what = f"published wheels bring nothing of the tree's {', '.join(files)}"
+    return [f"{what}, which {one.name} is made for: --dynamo-wheels source installs them"]
 
 
 def merge(cells: Iterable[CellJob], shared: Shared) -> Job:

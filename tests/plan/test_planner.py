@@ -684,6 +684,22 @@ def test_what_is_not_published_is_off_where_nobody_asked_for_it(framework):
     assert "left out" not in "".join(make_plan(framework=framework, target="runtime").warnings)
 
 
+@pytest.mark.parametrize(
+    ("target", "wheels", "told"),
+    [
+        ("planner", "index", "published wheels bring nothing of the tree's requirements.planner"),
+        ("test", "index", "published wheels bring nothing of the tree's requirements.test.txt"),
+        *((target, "source", "") for target in ("planner", "test")),
+        ("runtime", "index", ""),
+    ],
+)
+def test_what_is_for_requirements_of_a_tree_is_told_to_have_none(target, wheels, told):
+    asked = {"framework": "none", "release_line": "1.5", "target": target}
+    said = make_plan(**asked, dynamo_wheels=wheels).warnings
+    found = [text for text in said if text.startswith("published wheels bring nothing")]
+    assert [text[: len(told)] for text in found] == ([told] if told else [])
+
+
 @pytest.mark.parametrize("line", ["0.9.0", "1.0", "1.5"])
 def test_without_a_gpu_there_is_a_python_that_the_trees_requirements_support(line):
     """SciPy below 1.14, which the planner wants, has no wheel for 3.13."""

@@ -8,6 +8,7 @@ them and exits.
 from __future__ import annotations
 
 _QUOTED = 60
+_LOOKED_AT = 4096
 """Characters of a user's value that a message shows."""
 
 
@@ -26,7 +27,10 @@ def shorten(text: str, width: int) -> str:
 
 def quote(text: str) -> str:
     """A user's value as a message shows it: in quotes, on one line, of bounded length."""
-    ends = shorten(text, 2 * _QUOTED)
+    from dynbuild import masking
+
+    # Of a secret that is cut in two, no half would be known for one.
+    ends = shorten(masking.scrub_message(shorten(text, _LOOKED_AT)), 2 * _QUOTED)
     line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in ends)
     return f"'{shorten(line, _QUOTED)}'"
 

@@ -155,7 +155,11 @@ def is_secret(name: str, value: str) -> bool:
 _USERINFO = re.compile(r"://([^\s/?#@:]{0,2048}:\S{0,2048}|[^\s/?#]{0,2048})@")
 _PLAIN_USER = re.compile(r"[a-z][a-z._-]{0,15}")
 _BARE_LOGIN = re.compile(r"([^\s:@/]+:(?!//)[^\s@]+)@(?!sha\d)[\w.-]+(:\d+)?/?")
-_QUOTED_LOGIN = re.compile(r"(?<=['\"=])([^\s:@/'\"=,]+:(?!//)[^\s@'\"]+)@(?!sha\d)[\w.-]+")
+# In quotes a password may hold a slash; within a path or sentence it ends there, as PATH has none.
+_QUOTED_LOGIN = re.compile(
+    r"(?<=['\"=])([^\s:@/'\"=,]+:(?!//)[^\s@'\"]+)@(?!sha\d)[\w.-]+"
+    r"|(?<=[\s(/\\])([^\s:@/\\'\"=,()]+:[^\s@/\\'\"]+)@(?!sha\d)[\w.-]+"
+)
 # Of GitLab's the whole words (https://docs.gitlab.com/security/tokens/): sglang-… is none.
 _PREFIXED = re.compile(
     r"(?:gh[oprsu]_|github_pat_|gl(?:pat|oas|dt|rtr?|cbt|ptt|ft|imt|agent|soat|ffct|wt)-"
@@ -193,7 +197,7 @@ def _logins(text: str) -> Iterable[_Span]:
             yield found.span(1)
     if bare := _BARE_LOGIN.fullmatch(text):
         yield bare.span(1)
-    yield from (found.span(1) for found in _QUOTED_LOGIN.finditer(text))
+    yield from (found.span(found.lastindex or 0) for found in _QUOTED_LOGIN.finditer(text))
 
 
 def _known(text: str) -> Iterable[_Span]:

@@ -62,6 +62,13 @@ def test_a_quoted_value_shows_both_ends_and_what_cannot_be_printed():
     assert errors.quote("first" + "9" * 5000 + "last").endswith("9last'")
 
 
+@pytest.mark.parametrize("before", ["", "type=bind,source=/data,target=/data,token=", "x" * 90 + "="])
+def test_a_quoted_value_has_no_half_of_a_secret(before):
+    quoted = errors.quote(f"{before}ghp_{'0123456789abcdef' * 3}")
+    assert "abcdef" not in quoted
+    assert "masked" in quoted or "characters>" in quoted
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -69,6 +76,9 @@ def test_a_quoted_value_shows_both_ends_and_what_cannot_be_printed():
         "'ada:ghp_secret@registry.example.com/cache' is not an image repository",
         "https://ada:ghp_secret@host/x cannot be read",
         "there is no setting NAME_TOKEN=ghp_secret",
+        "site.netrc cannot be read: /tree/ada:ghp_secret@git.example.com:8443",
+        "the template folder ada:ghp_secret@host does not exist",
+        "unexpected word (ada:ghp_secret@host)",
     ],
 )
 def test_no_error_repeats_a_secret(text):
@@ -89,6 +99,7 @@ def test_no_error_repeats_a_secret(text):
         "/home/ada/.dynbuild/builds/20261122T013032-19414-none-runtime-cpu/log",
         "git@github.com:ai-dynamo/nixl.git cannot be read",
         "libucx-1.13.1-x7Gh29aKq01ZtYvB.so is missing",
+        "PATH is /usr/bin:/opt/python@3.11/bin:/opt/openssl@3/bin",
     ],
 )
 def test_an_error_keeps_what_is_no_secret(text):

@@ -124,12 +124,15 @@ def _misused(error: TyperException) -> int:
     """What is wrong with the words; the help of a group of commands where none is named."""
     from typer._click.exceptions import NoArgsIsHelpError
 
+    from dynbuild import masking
+
     if isinstance(error, NoArgsIsHelpError):
         console.error(error.format_message().rstrip("\n"))
         return 2
     context = getattr(error, "ctx", None)
     seen = f"see '{context.command_path} --help'" if context is not None else None
-    _say(error.format_message(), hint=_switch_hint(error) or seen)
+    # It quotes words of the command line, as errors of ours do, which mask by themselves.
+    _say(masking.scrub_message(error.format_message()), hint=_switch_hint(error) or seen)
     return 2
 
 

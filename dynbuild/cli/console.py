@@ -119,8 +119,10 @@ def _lines(text: str, display: Display) -> str:
 
 
 def warn(text: str) -> None:
-    """A warning, on stderr."""
-    say(err_display().warning(text))
+    """A warning, on stderr, without the secrets that it may quote."""
+    from dynbuild import masking
+
+    say(err_display().warning(masking.scrub_message(text)))
 
 
 class OutputLost(Exception):

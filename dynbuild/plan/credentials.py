@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dynbuild.addresses import secret_field, secret_in
+from dynbuild.addresses import public, secret_field, secret_in
 from dynbuild.names import needs_ssh
 from dynbuild.plan.decision import Values
 from dynbuild.settings.layers import KeyPath, Origin
@@ -19,6 +19,9 @@ from dynbuild.settings.problems import Problem
 _ELSEWHERE = ("site", "mirrors", "run")
 """Tables that are no part of this: builds get ``[site]`` as a secret, ``[mirrors]`` are checked
 where they are read, and a run is no build."""
+
+_SITE_CONTEXT = ("site", "meson_packages")
+"""What of ``[site]`` is a named context, and so no secret."""
 
 _SPECIFICATIONS = ("cache_from", "cache_to")
 _REGISTRY = "log in with docker login: BuildKit takes the credentials from docker's configuration"
@@ -45,8 +48,9 @@ def of_settings(config: Settings) -> Iterator[Problem]:
             if field:
                 name = f"request.{path[-1]}"
                 yield Problem(f"{name} has a secret in its field '{field}'", str(origin), _CACHE)
-        elif secret := secret_in(text):
-            name = ".".join(path)
+        elif secret := secret_in(text) or secret_in(path[-1]):
+            # What a context replaces is an address as well: that of an image.
+            name = ".".join(map(public, path))
             yield Problem(f"{name} has {secret.title} in its address", str(origin), _hint(path))
         elif path[0] == "contexts" and needs_ssh(text):
             message = (
@@ -68,7 +72,7 @@ def _texts(config: Settings) -> Iterator[tuple[KeyPath, str, Origin]]:
     """The texts of the settings, without arguments, which depend on the image."""
     for layer in config.layers[1:]:
         for path, setting in layer.items():
-            if path[0] in _ELSEWHERE or _is_argument(path):
+            if (path[0] in _ELSEWHERE and path != _SITE_CONTEXT) or _is_argument(path):
                 continue
             if config.origins.get(path) != setting.origin:
                 continue  # a higher layer says something else

@@ -63,6 +63,9 @@ def test_no_command_shows_the_help_and_is_wrong(argv):
     assert "error:" not in result.err
 
 
+SECRET = "ghp_0123456789abcdef0123456789"
+
+
 @pytest.mark.parametrize(
     ("argv", "message", "hint"),
     [
@@ -71,6 +74,10 @@ def test_no_command_shows_the_help_and_is_wrong(argv):
         (["plan", "--framework"], "'--framework' requires an argument", ""),
         (["plan", "--format", "yaml"], "'yaml' is not one of", "'dynbuild plan --help'"),
         (["plan", "stray"], "unexpected extra argument", "'dynbuild plan --help'"),
+        (["plan", f"--{SECRET}"], "No such option: --<masked", "'dynbuild plan --help'"),
+        (["build", "--use-sccache", SECRET], "unexpected extra argument", ""),
+        (["build", f"--progress={SECRET}"], "is not one of", ""),
+        (["plan", "bob:abcdef@host"], "unexpected extra argument", ""),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -80,6 +87,7 @@ def test_a_command_line_that_makes_no_sense(argv, message, hint):
     assert message in result.err
     assert hint in result.hint
     assert "Traceback" not in result.err
+    assert "abcdef" not in result.err
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ pytestmark = pytest.mark.processes("git")
 LOGIN = "https://ada:hunter2@git.example.com/ai/ucx.git"
 PLACES = {
     "a named context": f'[contexts]\nucx_src = "{LOGIN}"\n',
+    "the image that a context replaces": f'[contexts]\n"{LOGIN}" = "docker-image://alpine"\n',
+    "the archives of meson": f'[site]\nmeson_packages = "{LOGIN}"\n',
     "a repository": f'[sources.ucx]\nkind = "git"\nrepo = "{LOGIN}"\nref = "NIXL_UCX_REF"\n',
     "a tarball": f'[sources.ucx]\nkind = "url"\nurl = "{LOGIN}"\n',
     "a download": f'[tools.etcd.url]\namd64 = "{LOGIN}"\n',

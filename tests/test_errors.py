@@ -62,7 +62,9 @@ def test_a_quoted_value_shows_both_ends_and_what_cannot_be_printed():
     assert errors.quote("first" + "9" * 5000 + "last").endswith("9last'")
 
 
-@pytest.mark.parametrize("before", ["", "type=bind,source=/data,target=/data,token=", "x" * 90 + "="])
+@pytest.mark.parametrize(
+    "before", ["", "type=bind,source=/data,target=/data,token=", "x" * 90 + "="]
+)
 def test_a_quoted_value_has_no_half_of_a_secret(before):
     quoted = errors.quote(f"{before}ghp_{'0123456789abcdef' * 3}")
     assert "abcdef" not in quoted

@@ -16,6 +16,7 @@ from dynbuild import names
 from dynbuild.errors import RequestError, quote
 from dynbuild.image_id import ImageId
 from dynbuild.quick import dataclass
+from dynbuild.settings import csv_fields
 
 MAIN = "main"
 KINDS = ("registry", "registry=REF", "s3", "local=DIR", "gha")
@@ -84,16 +85,44 @@ def expand(kind: str, subject: Subject, *, origin: str) -> tuple[tuple[str, ...]
     )
 
 
-def check(entry: str, *, origin: str) -> None:
-    """Refuse an *entry* of ``cache-from`` or ``cache-to`` that names a home folder by ``~``.
+def check(entry: str, key: str, *, origin: str) -> None:
+    """Refuse an *entry* of *key*, ``cache_from`` or ``cache_to``, that BuildKit would refuse.
+
+    Buildx says how it is read (``util/buildflags/cache.go``): a record of CSV, whose fields are
+    ``KEY=VALUE``, or references of a registry alone.
 
     Raises:
-        RequestError: It does; BuildKit takes it for the name of a folder.
+        RequestError: It is malformed, of a kind that does not exist, or lacks what its kind needs;
+            or it names a home folder by ``~``, which BuildKit takes for the name of a folder.
     """
-    for field in entry.split(","):
-        key, _, value = field.partition("=")
-        if key.strip().lower() in ("src", "dest"):
-            _check_home(value, entry, origin)
+    record = csv_fields.read(entry) or []
+    if record and not any("=" in field for field in record):
+        for reference in record:
+            names.check_image(reference, origin=origin)
+        return
+    pairs = fields(entry)
+    kind, written = pairs.get("type", ""), key == "cache_to"
+    needed = {"registry": "ref", "local": "dest" if written else "src"}.get(kind, "type")
+    if not record or not all("=" in field for field in record):
+        problem = "is no list of KEY=VALUE with commas between"
+    elif kind not in (*_PLACES, *(("inline",) if written else ())):
+        kinds = ", ".join((*_PLACES, "inline") if written else _PLACES)
+        problem = f"has no type that there is: {kinds}" if kind else "has no type=KIND"
+    elif not pairs.get(needed):
+        problem = f"has no {needed}=, which a cache of the type {kind} needs"
+    else:
+        _check_home(pairs.get("src", "") or pairs.get("dest", ""), entry, origin)
+        return
+    flag = "--cache-to" if written else "--cache-from"
+    raise RequestError(
+        f"{quote(entry)} {problem}", origin=origin, hint=f"such as {flag} {_SUCH_AS[key]}"
+    )
+
+
+_SUCH_AS = {
+    "cache_from": "type=registry,ref=registry.example.com/cache",
+    "cache_to": "type=registry,ref=registry.example.com/cache,mode=max",
+}
 
 
 def _check_home(value: str, said: str, origin: str) -> None:
@@ -133,7 +162,9 @@ def _named(branch: str) -> str:
 
 def fields(entry: str) -> dict[str, str]:
     """The fields of an *entry* of ``cache-from`` or ``cache-to``, by their names."""
-    return dict(part.partition("=")[::2] for part in entry.split(","))
+    record = csv_fields.read(entry) or entry.split(",")
+    pairs = (part.partition("=") for part in record)
+    return {key.strip().lower(): value for key, _, value in pairs}
 
 
 def place(entry: str) -> tuple[str, ...] | None:

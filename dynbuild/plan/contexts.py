@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from dynbuild import names
+from dynbuild.errors import RequestError, quote
 from dynbuild.plan.job import ImageJob
 from dynbuild.plan.trtllm.intent import CONTEXT
 from dynbuild.settings.load import Settings
@@ -31,10 +32,16 @@ _STAGES = (
 
 
 def problems(config: Settings) -> Iterator[Problem]:
-    """Names that are neither a stage of anything nor the name of an image."""
+    """Names that are neither a stage of anything nor the name of an image; images that are none."""
     known = _every_stage(config)
-    for name in config.catalog.contexts:
+    for name, where in config.catalog.contexts.items():
         origin = config.origin("contexts", name)
+        if where.startswith(_IMAGE) and not _is_reference(where.removeprefix(_IMAGE)):
+            yield Problem(
+                f"the build context {name} is no image: {quote(where)}",
+                str(origin),
+                f"such as {_IMAGE}registry.example.com/name:tag",
+            )
         if name in known or _is_image(name) or origin.layer == "catalog":
             continue
         near = names.nearest(name, known)
@@ -91,6 +98,14 @@ def _references(one: ImageJob) -> Iterator[str]:
     for tool in one.recipe.tools.values():
         if tool.kind == "image":
             yield f"{tool.image}:{args.get(tool.version, '')}"
+
+
+def _is_reference(text: str) -> bool:
+    try:
+        names.check_image(text)
+    except RequestError:
+        return False
+    return True
 
 
 def _is_image(name: str) -> bool:

@@ -159,7 +159,7 @@ def _build_cache(cell: Cell, decision: CellDecision) -> tuple[tuple[str, ...], t
     request = config.catalog.request
     for key in ("cache_from", "cache_to"):
         for entry in getattr(request, key):
-            build_cache.check(entry, origin=str(config.origin("request", key)))
+            build_cache.check(entry, key, origin=str(config.origin("request", key)))
     if not request.cache:
         return (), ()
     values = {arg: str(setting.value) for arg, setting in decision.values.items()}

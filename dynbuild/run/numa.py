@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from dynbuild.errors import RequestError
+from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
 from dynbuild.run.gpus import Gpus, gpu_of, parse
 
@@ -259,15 +259,29 @@ def _near(gpu: Gpu, nodes: list[Node]) -> set[int]:
     return named or {node.id for node in nodes if cpus & parse_list(node.cpus)}
 
 
-def _named(wanted: str, nodes: Collection[Node]) -> frozenset[int]:
-    usable = format_list(node.id for node in nodes if node.cpus)
-    hint = f"NUMA nodes with processors here: {usable}" if usable else "leave --numa out"
+def parse_wanted(text: str) -> frozenset[int]:
+    """The nodes that *text* names; none for ``auto`` and ``none``.
+
+    Raises:
+        RequestError: It is neither a word of these nor a list of numbers.
+    """
+    if text.lower() in ("auto", "none"):
+        return frozenset()
     try:
-        numbers = parse_list(wanted)
+        numbers = parse_list(text)
     except ValueError:
         numbers = frozenset()
     if not numbers:
-        raise RequestError(f"--numa takes auto or numbers of nodes, not '{wanted}'", hint=hint)
+        raise RequestError(
+            f"--numa takes auto or numbers of nodes, not {quote(text)}", hint="such as 0 or 0-1"
+        )
+    return numbers
+
+
+def _named(wanted: str, nodes: Collection[Node]) -> frozenset[int]:
+    usable = format_list(node.id for node in nodes if node.cpus)
+    hint = f"NUMA nodes with processors here: {usable}" if usable else "leave --numa out"
+    numbers = parse_wanted(wanted)
     absent = numbers - {node.id for node in nodes}
     if absent:
         raise RequestError(f"there is no NUMA node {format_list(absent)} here", hint=hint)

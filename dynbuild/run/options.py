@@ -16,7 +16,7 @@ from pathlib import Path
 from dynbuild import names, paths, units
 from dynbuild.errors import RequestError, quote
 from dynbuild.quick import dataclass
-from dynbuild.run import devices, gpus, grammars, limits, ports, user
+from dynbuild.run import devices, gpus, grammars, limits, numa, ports, user
 from dynbuild.run.request import Passed, RunRequest
 from dynbuild.settings import layers, mounts, problems
 from dynbuild.settings.layers import Layer, Setting
@@ -45,10 +45,11 @@ _GRAMMARS: Mapping[Form, Callable[[str], object]] = {
     "restart": grammars.restart,
     "long-mount": mounts.parse_long,
     "docker-argument": grammars.docker_argument,
+    "nodes": numa.parse_wanted,
 }
 """What reads, and so checks, the texts of each form."""
 
-_MAY_BE_EMPTY = ("size", "number", "name")
+_MAY_BE_EMPTY = ("size", "number", "name", "nodes")
 """Forms of which an empty text says that there is none."""
 
 

@@ -483,6 +483,7 @@ OPTIONS = (
         panel=LIMITS,
         metavar="NODES",
         words=("auto", "none"),
+        form="nodes",
         default="none",
         doc="`--cpuset-cpus`, `--cpuset-mems`; see NUMA",
     ),

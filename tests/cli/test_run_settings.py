@@ -235,6 +235,7 @@ def test_export_of_an_unknown_form(tree):
         (["--memory", "much"], "'much' is no size"),
         (["--shm-size", "-1"], "'-1' is no size"),
         (["--cpus", "many"], "'many' is no number of processors"),
+        (["--numa", "near"], "--numa takes auto or numbers of nodes, not 'near'"),
         (["--with-services"], "--with-services is for --export"),
     ],
 )

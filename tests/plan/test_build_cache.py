@@ -231,3 +231,43 @@ def test_a_home_that_no_shell_replaced_is_refused(key, entry):
     error = refusal(**NONE_CPU, **{key: given})
     assert error.message == f"no shell has replaced the ~ of '{entry}'"
     assert error.hint == "write the folder in full, or $HOME in its place"
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "problem"),
+    [
+        ("cache_to", "type=nope", "has no type that there is: registry, local, gha, s3, azblob"),
+        ("cache_from", "type=inline", "has no type that there is"),
+        ("cache_from", "ref=r.example.com/c", "has no type=KIND"),
+        ("cache_to", "type=local", "has no dest="),
+        ("cache_to", "type=local,src=/x", "has no dest="),
+        ("cache_from", "type=local,dest=/x", "has no src="),
+        ("cache_from", "type=registry", "has no ref="),
+        ("cache_to", "type=registry,ref=", "has no ref="),
+        ("cache_to", "type=registry,ref=r.example.com/c,max", "is no list of KEY=VALUE"),
+        ("cache_to", 'type=local,dest="/x', "is no list of KEY=VALUE"),
+    ],
+)
+def test_a_specification_that_buildkit_refuses_is_refused(key, entry, problem):
+    error = refusal(**NONE_CPU, **{key: [entry]})
+    assert problem in error.message
+    assert "type=registry" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("key", "entry"),
+    [
+        ("cache_to", 'type=local,"dest=/a folder, with more"'),
+        ("cache_to", "TYPE=gha"),
+        ("cache_from", "type=s3,name=x"),
+        ("cache_from", "registry.example.com/cache:main"),
+        ("cache_from", "a/b,c/d"),
+    ],
+)
+def test_a_specification_that_buildkit_takes_is_taken(key, entry):
+    (image,) = make_plan(**NONE_CPU, **{key: [entry]}).images
+    assert getattr(image, key) == (entry,)
+
+
+def test_a_reference_in_the_place_of_a_specification_is_one():
+    assert "'Foo'" in refusal(**NONE_CPU, cache_from=["Foo"]).message

@@ -100,3 +100,12 @@ def test_a_source_in_the_place_of_what_is_compiled_is_told(where):
     assert f"--source nixl={where} compiles that tree" in text
     assert warned({"nixl": IMAGE}, device="cuda") == []
     assert warned({"nixl_src": where}, device="cuda") == []
+
+
+@pytest.mark.parametrize(
+    "where", ["docker-image://", "docker-image://r.example.com/X", "docker-image://a b"]
+)
+def test_an_image_in_the_place_of_something_has_a_name_that_is_one(where):
+    error = refusal(**NONE_CPU, contexts={"nixl_src": where})
+    assert error.message.startswith("the build context nixl_src is no image: 'docker-image://")
+    assert "docker-image://registry.example.com/name:tag" in error.hint

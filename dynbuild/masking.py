@@ -58,6 +58,12 @@ def tokens(text: str) -> list[tuple[int, int]]:
 
 def _without(text: str, spans: Iterable[_Span]) -> str:
     parts, end = [], 0
+    if "<masked, " in text:
+        # What was masked before stays as it is, with the quotes around it.
+        done = [found.span() for found in _MASK.finditer(text)]
+        spans = [
+            one for one in spans if not any(a <= one[0] + 1 and one[1] <= b + 1 for a, b in done)
+        ]
     for start, stop in _merged(spans):
         parts += [text[end:start], _masked(stop - start)]
         end = stop
@@ -68,6 +74,9 @@ def printable(text: str) -> str:
     """*text* with the bytes that are no UTF-8 written out."""
     # A variable may hold any bytes; Python keeps foreign ones as lone surrogates.
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+_MASK = re.compile(r"<masked, \d+ characters?>")
 
 
 def _masked(length: int) -> str:

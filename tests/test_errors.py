@@ -81,6 +81,7 @@ def test_a_quoted_value_has_no_half_of_a_secret(before):
         "site.netrc cannot be read: /tree/ada:ghp_secret@git.example.com:8443",
         "the template folder ada:ghp_secret@host does not exist",
         "unexpected word (ada:ghp_secret@host)",
+        "there is no setting MY_TOKEN='ghp_secret', nor MY_KEY=ghp_secret: leave it out",
     ],
 )
 def test_no_error_repeats_a_secret(text):
@@ -89,6 +90,7 @@ def test_no_error_repeats_a_secret(text):
         (str(error), error.message, error.hint, error.origin, *error.details)
     )
     assert "<masked" in error.message
+    assert DynbuildError(error.message).message == error.message
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def check(entry: str, key: str, *, origin: str) -> None:
     """Refuse an *entry* of *key*, ``cache_from`` or ``cache_to``, that BuildKit would refuse.
 
     Buildx says how it is read (``util/buildflags/cache.go``): a record of CSV, whose fields are
-    ``KEY=VALUE``, or references of a registry alone.
+    ``NAME=VALUE``, or references of a registry alone.
 
     Raises:
         RequestError: It is malformed, of a kind that does not exist, or lacks what its kind needs;
@@ -104,10 +104,10 @@ def check(entry: str, key: str, *, origin: str) -> None:
     kind, written = pairs.get("type", ""), key == "cache_to"
     needed = {"registry": "ref", "local": "dest" if written else "src"}.get(kind, "type")
     if not record or not all("=" in field for field in record):
-        problem = "is no list of KEY=VALUE with commas between"
-    elif kind not in (*_PLACES, *(("inline",) if written else ())):
-        kinds = ", ".join((*_PLACES, "inline") if written else _PLACES)
-        problem = f"has no type that there is: {kinds}" if kind else "has no type=KIND"
+        problem = "is no list of NAME=VALUE with commas between"
+    elif kind not in (*_PLACES, "inline"):
+        kinds = ", ".join((*_PLACES, "inline"))
+        problem = f"has no type that there is: {kinds}" if kind else "has no type=NAME"
     elif not pairs.get(needed):
         problem = f"has no {needed}=, which a cache of the type {kind} needs"
     else:

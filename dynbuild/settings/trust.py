@@ -72,8 +72,6 @@ _RIGHTS = {
     "request.cache_from": "a cache that other builds share is read",
     "request.cache_to": "a cache is written",
     "request.use_sccache": "build steps get your AWS credentials",
-    "site.git_auth_token": "a host gets a token of yours",
-    "site.git_auth_header": "a host gets a header of yours",
     "site.netrc": "build steps get a file of logins",
     "run.privileged": "the container gets all privileges on this machine",
     "run.cap_add": "the container gets a capability",
@@ -265,6 +263,15 @@ def _of_port(value: str, tree: Path) -> str:
     return "" if loopback else _RIGHTS["run.port"]
 
 
+def _of_login(value: str, tree: Path) -> str:
+    """Who gets what; the value itself is masked where it is shown, as its name is a secret's."""
+    del tree
+    host, _, variable = value.partition("=")
+    if re.fullmatch(r"[\w.-]+(:\d+)?", host) and re.fullmatch(r"[A-Z_][A-Z0-9_]*", variable):
+        return f"{host} gets what your variable {variable} holds"
+    return "a host gets a token of yours"
+
+
 def _nothing(value: str, tree: Path) -> str:
     del value, tree
     return ""
@@ -278,6 +285,7 @@ _JUDGES: tuple[tuple[re.Pattern[str], Callable[[str, Path], str]], ...] = (
     (re.compile(r"run\.volume"), _of_mount),
     (re.compile(r"run\.env"), _of_variable),
     (re.compile(r"run\.port"), _of_port),
+    (re.compile(r"site\.git_auth_(token|header)"), _of_login),
 )
 """Settings of which the value decides."""
 

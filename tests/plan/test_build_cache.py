@@ -237,15 +237,15 @@ def test_a_home_that_no_shell_replaced_is_refused(key, entry):
     ("key", "entry", "problem"),
     [
         ("cache_to", "type=nope", "has no type that there is: registry, local, gha, s3, azblob"),
-        ("cache_from", "type=inline", "has no type that there is"),
-        ("cache_from", "ref=r.example.com/c", "has no type=KIND"),
+        ("cache_from", "type=gha2", "has no type that there is"),
+        ("cache_from", "ref=r.example.com/c", "has no type=NAME"),
         ("cache_to", "type=local", "has no dest="),
         ("cache_to", "type=local,src=/x", "has no dest="),
         ("cache_from", "type=local,dest=/x", "has no src="),
         ("cache_from", "type=registry", "has no ref="),
         ("cache_to", "type=registry,ref=", "has no ref="),
-        ("cache_to", "type=registry,ref=r.example.com/c,max", "is no list of KEY=VALUE"),
-        ("cache_to", 'type=local,dest="/x', "is no list of KEY=VALUE"),
+        ("cache_to", "type=registry,ref=r.example.com/c,max", "is no list of NAME=VALUE"),
+        ("cache_to", 'type=local,dest="/x', "is no list of NAME=VALUE"),
     ],
 )
 def test_a_specification_that_buildkit_refuses_is_refused(key, entry, problem):

@@ -191,6 +191,13 @@ def test_all_that_a_file_asks_for_is_told_with_its_lines(tree):
     ]
 
 
+@pytest.mark.parametrize("key", ["git_auth_token", "git_auth_header"])
+def test_who_gets_which_variable_is_told(tree, key):
+    text = f'[site]\n{key} = ["x.example.com:8443=AWS_SECRET_ACCESS_KEY"]\n'
+    (one,) = trust.of_file(settings(tree, text))
+    assert one.right == "x.example.com:8443 gets what your variable AWS_SECRET_ACCESS_KEY holds"
+
+
 @pytest.mark.parametrize("volume", ["TREE/in:side", "TREE:/x:/y:/z:ro:z", "../x", "~nobody:/x"])
 def test_what_is_no_mount_may_be_one_for_docker(tree, volume):
     config = settings(tree, f'[run.profiles.p]\nvolume = ["{volume}"]\n')

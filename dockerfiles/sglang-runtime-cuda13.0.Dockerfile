@@ -585,13 +585,13 @@ COPY --from=etcd_tool /tool/ /
 COPY --from=uv_tool /tool/ /
 
 COPY --from=gdrcopy /out/usr/lib64/ /usr/lib64/
-COPY --from=ucx --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /usr/local/ucx/ /usr/local/ucx/
-COPY --from=libfabric --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /usr/local/libfabric/ /usr/local/libfabric/
-COPY --from=nixl --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
+COPY --from=ucx --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake --exclude=**/examples /usr/local/ucx/ /usr/local/ucx/
+COPY --from=libfabric --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake --exclude=**/examples /usr/local/libfabric/ /usr/local/libfabric/
+COPY --from=nixl --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake --exclude=**/examples /opt/nvidia/nvda_nixl/ /opt/nvidia/nvda_nixl/
 ENV NIXL_PREFIX=/opt/nvidia/nvda_nixl \
     NIXL_LIB_DIR=/opt/nvidia/nvda_nixl/lib64 \
     NIXL_PLUGIN_DIR=/opt/nvidia/nvda_nixl/lib64/plugins
-COPY --from=ffmpeg --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake /out/usr/local/ /usr/local/
+COPY --from=ffmpeg --exclude=include --exclude=**/*.la --exclude=**/*.a --exclude=**/pkgconfig --exclude=**/cmake --exclude=**/examples /out/usr/local/ /usr/local/
 
 RUN printf '%s\n' /usr/lib64 /usr/local/ucx/lib /usr/local/ucx/lib/ucx /usr/local/libfabric/lib /opt/nvidia/nvda_nixl/lib64 /opt/nvidia/nvda_nixl/lib64/plugins > /etc/ld.so.conf.d/dynamo.conf && ldconfig
 

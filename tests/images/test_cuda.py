@@ -78,7 +78,7 @@ def test_every_library_of_ours_is_resolved_but_the_driver_s(inside):
 
 
 def test_no_development_files_are_shipped(inside):
-    line = "find /usr/local/ucx -name '*.la' -o -name '*.a' -o -name include"
+    line = "find /usr/local/ucx -name '*.la' -o -name '*.a' -o -name '*.[ch]' -o -name include"
     assert inside(line) == ""
 
 

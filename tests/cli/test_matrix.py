@@ -4,15 +4,18 @@ import json
 import os
 import platform
 import shutil
+import signal
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import pytest
 
 from dynbuild.build import archive, job_context
 from tests import fake_docker
-from tests.support import DEMO, call
+from tests.support import DEMO, ROOT, call
 
-pytestmark = pytest.mark.processes("docker", "git")
+pytestmark = pytest.mark.processes("docker", "git", "python")
 
 GOOD, BAD = "none-frontend-cpu+index", "none-wheel_builder-cpu+index"
 CELLS = [GOOD, BAD, "none-dynamo_base-cpu+index"]
@@ -374,6 +377,39 @@ def test_a_test_that_fails_has_a_row_of_its_own(matrix, docker, tree):
     lines = [" ".join(line.split()[:2]) for line in done.out.splitlines()]
     assert [f"{GOOD} failed", "test serves", "serves failed", "exit status"] == lines[2:6]
     assert "tests   1 failed, 2 passed" in done.out
+
+
+KILLED = """\
+case "$*" in *"imagetools create"*)
+    echo >> "$(dirname "$0")/moves"
+    [ "$(wc -l < "$(dirname "$0")/moves")" -ne {number} ] || {{ kill -KILL $PPID; exit 1; }} ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_is_killed_between_its_tags_is_completed(docker, tree, number):
+    """The process itself, with no time to write anything."""
+    made = {name.replace("+", "--"): {"containerimage.digest": DIGEST} for name in CELLS}
+    docker.says(digest=json.dumps({"digest": DIGEST}), metadata=json.dumps(made))
+    program = docker.path / "docker"
+    text = program.read_text()
+    program.write_text(text.replace("#!/bin/sh\n", f"#!/bin/sh\n{KILLED.format(number=number)}", 1))
+    env = {**os.environ, "PATH": f"{docker.path}{os.pathsep}{os.environ['PATH']}"}
+    env["DYNBUILD_HOME"] = f"{tree}.home"
+    argv = [sys.executable, "-m", "dynbuild", "matrix", "--config", DEMO / "dynbuild.toml"]
+    words = ("--context", tree, *WORDS, "--push", "--repository", "r.example/ai/x",
+             "--allow-unversioned", "--no-tests")  # fmt: skip
+    killed = subprocess.run([*argv, *words], env=env, cwd=ROOT, check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    program.write_text(text)
+    before, lines = bakes(docker), len(docker.asked)
+    again = call("matrix", "--resume", "last", "--context", tree, "--format", "json", env=env)
+    assert again.code == 0, again.err
+    assert bakes(docker) == before
+    assert all(cell["moved"] for cell in json.loads(again.out)["cells"])
+    moved = [line for line in docker.asked[lines:] if "imagetools create" in line]
+    assert len(moved) == len(CELLS) - number + 1
 
 
 def test_what_is_pushed_is_tested_by_its_digest_and_no_tag_moves(matrix, docker, tree):

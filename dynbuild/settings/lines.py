@@ -14,7 +14,12 @@ from dynbuild.settings.layers import Layer, Origin, Setting
 KEY = ("request", "release_line")
 _WHEELS = ("request", "dynamo_wheels")
 _PROJECT = "pyproject.toml"
-_VARIABLES = {KEY: "DYNBUILD_RELEASE_LINE", _WHEELS: "DYNBUILD_DYNAMO_WHEELS"}
+_FRAMEWORK = ("request", "framework")
+_VARIABLES = {
+    KEY: "DYNBUILD_RELEASE_LINE",
+    _WHEELS: "DYNBUILD_DYNAMO_WHEELS",
+    _FRAMEWORK: "DYNBUILD_FRAMEWORK",
+}
 _NUMBERED = re.compile(r"\d+(\.\d+)*")
 _RENAMED = {"next": "1.0 is the tree of April 2026, 1.5 that of August 2026"}
 """Lines that are no more, and what there is for them."""
@@ -88,8 +93,9 @@ def without_tree(
 ) -> Layer:
     """A layer that says which line is built where there is no source tree.
 
-    It is that of the published wheels which are asked for, else the newest that has such. Nothing
-    is said where a tree is asked for: that there is none is told.
+    It is that of the published wheels which are asked for, else the newest that has such, and the
+    frameworks that are asked for. Nothing is said where there is none, or where a tree is asked
+    for: that there is no tree is told.
 
     Args:
         base: The catalog.
@@ -101,14 +107,17 @@ def without_tree(
     Raises:
         RequestError: There are two lines of one name.
     """
-    said = layers.resolve(above).get(_WHEELS)
+    request = layers.resolve(above)
+    said = request.get(_WHEELS)
     way, _, version = str(said.value).partition("==") if said else ("", "", "")
     asked = _line_of(version)
     if way == "source" or asked == _line_of(str(base[KEY].value)):
         return {}
     if asked in known(templates, env):
         return {KEY: Setting(asked, Origin("derived", f"no source tree, and wheels {version}"))}
-    line = _newest_published(templates, cache, env)
+    framework = request.get(_FRAMEWORK)
+    frameworks = names.items(str(framework.value).lower()) if framework else ()
+    line = _newest_published(frameworks, templates, cache, env)
     why = "no source tree, and the newest with published wheels"
     return {KEY: Setting(line, Origin("derived", why))} if line else {}
 
@@ -117,12 +126,18 @@ def _line_of(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def _newest_published(templates: Path, cache: Path | None, env: Mapping[str, str]) -> str | None:
-    """The newest line whose wheels are published and not built, of those with a number."""
+def _newest_published(
+    frameworks: Collection[str], templates: Path, cache: Path | None, env: Mapping[str, str]
+) -> str | None:
+    """The newest line with a number whose wheels are published and not built, for *frameworks*."""
     numbered = filter(_NUMBERED.fullmatch, known(templates, env))
     for line in sorted(numbered, key=lambda one: tuple(map(int, one.split("."))), reverse=True):
-        wheels = files.read(file_of(line, templates, env), "catalog", cache).get(_WHEELS)
-        if wheels is not None and str(wheels.value).startswith("index"):
+        own = files.read(file_of(line, templates, env), "catalog", cache)
+        wheels = own.get(_WHEELS)
+        published = wheels is not None and str(wheels.value).startswith("index")
+        if published and {path[1] for path in own if path[0] == "frameworks"}.issuperset(
+            frameworks
+        ):
             return line
     return None
 

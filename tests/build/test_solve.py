@@ -89,6 +89,19 @@ def test_the_failure_is_that_of_the_step_that_failed_first():
     assert str(solve.failed().name) == "[b 1/1] RUN b"
 
 
+@pytest.mark.parametrize(
+    "name", ["exporting cache to registry", "importing cache manifest from example.com/x:c"]
+)
+def test_what_fails_no_build_is_not_its_failure(name):
+    solve = Solve()
+    feed(
+        vertex("a", name, started=START, completed=END, error="502 Bad Gateway"),
+        vertex("b", "[b 1/1] RUN b", started=START, completed=END, error="exit code: 1"),
+        solve=solve,
+    )
+    assert str(solve.failed().name) == "[b 1/1] RUN b"
+
+
 def test_a_build_that_was_only_cancelled():
     solve = Solve()
     feed(vertex(started=START, completed=END, error="context canceled"), solve=solve)

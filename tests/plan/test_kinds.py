@@ -147,6 +147,10 @@ REFUSED = [
     ("USER_UID", "me", "USER_UID is 'me', which is no uid", "from 0 to 4294967294"),
     ("TORCH_CUDA_ARCH_LIST", "", "TORCH_CUDA_ARCH_LIST is empty", "9.0;10.0"),
     ("TORCH_CUDA_ARCH_LIST", "9.0\n10.0", "has a line break", ""),
+    ("TORCH_CUDA_ARCH_LIST", "9.0\u202810.0", "has a line break", ""),
+    ("TORCH_CUDA_ARCH_LIST", "9.0\u202910.0", "has a line break", ""),
+    ("TORCH_CUDA_ARCH_LIST", "cafe\u0301", "that docker buildx bake would change", "composed form"),
+    ("TORCH_CUDA_ARCH_LIST", "\ufeff9.0", "docker buildx bake would change", "byte order mark"),
 ]  # fmt: skip
 
 
@@ -234,6 +238,12 @@ def test_an_argument_is_what_an_overlay_uses_it_for(overlay):
     assert make_image(path, **NONE_CPU).build_args["NATS_VERSION"] == "alpine"
     error = refusal(overlay('[args]\nNATS_VERSION = "alpine"\n'), **NONE_CPU)
     assert "which is no version" in error.message
+    # Only a git source makes a ref of it.
+    path = overlay(
+        '[args]\nFFMPEG_VERSION = "main"\n[sources.ffmpeg]\nkind = "url"\n'
+        'url = "https://example.com/f.tar.gz"\nref = "FFMPEG_VERSION"\n'
+    )
+    assert "FFMPEG_VERSION is 'main', which is no version" in refusal(path, **NONE_CPU).message
 
 
 def test_an_empty_value_counts_where_it_is_used_or_was_given():

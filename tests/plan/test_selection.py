@@ -131,6 +131,16 @@ def test_axes_globs_and_what_is_extended(overlay):
     ]  # fmt: skip
 
 
+def test_a_device_that_is_named_stays_beside_a_cuda_version_and_is_held_to_the_rest(overlay):
+    path = overlay(RELEASE)
+    asked = {"device": "cuda,cpu", "cuda_version": "12.8"}
+    cpu = ["none-runtime-cpu", "none-dev-cpu"]
+    assert ids(of_matrix(path, **asked)) == ["none-runtime-cuda12.8", "none-dev-cuda12.8", *cpu]
+    assert ids(of_matrix(path, device="cuda,cpu", target="dev")) == [
+        "vllm-dev-cuda12.9", "none-dev-cuda12.8", "none-dev-cpu",
+    ]  # fmt: skip
+
+
 def test_cells_have_settings_of_their_own(overlay, tmp_path):
     found = {str(one.id): one for one in of_matrix(overlay(RELEASE))}
     vllm13, vllm12 = found["vllm-runtime-cuda13.0"], found["vllm-runtime-cuda12.9"]

@@ -512,3 +512,31 @@ def test_without_a_tree_what_is_built_is_of_published_wheels(tmp_path, by, wheel
     (tree / "pyproject.toml").touch()
     for more in ({"context": tree, "builds": True}, {"context": tmp_path / "not there"}, {}):
         assert settings.Lines(**asked, **more).chosen == ("1.0.0",)
+
+
+@pytest.mark.parametrize(
+    ("framework", "line"),
+    [("", "3.1"), ("new", "3.1"), ("Old", "3.0"), ("old,NEW", "1.0.0"), ("none", "1.0.0")],
+)
+@pytest.mark.parametrize("by", ["variable", "flag"])
+def test_without_a_tree_the_line_has_the_frameworks_that_are_asked_for(
+    tmp_path, by, framework, line
+):
+    templates = tmp_path / "templates"
+    (templates / "lines").mkdir(parents=True)
+    (templates / "catalog.toml").write_text('[request]\nrelease_line = "1.0.0"\n')
+    for name, own in {"3.0": "old", "3.1": "new"}.items():
+        (templates / "lines" / f"{name}.toml").write_text(
+            f'[request]\ndynamo_wheels = "index"\n[frameworks.{own}]\nengine = "none"\n'
+        )
+    path = ("request", "framework")
+    flags = {path: Setting(framework, Origin("flag", "--framework"))} if by == "flag" else {}
+    found = settings.Lines(
+        templates=templates,
+        overlays=(),
+        env={"DYNBUILD_FRAMEWORK": framework} if by == "variable" else {},
+        flags=flags,
+        context=tmp_path,
+        builds=True,
+    )
+    assert found.chosen == (line,)

@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,12 +15,15 @@ from dynbuild.engine.private import connection, firewall
 from dynbuild.engine.private.layout import Layout
 from dynbuild.engine.private.processes import processes_of, program_name
 from dynbuild.errors import NotReady
+from dynbuild.quick import dataclass
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Interface
 
-# From linux/sockios.h: add a bridge, remove it, set the flags of an interface.
+# From linux/sockios.h: add a bridge, remove it; the flags of an interface, its address, its mask.
 _SIOCBRADDBR, _SIOCBRDELBR, _SIOCSIFFLAGS = 0x89A0, 0x89A1, 0x8914
+_SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8913, 0x8915, 0x891B
+_IFF_UP = 1
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -155,12 +157,15 @@ def _address(name: str) -> IPv4Interface | None:
     """The address of the interface *name*, where it is up and has one."""
     from ipaddress import IPv4Interface
 
-    import psutil
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
 
-    state = psutil.net_if_stats().get(name)
-    if state is None or "up" not in state.flags.split(","):
-        return None
-    for one in psutil.net_if_addrs().get(name, ()):
-        if one.family == socket.AF_INET:
-            return IPv4Interface(f"{one.address}/{one.netmask}")
+        def ask(request: int) -> bytes:
+            return fcntl.ioctl(link, request, struct.pack("16s24x", name.encode()))
+
+        (flags,) = struct.unpack_from("h", ask(_SIOCGIFFLAGS), 16)
+        if flags & _IFF_UP:
+            # struct sockaddr_in: the family and a port are before the address.
+            asked = (ask(request)[20:24] for request in (_SIOCGIFADDR, _SIOCGIFNETMASK))
+            address, mask = map(socket.inet_ntoa, asked)
+            return IPv4Interface(f"{address}/{mask}")
     return None

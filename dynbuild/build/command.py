@@ -69,9 +69,8 @@ def of(
     _, _, *words = bake.argv(
         job.plan, bake_file=str(now.bake), metadata_file=str(now.metadata), network=network
     )
-    own = builder.env({**bake.caller(env), **secrets, **bake.handed(job.plan)})
-    own |= builder.engine.plugin_env | bake.ENVIRONMENT
-    return Command((*builder.engine.buildx_argv, *words), own)
+    own = builder.buildx_env({**bake.caller(env), **secrets, **bake.handed(job.plan)})
+    return Command((*builder.engine.buildx_argv, *words), own | bake.ENVIRONMENT)
 
 
 @contextmanager

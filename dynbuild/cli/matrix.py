@@ -127,7 +127,9 @@ def _run(
     trust: bool,
     before: Resumption | None = None,
 ) -> None:
+    from dynbuild.cli import solving
 
+    search = None if dry_run else solving.Search()
     planned = decide(request)
     texts = dockerfiles(planned)
     if request.cells and request.cells.shard:
@@ -135,11 +137,9 @@ def _run(
         # Other records would make other shards: a resumption has these very cells.
         ids = tuple(str(one.id) for one in planned.job.images if not one.id.target.endswith(AWS))
         request = replace(request, cells=replace(request.cells, only=ids, shard=""))
-    from dynbuild.cli import solving
-
     if not solving.is_to_build(request, planned, texts, format, dry_run=dry_run, trust=trust):
         return
-    result = run(request, planned, texts, options, before=before)
+    result = run(request, planned, texts, options, before=before, search=search)
     try:
         files.write(result)
     finally:

@@ -102,6 +102,10 @@ class Builder:
         own = self.engine.env(base)
         return own if self.in_engine else own | {BUILDER: self.name}
 
+    def buildx_env(self, base: Mapping[str, str]) -> dict[str, str]:
+        """``env`` for a process that begins with ``Engine.buildx_argv``."""
+        return self.env(base) | self.engine.plugin_env
+
     def __str__(self) -> str:
         if self.in_engine:
             return f"the {self.engine.kind} engine {self.engine.version}"

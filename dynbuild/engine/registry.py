@@ -44,8 +44,8 @@ def inspect(
     """
     # With {{.Manifest.Digest}}, buildx prints what it prints without a format.
     both = "[{{json .Manifest}},{{json .Image}}]"
-    argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--format", both, name)
-    done = proc.run(argv, env=builder.env(env), check=False, timeout=seconds)
+    argv = (*builder.engine.buildx_argv, "imagetools", "inspect", "--format", both, name)
+    done = proc.run(argv, env=builder.buildx_env(env), check=False, timeout=seconds)
     if done.returncode != 0:
         return Answer(refusal=done.stderr.strip() or f"exit status {done.returncode}")
     try:
@@ -93,8 +93,8 @@ def layers(
     repository = name.partition("@")[0]
 
     def raw(reference: str) -> dict[str, Any]:
-        argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--raw", reference)
-        said = proc.run(argv, env=builder.env(env), check=False, timeout=seconds).stdout
+        argv = (*builder.engine.buildx_argv, "imagetools", "inspect", "--raw", reference)
+        said = proc.run(argv, env=builder.buildx_env(env), check=False, timeout=seconds).stdout
         document: dict[str, Any] = json.loads(said)
         return document
 

@@ -137,8 +137,8 @@ def made_by(where: Builder, env: Mapping[str, str], seconds: float) -> tuple[str
     Raises:
         NotReady: It does not say, or not in time.
     """
-    argv = (where.engine.docker, "buildx", "du", "--format", "json")
-    done = proc.run(argv, env=where.env(env), check=False, timeout=seconds)
+    argv = (*where.engine.buildx_argv, "du", "--format", "json")
+    done = proc.run(argv, env=where.buildx_env(env), check=False, timeout=seconds)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise NotReady(f"{where} does not say what it keeps: {said[-1]}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -33,6 +34,7 @@ LABEL = "dynbuild.content"
 """The label of an image that has the id."""
 
 _FORM = "2"
+_AT_ONCE = 8
 _SAID = {"org.opencontainers.image.version", "org.opencontainers.image.revision"}
 _COMMIT = "DYNAMO_COMMIT_SHA"
 
@@ -179,10 +181,19 @@ def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[C
         known: The ids.
         where: Who tells what tags are.
     """
-    for image in job.plan.images:
-        if not image.tags or image.output != "push" or image.name not in known:
-            continue
-        carrying = [_digest(tag, known[image.name], where) for tag in image.tags]
+    asked = [
+        (image, tag)
+        for image in job.plan.images
+        if image.output == "push" and image.name in known
+        for tag in image.tags
+    ]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        digests = list(pool.map(lambda one: _digest(one[1], known[one[0].name], where), asked))
+    answers: dict[str, list[str]] = {}
+    for (image, _), digest in zip(asked, digests, strict=True):
+        answers.setdefault(image.name, []).append(digest)
+    for image in {image.name: image for image, _ in asked}.values():
+        carrying = answers[image.name]
         if not any(carrying):
             carrying.append(_digest(current(image), known[image.name], where))
         found = set(carrying) - {""}

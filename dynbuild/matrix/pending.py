@@ -73,11 +73,11 @@ def move(
         ToolFailed: The registry did not take them.
         NotReady: There is no docker client.
     """
-    argv = [builder.engine.docker, "buildx", "imagetools", "create", "--prefer-index=false"]
+    argv = [*builder.engine.buildx_argv, "imagetools", "create", "--prefer-index=false"]
     for tag in tags:
         argv += ["--tag", tag]
     backoff.run(
-        lambda: proc.run((*argv, reference), env=builder.env(env)),
+        lambda: proc.run((*argv, reference), env=builder.buildx_env(env)),
         what=f"moving {', '.join(tags)}",
         on_retry=on_retry,
         sleep=sleep,
@@ -104,9 +104,9 @@ def check(builder: Builder, env: Mapping[str, str], reference: str, on_retry: On
         ToolFailed: It does not have it.
         NotReady: There is no docker client.
     """
-    argv = (builder.engine.docker, "buildx", "imagetools", "inspect", "--raw", reference)
+    argv = (*builder.engine.buildx_argv, "imagetools", "inspect", "--raw", reference)
     backoff.run(
-        lambda: proc.run(argv, env=builder.env(env)),
+        lambda: proc.run(argv, env=builder.buildx_env(env)),
         what=f"looking at {reference}",
         on_retry=on_retry,
     )

@@ -6,16 +6,43 @@ import re
 
 import pytest
 
-from dynbuild.engine import builder, requirements
+from dynbuild import proc
+from dynbuild.engine import builder, registry, requirements, usage
 from dynbuild.engine.builder import Builder, Node
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
+from dynbuild.matrix import pending
 from tests import fake_docker
 from tests.support import ROOT
 
 pytestmark = pytest.mark.processes("docker")
 
 ENGINE = Engine("system", "docker", None, None, "28.5.2+dfsg4", "0.29.1+ds1", containerd_store=True)
+
+PLUGIN = dataclasses.replace(ENGINE, plugin="/p/docker-buildx")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda builder: registry.inspect(builder, {}, "r.example/x:1"),
+        lambda builder: usage.made_by(builder, {}, 1.0),
+        lambda builder: pending.check(builder, {}, "r.example/x:1", print),
+    ],
+    ids=["registry", "usage", "pending"],
+)
+def test_questions_to_buildx_go_to_its_plugin(monkeypatch, ask):
+    asked = []
+
+    def run(argv, *, env, **_):
+        asked.append((argv[:2], env))
+        return proc.Completed(argv=argv, returncode=0, stdout="", stderr="")
+
+    monkeypatch.setattr(proc, "run", run)
+    ask(Builder(name="default", driver="docker", nodes=(), engine=PLUGIN))
+    client = {"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": "docker"}
+    assert asked == [(("/p/docker-buildx", "buildx"), client)]
+
 
 # As `docker buildx ls --format json` of buildx 0.29 says it, labels left out.
 CONTAINER = json.dumps(

@@ -6,6 +6,7 @@ import ipaddress
 import re
 
 from dynbuild.errors import RequestError, quote
+from dynbuild.names import did_you_mean
 from dynbuild.quick import dataclass
 from dynbuild.settings.mounts import NAME
 
@@ -14,6 +15,19 @@ GATEWAY = "host-gateway"
 
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(?::[0-9]{1,9})?")
 _HOST = re.compile(r"([A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?)[:=](.+)")
+
+_IPC = re.compile(r"host|private|shareable|none|container:\S+")
+_SWITCHES = ("no-new-privileges", "writable-cgroups")
+_SECURITY = ("seccomp", "apparmor", "label", "systempaths", *_SWITCHES)
+_CAPABILITIES = (
+    "ALL", "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF",
+    "CHECKPOINT_RESTORE", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID",
+    "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE",
+    "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "PERFMON", "SETFCAP",
+    "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT",
+    "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE",
+    "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +127,61 @@ def restart(text: str) -> None:
         )
 
 
+def network(text: str) -> None:
+    """Refuse a ``--network`` that is no word, or joins a container without a name.
+
+    Raises:
+        RequestError: It is one.
+    """
+    word(text)
+    if text == "container:":
+        raise RequestError("--network 'container:' names no container", hint="container:NAME")
+
+
+def ipc(text: str) -> None:
+    """Refuse an ``--ipc`` that docker would refuse.
+
+    Raises:
+        RequestError: It is one.
+    """
+    if not _IPC.fullmatch(text):
+        raise RequestError(
+            f"--ipc {quote(text)} is no mode", hint="host, private, shareable, none, container:NAME"
+        )
+
+
+def capability(text: str) -> None:
+    """Refuse a ``--cap-add`` that docker would refuse (capabilities(7)).
+
+    Raises:
+        RequestError: It is one.
+    """
+    short = text.upper().removeprefix("CAP_")
+    if short not in _CAPABILITIES:
+        raise RequestError(
+            f"--cap-add {quote(text)} is no capability",
+            hint=did_you_mean(short, _CAPABILITIES, "man 7 capabilities"),
+        )
+
+
+def security(text: str) -> None:
+    """Refuse a ``--security-opt`` that docker would refuse.
+
+    Raises:
+        RequestError: It is one.
+    """
+    name, *value = re.split("[:=]", text, maxsplit=1)
+    if name not in _SECURITY or not (any(value) or (name in _SWITCHES and not value)):
+        raise RequestError(
+            f"--security-opt {quote(text)} is no option",
+            hint="no-new-privileges, or seccomp=, apparmor=, label= or systempaths= with a value",
+        )
+
+
 def docker_argument(text: str) -> None:
     """Refuse a ``--docker-arg`` that is no option: docker would take it for the image.
+
+    One that has docker ask a registry is refused as well: nothing is pulled in a run.
 
     Raises:
         RequestError: It is one.
@@ -123,4 +190,8 @@ def docker_argument(text: str) -> None:
         raise RequestError(
             f"--docker-arg {quote(text)} is no option of docker run",
             hint="an option and its value are one word: --docker-arg=--sysctl=kernel.msgmax=65536",
+        )
+    if text.partition("=")[0] == "--pull" and text != "--pull=never":
+        raise RequestError(
+            f"--docker-arg {quote(text)}: a run pulls nothing", hint="before it: docker pull IMAGE"
         )

@@ -46,6 +46,10 @@ _GRAMMARS: Mapping[Form, Callable[[str], object]] = {
     "long-mount": mounts.parse_long,
     "docker-argument": grammars.docker_argument,
     "nodes": numa.parse_wanted,
+    "network": grammars.network,
+    "ipc": grammars.ipc,
+    "capability": grammars.capability,
+    "security": grammars.security,
 }
 """What reads, and so checks, the texts of each form."""
 

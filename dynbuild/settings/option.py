@@ -27,7 +27,7 @@ theirs; or each item takes the place of the one with the same ``KEY=``."""
 Form = Literal[
     "", "path", "size", "number", "gpus", "port", "mount", "long-mount", "limit", "image", "user",
     "group", "variable", "name", "word", "folder", "file", "label", "device", "host", "restart",
-    "docker-argument", "nodes",
+    "docker-argument", "nodes", "network", "ipc", "capability", "security",
 ]  # fmt: skip
 """The grammar of a text, or of each item of a list; empty for any text."""
 

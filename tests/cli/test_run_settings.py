@@ -49,9 +49,9 @@ LINES = [
         f"{ALWAYS} {LIMITS} {END.replace('--ipc', '--cap-add NET_ADMIN --ipc')} i",
     ),
     (
-        "--use-nixl-gds --cap-add A --cap-add B",
+        "--use-nixl-gds --cap-add KILL --cap-add cap_bpf",
         f"{ALWAYS} {LIMITS} -v /run/udev:/run/udev:ro -v /tmp:/tmp -w /workspace --cap-add "
-        "CAP_SYS_PTRACE --cap-add=IPC_LOCK --cap-add A --cap-add B --ipc host i",
+        "CAP_SYS_PTRACE --cap-add=IPC_LOCK --cap-add KILL --cap-add cap_bpf --ipc host i",
     ),
     ("--gms", f"{ALWAYS} {LIMITS} -v /tmp:/tmp {END} i"),
     (
@@ -236,6 +236,11 @@ def test_export_of_an_unknown_form(tree):
         (["--shm-size", "-1"], "'-1' is no size"),
         (["--cpus", "many"], "'many' is no number of processors"),
         (["--numa", "near"], "--numa takes auto or numbers of nodes, not 'near'"),
+        (["--ipc", "all"], "--ipc 'all' is no mode"),
+        (["--network", "container:"], "names no container"),
+        (["--cap-add", "SYS_ADMN"], "'SYS_ADMN' is no capability"),
+        (["--security-opt", "seccomp"], "'seccomp' is no option"),
+        (["--docker-arg=--pull=always"], "a run pulls nothing"),
         (["--with-services"], "--with-services is for --export"),
     ],
 )

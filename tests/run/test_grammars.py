@@ -95,3 +95,33 @@ def test_any_text_is_a_device_or_refused(text):
     except RequestError:
         return
     assert text.startswith(device.source)
+
+
+@pytest.mark.parametrize(
+    "text", ["no-new-privileges", "no-new-privileges:true", "label=disable", "seccomp=/x.json"]
+)
+def test_options_of_security(text):
+    grammars.security(text)
+
+
+@pytest.mark.parametrize("text", ["", "x", "seccomp", "label=", "no-new-privileges=", "unconfined"])
+def test_what_is_no_option_of_security(text):
+    with pytest.raises(RequestError, match="is no option"):
+        grammars.security(text)
+
+
+@pytest.mark.parametrize("text", ["SYS_ADMIN", "cap_sys_admin", "all", "CAP_CHECKPOINT_RESTORE"])
+def test_capabilities(text):
+    grammars.capability(text)
+
+
+@pytest.mark.parametrize("text", ["", "SYS_ADMINS", "CAP_", "SYS-ADMIN", "SYS_ADMIN,KILL"])
+def test_what_is_no_capability(text):
+    with pytest.raises(RequestError, match="is no capability"):
+        grammars.capability(text)
+
+
+def test_the_hint_for_a_capability_names_the_nearest():
+    with pytest.raises(RequestError) as caught:
+        grammars.capability("SYS_ADMN")
+    assert "did you mean 'SYS_ADMIN'" in caught.value.hint

@@ -24,7 +24,7 @@ ulimit = ["nofile=1", "core=1"]
 gpus = "2"
 env = ["A=profile"]
 ulimit = ["nofile=2"]
-cap_add = ["X"]
+cap_add = ["KILL"]
 """
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 from collections.abc import Iterator
+from typing import Any
 
+from dynbuild.errors import RequestError
 from dynbuild.findings import Finding
 from dynbuild.run.facts import Host
 from dynbuild.run.request import RunRequest
+from dynbuild.settings import mounts
 
 _MIGHTY = frozenset(
     (
@@ -24,13 +28,23 @@ _SYSTEM = frozenset(
 _SOCKETS = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock")
 _MEMORY = ("/dev", "/dev/mem", "/dev/kmem", "/dev/port")
 _LOOSE = ("seccomp=unconfined", "apparmor=unconfined", "label=disable", "systempaths=unconfined")
-_WORDS = ("--pid=host", "--userns=host", "--uts=host", "--cgroupns=host", "--device-cgroup-rule")
+_WORDS = (
+    "--pid=host",
+    "--network=host",
+    "--net=host",
+    "--ipc=host",
+    "--userns=host",
+    "--uts=host",
+    "--cgroupns=host",
+    "--device-cgroup-rule",
+)
 
 
 def check(request: RunRequest, host: Host) -> Iterator[Finding]:
     """Rights beyond those of a plain run, each with what asks for less."""
     del host
-    if request.privileged or "--privileged" in request.docker_args:
+    request = _with_words(request)
+    if request.privileged:
         yield _told(
             "--privileged: root inside can do to this machine whatever its own root can",
             "leave it out; --cap-add or --device gives the one thing that is needed",
@@ -55,6 +69,31 @@ def check(request: RunRequest, host: Host) -> Iterator[Finding]:
                 f"--docker-arg {word}: a part of this machine is the container's", "leave it out"
             )
     yield from _mounts(request)
+
+
+_OPTIONS = {
+    "-v": "volumes", "--volume": "volumes", "--mount": "long_mounts", "--device": "devices",
+    "--cap-add": "cap_add", "--security-opt": "security_opts",
+}  # fmt: skip
+_READERS = {"volumes": mounts.parse, "long_mounts": mounts.parse_long}
+
+
+def _with_words(request: RunRequest) -> RunRequest:
+    """*request* with what its words for docker ask for in the place of options."""
+    said: dict[str, Any] = {}
+    for word in request.docker_args:
+        option, _, value = word.partition("=")
+        if option[:2] == "-v":
+            option, value = "-v", word[2:].removeprefix("=")
+        if option == "--privileged":
+            said["privileged"] = value.lower() not in ("false", "f", "0")
+        elif field := _OPTIONS.get(option):
+            try:
+                _READERS.get(field, str)(value)
+            except RequestError:
+                continue  # docker refuses it
+            said[field] = (*said.get(field, getattr(request, field)), value)
+    return dataclasses.replace(request, **said)
 
 
 def _mounts(request: RunRequest) -> Iterator[Finding]:

@@ -48,9 +48,11 @@ def expanded(text: str, *, origin: str | None = None) -> Path:
     """The path that *text* writes; it may start with ``~`` or ``~USER``.
 
     Raises:
-        RequestError: It has a NUL character, is longer than a path can be, or has a user that
-            this machine does not know.
+        RequestError: It is empty, has a NUL character, is longer than a path can be, or has a
+            user that this machine does not know.
     """
+    if not text:
+        raise RequestError("a path is empty", origin=origin, hint="'.' is the current folder")
     if "\0" in text:
         raise RequestError("a path has a NUL character in it, which no path can", origin=origin)
     if len(os.fsencode(text)) > _PATH_MAX or any(

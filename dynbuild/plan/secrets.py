@@ -81,7 +81,14 @@ def with_web_identity(job: Job, token_file: str) -> Job:
 
 
 def problems(config: Settings) -> Iterator[Problem]:
-    """Logins of git hosts that are written in another form than ``HOST=VARIABLE``."""
+    """Logins of git hosts in another form than ``HOST=VARIABLE``; an index without an address."""
+    if (index := config.catalog.site.index_url) and "://" not in index:
+        # Not repeated: it may have a login.
+        yield Problem(
+            "site.index_url is no address",
+            str(config.origin("site", "index_url")),
+            "such as https://pypi.example.com/simple",
+        )
     for kind in GIT:
         for text in getattr(config.catalog.site, kind):
             if not _HOST_AND_VARIABLE.fullmatch(text):

@@ -118,7 +118,7 @@ def problems(
     for arg, setting in (*values.items(), *written):
         if setting.origin.layer == "derived" or secret_in(str(setting.value)):
             continue  # said of the value that it is from, and by plan.credentials
-        declared = arguments.get(arg, _EPOCH if arg == environment.EPOCH else _UNDECLARED)
+        declared = arguments.get(arg) or _KNOWN.get(arg, _UNDECLARED)
         like = str(config.lowest("args", arg) or "")
         said = kinds.problem(arg, declared, setting, like)
         if said is None and (arg in used or setting.origin.layer != "catalog"):
@@ -155,7 +155,19 @@ def declarations(config: Settings) -> Mapping[str, Argument]:
 _UNDECLARED = Argument.model_construct(kind="text", help="", empty="empty")
 """What BuildKit knows by itself."""
 
-_EPOCH = Argument.model_construct(kind="int", help="", empty="none", noun="time in seconds")
+_KNOWN: Mapping[str, Argument] = {
+    environment.EPOCH: Argument.model_construct(
+        kind="int", help="", empty="none", noun="time in seconds"
+    ),
+    **dict.fromkeys(
+        ("BUILDKIT_MULTI_PLATFORM", "BUILDKIT_INLINE_CACHE"),
+        # Another word fails the solve, or means nothing and is not told.
+        Argument.model_construct(
+            kind="choice", help="", empty="", words=["true", "false", "True", "False", "1", "0"]
+        ),
+    ),
+}
+"""Of that, what has a form."""
 
 
 def _written(config: Settings) -> Iterator[tuple[str, Setting]]:

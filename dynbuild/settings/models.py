@@ -129,6 +129,12 @@ class Site(Model):
     netrc: str = Field(description="file of logins for the steps that download")
 
 
+def _check_url(text: str) -> None:
+    """Raise ``ValueError`` for what no step can download."""
+    if not re.match(r"(?:https?|ftp)://[^/]|\$\{", text, re.IGNORECASE):
+        raise ValueError("kind 'url' needs an address: https://…")
+
+
 class Source(Model):
     """Where the source tree of a component comes from.
 
@@ -163,6 +169,8 @@ class Source(Model):
         missing = [key for key in needs[self.kind] if not getattr(self, key)]
         if missing:
             raise ValueError(f"kind '{self.kind}' needs {' and '.join(missing)}")
+        if self.kind == "url":
+            _check_url(self.url)
         return self
 
     @property
@@ -201,6 +209,9 @@ class Tool(Model):
         missing = [key for key in needs[self.kind] if not getattr(self, key)]
         if missing:
             raise ValueError(f"kind '{self.kind}' needs {' and '.join(missing)}")
+        if self.kind == "url":
+            for url in self.url.values():
+                _check_url(url)
         return self
 
 

@@ -409,6 +409,15 @@ def test_a_context_that_does_not_exist():
     assert result.hint == "--context names a folder"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("--context", ""), ("--config", ""), ("--source", "nixl="), ("--build-context", "nixl_src=")],
+    ids=" ".join,
+)
+def test_an_empty_path_is_not_the_current_folder(words):
+    assert "a path is empty" in refused(*NONE, *words).err
+
+
 def test_a_context_that_is_no_source_tree(tmp_path):
     result = refused(*NONE, "--context", tmp_path, "--dynamo-wheels", "source")
     assert f"the build context {tmp_path} has no pyproject.toml" in result.err

@@ -135,3 +135,9 @@ def test_a_context_by_ssh_is_refused_before_buildkit_does(overlay, address):
     error = refusal(overlay(f'[contexts]\nucx_src = "{address}"\n'), **NONE_CPU)
     assert error.message.startswith("the context ucx_src is a repository by ssh")
     assert "[sources.NAME] repo" in error.hint
+
+
+def test_an_index_without_an_address_is_refused_and_not_repeated(overlay):
+    error = refusal(overlay('[site]\nindex_url = "ada:hunter2@pypi.example.com"\n'), **NONE_CPU)
+    assert error.message == "site.index_url is no address"
+    assert "hunter2" not in f"{error.hint} {error.origin} {error.details}"

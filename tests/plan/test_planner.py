@@ -647,6 +647,15 @@ def test_a_date_that_is_none_is_told_with_its_variable():
     assert caught.value.origin == "environment SOURCE_DATE_EPOCH"
 
 
+@pytest.mark.parametrize("arg", ["BUILDKIT_MULTI_PLATFORM", "BUILDKIT_INLINE_CACHE"])
+def test_a_switch_of_buildkit_is_one(arg):
+    with pytest.raises(RequestError, match=f"{arg} is 'x'"):
+        make_plan(**NONE_CPU, args={arg: "x"})
+    assert make_plan(**NONE_CPU, args={arg: "1"}).images[0].passed_by == {
+        arg: f"flag --build-arg {arg}"
+    }
+
+
 # ---- Dynamo's wheels ---------------------------------------------------------------------
 
 

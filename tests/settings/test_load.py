@@ -295,6 +295,8 @@ def test_all_unknown_keys_are_told_at_once(overlay):
         ('[tools.nats]\nkind = "pypi"\n', "kind 'pypi' needs pypi"),
         ('[tools.nats]\nkind = "image"\n', "kind 'image' needs image and files"),
         ('[sources.ucx]\nkind = "svn"\n', "'sources.ucx.kind'"),
+        ('[sources.ucx]\nkind = "url"\nurl = "ucx.tar.gz"\n', "kind 'url' needs an address"),
+        ('[tools.etcd]\nkind = "url"\nurl = {amd64 = "x"}\n', "kind 'url' needs an address"),
         ('[sources.ffmpeg]\nsha256 = "abc"\n', "'sources.ffmpeg.sha256'"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def content(path: Path) -> bytes:
     if len(data) > _LARGEST:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return data
+
+
+def regular(path: Path) -> Path:
+    """*path*, which is a file: a pipe is waited for, and a device may have no end.
+
+    Raises:
+        OSError: It is none.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return path
 
 
 def stamp(path: Path) -> tuple[int, int, int]:

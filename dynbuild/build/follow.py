@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from dynbuild import paths
 from dynbuild.build import record
 from dynbuild.build.events import Event, RecordBegun, Retried
 from dynbuild.build.record import Record, RecordId
@@ -53,7 +54,7 @@ class Follower:
             self._last = self.begun
             yield self._last, RecordBegun(self.record.id, str(self.record.path))
         try:
-            file = self.record.events.open("rb")
+            file = paths.regular(self.record.events).open("rb")
         except OSError:
             return
         with file:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
-from dynbuild import masking
+from dynbuild import masking, paths
 from dynbuild.addresses import public
 from dynbuild.build.record import Record
 from dynbuild.build.result import Material
@@ -37,7 +37,7 @@ class Metadata:
     def read(cls, path: Path) -> Metadata:
         """The metadata in *path*; empty where there is no such file."""
         try:
-            text = path.read_bytes()
+            text = paths.regular(path).read_bytes()
         except FileNotFoundError:
             return cls()
         except OSError:

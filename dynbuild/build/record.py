@@ -324,10 +324,7 @@ def read(record: Record) -> BuildResult:
         OSError: There is no result, or it cannot be read.
         ValueError: It is damaged.
     """
-    # A pipe, or a device, would be waited for.
-    if not record.result.is_file():
-        raise FileNotFoundError(errno.ENOENT, "no such file", str(record.result))
-    return _read(record, paths.stamp(record.result))
+    return _read(record, paths.stamp(paths.regular(record.result)))
 
 
 @functools.lru_cache(_READ)

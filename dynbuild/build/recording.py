@@ -72,12 +72,12 @@ def read(source: Record) -> Recording:
     lines: list[LogLine] = []
 
     def events() -> None:
-        with source.events.open(encoding="utf-8", errors="replace") as file:
+        with paths.regular(source.events).open(encoding="utf-8", errors="replace") as file:
             lines.extend(event for event in replay(file, solve) if isinstance(event, LogLine))
 
     result = part("result.json", lambda: record.read(source))
     plan = part("plan.json", lambda: PlanDocument.model_validate(_json(source)))
-    taken = part("context.json", lambda: context.parse(source.context.read_bytes()))
+    taken = part("context.json", lambda: context.parse(paths.regular(source.context).read_bytes()))
     part("events.jsonl", events)
     texts = part("Dockerfile", lambda: _dockerfiles(source, plan)) if plan else None
     return Recording(
@@ -107,7 +107,7 @@ def steps_of(source: Record) -> Solve:
 def _replayed(source: Record, _: tuple[int, int, int]) -> Solve:
     """The steps of a build whose progress has that stamp: several ask for them in a command."""
     solve = Solve()
-    with source.events.open(encoding="utf-8", errors="replace") as lines:
+    with paths.regular(source.events).open(encoding="utf-8", errors="replace") as lines:
         for _event in replay(lines, solve):
             pass
     return solve
@@ -116,7 +116,7 @@ def _replayed(source: Record, _: tuple[int, int, int]) -> Solve:
 def _dockerfiles(source: Record, plan: PlanDocument) -> dict[str, str]:
     only = len(plan.images) == 1
     return {
-        image.name: source.dockerfile(image.name, only=only).read_text(
+        image.name: paths.regular(source.dockerfile(image.name, only=only)).read_text(
             encoding="utf-8", errors="surrogateescape"
         )
         for image in plan.images
@@ -126,7 +126,7 @@ def _dockerfiles(source: Record, plan: PlanDocument) -> dict[str, str]:
 def _network(source: Record) -> str:
     """The network of build steps as the definition has it; empty where that says nothing."""
     with suppress(OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
-        targets = json.loads(source.bake.read_bytes())["target"].values()
+        targets = json.loads(paths.regular(source.bake).read_bytes())["target"].values()
         return next((str(one["network"]) for one in targets if "network" in one), "bridge")
     return ""
 
@@ -134,9 +134,11 @@ def _network(source: Record) -> str:
 def images_of(source: Record) -> tuple[str, ...]:
     """The names of the images of a build; none where its plan cannot be read."""
     with suppress(OSError, ValueError, RecursionError, KeyError, TypeError):
-        return tuple(one["name"] for one in json.loads(source.plan.read_bytes())["images"])
+        return tuple(
+            one["name"] for one in json.loads(paths.regular(source.plan).read_bytes())["images"]
+        )
     return ()
 
 
 def _json(source: Record) -> object:
-    return json.loads(source.plan.read_bytes())
+    return json.loads(paths.regular(source.plan).read_bytes())

@@ -38,7 +38,7 @@ class SourceTree:
         if name not in self._texts:
             path = self.root / name
             try:
-                there = self.holds(name) and path.stat().st_size <= _LARGEST
+                there = self.holds(name) and paths.regular(path).stat().st_size <= _LARGEST
                 self._texts[name] = path.read_text(encoding="utf-8") if there else ""
             except (OSError, ValueError):
                 self._texts[name] = ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from dynbuild import paths
 from dynbuild.cli import complete, console, tree
 from dynbuild.cli.parameters import Invocation, with_options
 from dynbuild.cli.report import Context
@@ -126,7 +127,7 @@ def _plan(followed: _Followed) -> PlanDocument | None:
     from dynbuild.plan.document import PlanDocument
 
     with suppress(OSError, ValueError):
-        return PlanDocument.model_validate_json(followed.record.plan.read_bytes())
+        return PlanDocument.model_validate_json(paths.regular(followed.record.plan).read_bytes())
     return None
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import typer
 
+from dynbuild import paths
 from dynbuild.cli import tree
 from dynbuild.settings import files, lines
 from dynbuild.settings.option import Option
@@ -137,7 +138,7 @@ def _catalog(said: Mapping[str, Any]) -> tuple[Table, list[str]]:
 
 def _read(path: Path) -> Table:
     with suppress(OSError, ValueError, RecursionError):
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(paths.regular(path).read_bytes().decode("utf-8-sig"))
     return {}
 
 
@@ -174,5 +175,5 @@ def _built(context: Path) -> Iterator[str]:
 
     for result in sorted((context / ".dynbuild" / "builds").glob("*/result.json"), reverse=True):
         with suppress(OSError, ValueError, RecursionError, AttributeError, TypeError, KeyError):
-            for image in json.loads(result.read_bytes())["images"]:
+            for image in json.loads(paths.regular(result).read_bytes())["images"]:
                 yield from map(str, image["tags"])

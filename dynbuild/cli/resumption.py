@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynbuild import paths
 from dynbuild.cli import console, trust
 from dynbuild.cli.request import BuildRequest, Cells
 from dynbuild.errors import RequestError
@@ -97,7 +98,7 @@ def read(context: Path, id: str, *, trusted: bool) -> Resumption:
     one = record.find(context, id)
     plan, ended = record.plan_of(one), record.result_of(one)
     try:
-        content = (one.path / _NAME).read_bytes()
+        content = paths.regular(one.path / _NAME).read_bytes()
         if not trusted:
             _check(
                 one, context, content, lost="it cannot go on",
@@ -139,7 +140,7 @@ def check_own(one: MatrixRecord, context: Path, *, lost: str, hint: str) -> None
         RequestError: It was not written here, by this user.
     """
     try:
-        content = (one.path / _NAME).read_bytes()
+        content = paths.regular(one.path / _NAME).read_bytes()
     except OSError:
         content = b""
     _check(one, context, content, lost=lost, hint=hint)

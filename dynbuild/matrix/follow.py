@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dynbuild import paths
 from dynbuild.build import archive
 from dynbuild.build.follow import Follower, begun
 from dynbuild.build.record import RecordId
@@ -87,6 +88,6 @@ class MatrixFollower:
 def _cells(solve: Follower) -> tuple[str, ...]:
     """The cells that a solve makes; none where it is of common steps."""
     with suppress(OSError, ValueError):
-        plan = PlanDocument.model_validate_json(solve.record.plan.read_bytes())
+        plan = PlanDocument.model_validate_json(paths.regular(solve.record.plan).read_bytes())
         return tuple(image.name for image in plan.images if image.tags)
     return ()

@@ -141,7 +141,7 @@ def plan_of(one: MatrixRecord) -> PlanDocument:
         RequestError: The record is damaged.
     """
     with _read(one):
-        return PlanDocument.model_validate_json(one.plan.read_bytes())
+        return PlanDocument.model_validate_json(paths.regular(one.plan).read_bytes())
 
 
 def result_of(one: MatrixRecord) -> MatrixResult:
@@ -151,7 +151,7 @@ def result_of(one: MatrixRecord) -> MatrixResult:
         RequestError: The record is damaged, or has no result yet.
     """
     with _read(one):
-        return _result(one, paths.stamp(one.result))
+        return _result(one, paths.stamp(paths.regular(one.result)))
 
 
 @functools.lru_cache(_READ)

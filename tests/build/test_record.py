@@ -170,7 +170,7 @@ def test_a_result_that_is_no_file_is_passed_over(tmp_path):
         make(record.create(tmp_path, f"{number}-{os.getpid()}-x").result)
     (record.builds(tmp_path) / "notes").touch()
     assert list(record.finished(tmp_path)) == []
-    with pytest.raises(OSError, match="no such file"):
+    with pytest.raises(OSError, match="No such file"):
         record.read(record.create(tmp_path, ID))
 
 

@@ -1,6 +1,9 @@
 """A record read back."""
 
+import os
 from datetime import UTC, datetime
+
+import pytest
 
 from dynbuild.build import record, recording
 from tests.report import builds
@@ -23,6 +26,24 @@ def test_what_is_damaged_is_said_and_the_rest_is_read(tmp_path):
     assert (read.result, read.plan, read.context) == (None, None, None)
     assert len(read.missing) == 3
     assert read.solve.steps
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, kind):
+    source = builds.recorded(tmp_path)
+    for path in (source.result, source.plan, source.context, source.events):
+        path.unlink(missing_ok=True)
+        match kind:
+            case "pipe":
+                os.mkfifo(path)
+            case "device":
+                path.symlink_to("/dev/zero")
+            case _:
+                path.mkdir()
+    read = recording.read(source)
+    assert (read.result, read.plan, read.context, read.lines) == (None, None, None, ())
+    assert len(read.missing) == 4
+    assert recording.images_of(source) == ()
 
 
 def test_an_empty_folder(tmp_path):

@@ -1,5 +1,7 @@
 """What of a source tree is read: nothing that leads out of it, nothing without an end."""
 
+import os
+
 import pytest
 
 from dynbuild.build.source_tree import SourceTree
@@ -24,7 +26,15 @@ def test_what_is_none_is_empty(tree, tmp_path):
     (tree.root / "large.toml").write_text(f"key = 1\n{'#' * (1 << 20)}\n")
     (tree.root / "bytes.toml").write_bytes(b"key = '\xff'\n")
     (tree.root / "damaged.toml").write_text("key = \n")
-    for name in ("out.toml", "large.toml", "bytes.toml", "damaged.toml", "missing.toml"):
+    os.mkfifo(tree.root / "pipe.toml")
+    for name in (
+        "pipe.toml",
+        "out.toml",
+        "large.toml",
+        "bytes.toml",
+        "damaged.toml",
+        "missing.toml",
+    ):
         assert tree.toml(name) == {}, name
     assert not tree.holds("out.toml")
     assert tree.holds("missing.toml")

@@ -21,6 +21,7 @@ from dynbuild.plan.matrix import EFA_TARGETS
 from dynbuild.plan.version import Version
 from dynbuild.render import bake
 from dynbuild.render.dockerfile import render
+from dynbuild.settings import csv_fields
 from dynbuild.settings.layers import Origin, Setting
 from tests import cells as matrix
 from tests.render import test_dockerfile as test_render
@@ -551,7 +552,8 @@ def test_values_survive_the_definition(one, other):
         version=version,
         context=f"/src/{one}",
         contexts={"ucx_src": f"/trees/{other}"},
-        cache_from=[f"type=local,src=/{one}"],
+        # A field that has signs of CSV stands in quotes.
+        cache_from=[csv_fields.joined(("type=local", f"src=/{one}"))],
     )
     made = with_values(made, {"BUILD_JOBS": one, "NIXL_REF": other})
     (image,) = made.images

@@ -203,6 +203,7 @@ nodes = st.recursive(
 @given(nodes)
 @example("yes")
 @example({"on": "off", "y": "n", "": "", "1": "1", "~": "~", "a: b": "c #d", "null": {}})
+@example({"x" * 1025: {"(" * 2000: ["a"], "b": "c"}, "d": [{"\x85" * 999: "", "e" * 1025: {}}]})
 @example([["- a", []], [{"a": [{"b": "\x85\u2028\ufeff\U0001f600\x7f\t\r\n\\"}]}]])
 def test_yaml_holds_every_value(node):
     assert yaml.safe_load(common.yaml(node)) == node

@@ -26,6 +26,7 @@ NATS_COMMAND = ("-js",)
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
 )
+_LONGEST_KEY = 1000
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z_]{2,}")
 _YAML_WORDS = frozenset(("true", "false", "null", "yes", "off"))
 # RFC 1123: at most 63 characters in a label.
@@ -128,6 +129,9 @@ def _lines(node: Node) -> list[str]:
 def _pair(key: str, value: Node) -> list[str]:
     plain = _PLAIN_KEY.fullmatch(key) and key.lower() not in _YAML_WORDS
     name = key if plain else json_text(key)
+    # A longer key has to be marked as one (https://yaml.org/spec/1.2.2/#742-flow-mappings).
+    mark = [f"? {name}"] if len(name) > _LONGEST_KEY else []
+    name = "" if mark else name
     if isinstance(value, (str, int)) or not value:
-        return [f"{name}: {json_text(value)}"]
-    return [f"{name}:", *(f"  {line}" for line in _lines(value))]
+        return [*mark, f"{name}: {json_text(value)}"]
+    return [*mark, f"{name}:", *(f"  {line}" for line in _lines(value))]

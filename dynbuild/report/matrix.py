@@ -151,6 +151,8 @@ def table(result: MatrixResult, display: Display) -> list[str]:
         names = [one for one in names if one != name]
     head, rule, *lines = display.table(names, [[row[name] for name in names] for row in shown])
     told = [head, rule]
+    if len(lines) != len(shown):
+        return [*told, *lines]  # too narrow for a table: each row is several lines
     for line, row in zip(lines, shown, strict=True):
         told.append(line)
         if row["first error"]:

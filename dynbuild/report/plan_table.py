@@ -47,6 +47,9 @@ def _image(image: ImagePlan, display: Display) -> Iterator[str]:
     ]
     head, rule, *lines = display.table(("argument", "value", "from"), rows_of_args)
     yield from (head, rule)
+    if len(lines) != len(rows_of_args):
+        yield from lines  # too narrow for a table: each row is several lines
+        return
     for origin, line in zip(image.set_by.values(), lines, strict=True):
         changed = origin.layer in ("overlay", "environment", "flag")
         yield display.style(line, "cyan") if changed else line

@@ -78,6 +78,13 @@ def test_the_rows_of_a_table_fit_the_terminal(columns):
     assert any("…" in line for line in lines[start:]) == (columns < 250)
 
 
+@pytest.mark.parametrize("columns", [1, 10, 20, 33])
+def test_a_terminal_that_is_too_narrow_for_a_table(columns):
+    result = call("plan", *CPU, *HERE, columns=columns)
+    assert result.code == 0, result.err
+    assert "argument" in result.out
+
+
 def test_a_table_in_a_pipe_is_whole():
     text = call("plan", "--framework", "trtllm", *HERE).out
     assert "…" not in text

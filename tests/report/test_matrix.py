@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from dynbuild.build.events import LogLine, Retried, StepEnded, StepStarted, Warned
 from dynbuild.build.result import Failure, Steps
 from dynbuild.build.steps import StepName
@@ -106,6 +108,12 @@ def test_the_table_fits_a_terminal():
             DONE.id, FAILED.id, SKIPPED.id,
         ]  # fmt: skip
         assert "  [framework 3/7] RU" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("width", range(1, 40))
+def test_a_terminal_that_is_too_narrow_for_the_table(width):
+    lines = matrix.table(ended(DONE, FAILED, SKIPPED), Display(width=width))
+    assert len(lines) >= 3
 
 
 def test_an_id_stays_whole_as_long_as_a_terminal_has_room():

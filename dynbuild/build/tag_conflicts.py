@@ -10,6 +10,7 @@ from dynbuild.build import backoff, failure
 from dynbuild.build.backoff import OnRetry
 from dynbuild.engine import registry
 from dynbuild.engine.builder import Builder
+from dynbuild.engine.registry import Answer
 from dynbuild.errors import NotReady, RequestError
 from dynbuild.image_id import LABEL
 from dynbuild.plan.document import PlanDocument
@@ -23,7 +24,7 @@ _ABSENT = re.compile(
 
 def check_tags(
     builder: Builder, env: Mapping[str, str], plan: PlanDocument, on_retry: OnRetry
-) -> None:
+) -> dict[str, Answer]:
     """Raise if a tag that is to be pushed carries another image of dynbuild's.
 
     Args:
@@ -32,11 +33,14 @@ def check_tags(
         plan: What is pushed.
         on_retry: Told of what is asked again.
 
+    Returns:
+        What the registry says of each tag that was looked at.
+
     Raises:
         RequestError: One does; all such are told.
         NotReady: The registry does not answer.
     """
-    check(
+    return check(
         builder,
         env,
         [
@@ -51,7 +55,7 @@ def check_tags(
 
 def check(
     builder: Builder, env: Mapping[str, str], pushed: Sequence[tuple[str, str]], on_retry: OnRetry
-) -> None:
+) -> dict[str, Answer]:
     """``check_tags`` for the ids of images, each with a tag that it is to get.
 
     Raises:
@@ -59,14 +63,18 @@ def check(
         NotReady: The registry does not answer.
     """
     if not pushed:
-        return
+        return {}
+
+    def ask(tag: str) -> Answer:
+        return backoff.inspect(lambda: registry.inspect(builder, env, tag), tag, on_retry)
+
+    tags = [tag for _, tag in pushed]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        owners_of = pool.map(lambda one: _owners(builder, env, one[1], on_retry), pushed)
-        found = list(zip(pushed, owners_of, strict=True))
+        answers = dict(zip(tags, pool.map(ask, tags), strict=True))
     taken = [
         f"{tag} is {owner}, and would become {name}"
-        for (name, tag), owners in found
-        for owner in sorted(owners - {name})
+        for name, tag in pushed
+        for owner in sorted(_owners(tag, answers[tag]) - {name})
     ]
     if taken:
         first, *more = taken
@@ -75,15 +83,15 @@ def check(
             details=tuple(more),
             hint="another --repository or --tag keeps both; --retag moves the tag",
         )
+    return answers
 
 
-def _owners(builder: Builder, env: Mapping[str, str], tag: str, on_retry: OnRetry) -> set[str]:
+def _owners(tag: str, answer: Answer) -> set[str]:
     """The ids of dynbuild's images that *tag* stands for; none where it is not there.
 
     Raises:
         NotReady: The registry does not answer.
     """
-    answer = backoff.inspect(lambda: registry.inspect(builder, env, tag), tag, on_retry)
     words = answer.refusal
     if not words:
         return set(registry.labels(answer.images, LABEL))

@@ -259,7 +259,9 @@ def _unchanged(ready: Ready) -> tuple[Ready, tuple[CellResult, ...]]:
     from dynbuild.matrix import content
 
     planned = ready.planned
-    registry = content.Registry(builder=ready.builder, env=os.environ, on_retry=ready.again)
+    registry = content.Registry(
+        builder=ready.builder, env=os.environ, on_retry=ready.again, said=ready.said
+    )
     try:
         ids = content.ids(planned.job, ready.texts, planned.tests, registry)
     except ValueError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dynbuild.engine.builder import Builder
     from dynbuild.engine.model import Engine
     from dynbuild.engine.private.network import Trouble
+    from dynbuild.engine.registry import Answer
     from dynbuild.plan.document import PlanDocument
     from dynbuild.sccache.s3.credentials import Credentials
 
@@ -137,6 +138,7 @@ class Ready:
         builder: Who solves it.
         lost: What is done without, as warnings.
         again: What was asked of a registry again.
+        said: What a registry said of tags that are to be pushed.
     """
 
     planned: PlannedJob
@@ -145,6 +147,7 @@ class Ready:
     builder: Builder
     lost: tuple[str, ...]
     again: Again
+    said: Mapping[str, Answer]
 
     def warn_at_end(self, warnings: Iterable[str]) -> None:
         """Tell the *warnings* of a result, and once more what was done without."""
@@ -176,14 +179,21 @@ def make_ready(
     search = search or Search()
     engine = engine_of(search)
     again = Again()
-    builder = _builder_of(request, engine, planned.plan, texts, again)
+    builder = _builder_of(request, engine, planned.plan, texts)
+    said = _check_tags(builder, planned.plan, again)
     if builder.in_engine and engine.kind == "private":
         _check_network(search, engine)
     planned, texts, lost = _with_compile_cache(request, planned, texts, builder)
     for warning in (*planned.plan.warnings, *lost):
         console.warn(warning)
     return Ready(
-        planned=planned, texts=texts, engine=engine, builder=builder, lost=lost, again=again
+        planned=planned,
+        texts=texts,
+        engine=engine,
+        builder=builder,
+        lost=lost,
+        again=again,
+        said=said,
     )
 
 
@@ -231,8 +241,22 @@ def _check_trust(planned: PlannedJob, *, trust: bool) -> None:
     check(planned.configs[0], widenings(planned), trust=trust)
 
 
+def _check_tags(builder: Builder, plan: PlanDocument, again: Again) -> Mapping[str, Answer]:
+    """Raise where a tag that is to be pushed is another image's; what was said of each.
+
+    Raises:
+        RequestError: One is.
+        NotReady: The registry does not answer.
+    """
+    if all(image.output != "push" for image in plan.images):
+        return {}
+    from dynbuild.build.tag_conflicts import check_tags
+
+    return check_tags(builder, os.environ, plan, again)
+
+
 def _builder_of(
-    request: BuildRequest, engine: Engine, plan: PlanDocument, texts: dict[str, str], again: Again
+    request: BuildRequest, engine: Engine, plan: PlanDocument, texts: dict[str, str]
 ) -> Builder:
     """The builder of *engine*, which can solve this and hand over what comes of it.
 
@@ -260,10 +284,6 @@ def _builder_of(
     requirements.check(found, texts.values(), network=network)
     check_load(found, plan)
     check_bases(found, os.environ, plan)
-    if any(image.output == "push" for image in plan.images):
-        from dynbuild.build.tag_conflicts import check_tags
-
-        check_tags(found, os.environ, plan, again)
     return found
 
 

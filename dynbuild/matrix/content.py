@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from dynbuild import names
@@ -23,6 +23,7 @@ from dynbuild.build.backoff import OnRetry
 from dynbuild.build.resolution import Name
 from dynbuild.engine import registry
 from dynbuild.engine.builder import Builder
+from dynbuild.engine.registry import Answer
 from dynbuild.matrix.result import CellResult
 from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.image_tests import ImageTest
@@ -60,11 +61,13 @@ class Registry:
         builder: Whose images come first, and whose logins count.
         env: The caller's environment.
         on_retry: Told of what a registry is asked again.
+        said: What was said of tags already: they are not asked for again.
     """
 
     builder: Builder
     env: Mapping[str, str]
     on_retry: OnRetry
+    said: Mapping[str, Answer] = field(default_factory=dict)
 
 
 def ids(
@@ -215,7 +218,7 @@ def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[C
 
 def _digest(tag: str, id: str, where: Registry) -> str:
     """The digest of the image *tag* if that carries the *id* for every platform."""
-    answer = backoff.inspect(
+    answer = where.said.get(tag) or backoff.inspect(
         lambda: registry.inspect(where.builder, where.env, tag), tag, where.on_retry
     )
     carried = set(registry.labels(answer.images, LABEL))

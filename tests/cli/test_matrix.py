@@ -570,6 +570,8 @@ def test_a_matrix_that_is_in_the_registry_ends_without_a_solve(pushing, docker, 
     assert 'message="unchanged"' in junit.read_text()
     assert "| ✅ unchanged |" in summary.read_text()
     assert not any("imagetools create" in line for line in docker.asked[lines:])
+    asked = [line for line in docker.asked[lines:] if "imagetools inspect" in line]
+    assert len(asked) == len(set(asked)), "nothing is asked of the registry twice"
     # Another base image behind the same name.
     docker.says(image=f"sha256:{2:064} 1\n")
     _, cells = pushing("--only", "none-frontend-cpu", "--skip", "none-[wd]*")

@@ -2,7 +2,7 @@ import pytest
 
 from dynbuild.plan.recipe import Recipe
 from dynbuild.settings.models import Catalog
-from tests.support import CATALOG
+from tests.support import CATALOG, make_image_job, make_job
 
 CATALOG_MODEL = Catalog.model_validate(CATALOG)
 
@@ -103,3 +103,21 @@ def test_packages_are_those_of_packaged_tools():
     made = recipe(tools={"nats": "apt", "etcd": "apt", "protoc": "url"})
     assert made.packages("nats", "protoc", "etcd") == ("nats-server", "etcd-server", "etcd-client")
     assert recipe().packages("nats", "etcd") == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "toolchain"),
+    [
+        ({}, "rust_tools"),
+        ({"dynamo_wheels": "index"}, "python_tools"),
+        ({"dynamo_wheels": "index", "device": "cpu"}, "python_tools"),
+    ],
+)
+def test_the_richest_compilers_that_are_needed(asked, toolchain):
+    assert make_image_job(framework="none", target="runtime", **asked).recipe.toolchain == toolchain
+
+
+def test_a_layer_on_another_image_knows_the_stage_that_it_continues():
+    job = make_job(framework="none", target="local-dev", make_efa=True)
+    linked = {image.plan.target: image.recipe.linked for image in job.images}
+    assert linked == {"dev": "", "local-dev": "", "local-dev-aws": "dev"}

@@ -10,6 +10,7 @@ from dynbuild.plan.machine import Machine
 from dynbuild.render.dockerfile import render
 from dynbuild.settings import lines
 from dynbuild.settings.layers import Origin
+from dynbuild.settings.models import Site
 from tests.support import CATALOG, DEMO, ROOT, TEMPLATES, load, make_job
 
 AIRGAP = ROOT / "examples" / "airgap" / "dynbuild.toml"
@@ -298,6 +299,30 @@ def test_meson_s_subprojects_are_places_of_nixl():
     found = _of(places_of(**NONE_CPU), kind="meson")
     assert {place.stage for place in found} == {"nixl"}
     assert {place.address.split()[-1] for place in found} == set(remote.SUBPROJECTS)
+
+
+def test_the_settings_that_would_cover_places_are_settings():
+    """Each is one of the site's; mirrors and sources are tables of the caller's own keys."""
+    made = [remote.Place(stage="x", kind=kind, address="x", covered_by="") for kind in remote._KEYS]
+    named = [key for key in remote.keys(made) if key.startswith("[site] ")]
+    assert {key.removeprefix("[site] ") for key in named} <= set(Site.model_fields)
+    assert len(named) == 5
+
+
+def test_an_address_in_an_argument_is_a_download_of_the_steps_that_use_it():
+    found = places_of(framework="trtllm", target="runtime")
+    (place,) = _of(found, address=CATALOG["args"]["CUDA_REPO_URL"], stage="runtime")
+    assert (place.kind, place.covered_by) == ("download", "")
+
+
+def test_the_mirror_of_a_tool_s_image_is_what_covers_it(overlay):
+    path = overlay(
+        '[tools.nats]\nkind = "image"\nimage = "nats"\nfiles = ["/nats-server"]\n'
+        '[mirrors]\n"docker.io" = "registry.example.com/docker"\n'
+    )
+    (place,) = _of(places_of(path, **NONE_CPU), stage="nats_image")
+    assert place.address.startswith("registry.example.com/docker/library/nats:")
+    assert place.covered_by == f"overlay {path}:6 (mirror of docker.io)"
 
 
 def test_a_release_image_is_covered_by_its_own_setting(overlay):

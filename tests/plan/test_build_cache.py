@@ -271,3 +271,38 @@ def test_a_specification_that_buildkit_takes_is_taken(key, entry):
 
 def test_a_reference_in_the_place_of_a_specification_is_one():
     assert "'Foo'" in refusal(**NONE_CPU, cache_from=["Foo"]).message
+
+
+@pytest.mark.parametrize(
+    ("entry", "other", "same"),
+    [
+        ("type=gha,scope=a,mode=max", "type=gha,scope=a", True),
+        ("type=gha,scope=a", "type=gha,scope=b", False),
+        ("type=s3,bucket=b,name=x,mode=max", "type=s3,bucket=b,name=x", True),
+        ("type=s3,bucket=b,prefix=p,name=x", "type=s3,bucket=b,name=x", False),
+        ("type=registry,ref=r/x:c,mode=min", "type=registry,ref=r/x:c", True),
+        ("type=local,dest=/c,mode=max", "type=local,dest=/c", True),
+        ("type=gha,mode=max", "type=gha,mode=max", True),
+        ("type=gha,mode=max", "type=s3,mode=max", False),
+    ],
+)
+def test_caches_are_told_apart_by_where_they_are(entry, other, same):
+    assert (build_cache.place(entry) == build_cache.place(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "tls", "address"),
+    [
+        ("s3.example.com:9000", "", "https://s3.example.com:9000"),
+        ("s3.example.com:9000", "on", "https://s3.example.com:9000"),
+        ("10.0.0.1:9000", "off", "http://10.0.0.1:9000"),
+        ("10.0.0.1:9000", "false", "http://10.0.0.1:9000"),
+        ("http://10.0.0.1:9000", "on", "http://10.0.0.1:9000"),
+    ],
+)
+def test_a_cache_in_s3_is_at_the_endpoint_of_the_compile_cache(endpoint, tls, address):
+    args = {"SCCACHE_BUCKET": "b", "SCCACHE_REGION": "r", "SCCACHE_ENDPOINT": endpoint}
+    args |= {"SCCACHE_S3_USE_SSL": tls} if tls else {}
+    (image,) = make_plan(framework="none", target="runtime", cache="s3", args=args).images
+    assert all(f"endpoint_url={address}," in entry for entry in image.cache_to)
+    assert image.cache_to

@@ -88,7 +88,6 @@ RECOGNISERS = (
         "auth",
         r"pull access denied|insufficient_scope|no basic auth credentials|authorization failed"
         r"|authentication (?:is )?required|requested access to the resource is denied"
-        r"|failed to fetch (?:anonymous|oauth) token.*(?:40[13])"
         r"|could not read (?:Username|Password)|Authentication failed"
         r"|Permission denied \(publickey|401:?\s+unauthorized|403:?\s+forbidden"
         r"|unexpected status(?: from \w+ request to \S+)?:? 40[13]\b"

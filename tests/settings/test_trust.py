@@ -55,6 +55,10 @@ HARMLESS = [
     '[sources.ucx]\nkind = "apt"\nsuite = "bookworm"',
     '[tools]\nuv.kind = "pypi"',
     '[site]\nindex_url = "https://index.example.com/simple"\nmeson_packages = "inside"',
+    '[site]\napt_mirror = "https://a.example.com"\ndnf_mirror = "https://d.example.com"\n'
+    'crates_index = "sparse+https://c.example.com/"',
+    '[run]\nnetwork = "default"\nipc = "shareable"\nrestart = "no"\nruntime = "nvidia"',
+    '[run]\nnetwork = "none"\nipc = "none"',
     '[run]\nnetwork = "bridge"\nipc = "private"\nruntime = "none"\nuser = "5"\nhf_home = "none"',
     '[run]\nenv = ["A=1", "HF_TOKEN"]\nport = ["127.0.0.1:80:80"]\nprivileged = false',
     '[run]\nprofile = "p"\n[run.profiles.p]\ngpus = "none"\nshm_size = "1g"',

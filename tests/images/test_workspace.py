@@ -164,7 +164,7 @@ def test_planner_has_its_venv_and_the_programs_of_the_distribution(
     places = {"PLANNER_BUILD_IMAGE": name, "PLANNER_IMAGE": name}
     lines = [f'args.{arg} = "{value}"\nargs.{arg}_TAG = "{tag}"' for arg, value in places.items()]
     overlaid = overlay("\n".join(['frameworks.none.targets = ["planner"]', *lines, ""]))
-    build("--context", str(tree), *FLAGS[:4], "--target", "planner", "--config", str(overlaid))
+    build("--context", str(tree), *FLAGS, "--target", "planner", "--config", str(overlaid))
     image = f"{REPOSITORY}:latest-none-planner-cpu"
     shown = docker(
         "run", "--rm", "--network", "none", image, "sh", "-c",

@@ -284,6 +284,8 @@ def test_a_reference_in_the_place_of_a_specification_is_one():
         ("type=local,dest=/c,mode=max", "type=local,dest=/c", True),
         ("type=gha,mode=max", "type=gha,mode=max", True),
         ("type=gha,mode=max", "type=s3,mode=max", False),
+        ("r.example.com/x:a", "r.example.com/x:b", False),
+        ("r.example.com/x:a", "type=registry,ref=r.example.com/x:a", True),
     ],
 )
 def test_caches_are_told_apart_by_where_they_are(entry, other, same):

@@ -228,6 +228,10 @@ def test_a_glob_may_mean_cells_of_a_line_that_is_not_asked_for(overlay, text):
         ("[matrix.m]\ninclude = ['none-runtime-gpu']\n", "there is no cell 'none-runtime-gpu'"),
         ("[matrix.m]\nexclude = ['x']\n", "there is no cell 'x'"),
         ("[matrix.m.cells.x]\nargs.BUILD_JOBS = '1'\n", "there is no cell 'x'"),
+        (
+            "[matrix.m.cells.'none-runtme-cpu']\nargs.BUILD_JOBS = '1'\n",
+            "did you mean 'none-runtime-cpu'",
+        ),
         ("[matrix.m.cells.'*']\nrun.gpus = 'all'\n", "a cell has no setting 'run.gpus'"),
         ("[matrix.m.cells.'*']\nrequest.target = 'dev'\n", "'target' says which cell it is"),
         ("[matrix.m.cells.'*']\nargs.BUILD_JBS = '1'\n", "did you mean 'BUILD_JOBS'"),

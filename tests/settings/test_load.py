@@ -542,3 +542,11 @@ def test_without_a_tree_the_line_has_the_frameworks_that_are_asked_for(
         builds=True,
     )
     assert found.chosen == (line,)
+
+
+def test_lines_are_told_in_the_order_of_their_names(tmp_path):
+    (tmp_path / "lines").mkdir()
+    names = ["1.10", "1.2", "b", "a", "2.0", "0.9"]
+    for name in names:
+        (tmp_path / "lines" / f"{name}.toml").touch()
+    assert lines.known(tmp_path, {}) == tuple(sorted(names))

@@ -64,6 +64,11 @@ def test_the_life_of_a_step():
     ]
 
 
+def test_what_a_carriage_return_overwrote_is_left_out():
+    events = feed(vertex(started=START), log("1 %\r2 %\r\nbox X\nY\rX\n"))
+    assert printed(events) == ["2 %", "box X", "X"]
+
+
 def test_a_cached_step():
     events = feed(vertex(started=START, completed=START, cached=True))
     assert events == [step_started(), step_ended(0.0, time=STARTED, cached=True)]

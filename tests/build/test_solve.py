@@ -64,6 +64,13 @@ def test_the_life_of_a_step():
     ]
 
 
+def test_a_step_that_ended_and_is_then_told_as_cached_is_that():
+    solve = Solve()
+    of = {"inputs": ["sha256:0"], "started": START, "completed": END}
+    feed(vertex(**of), vertex(**of, cached=True), solve=solve)
+    assert (solve.counts()["run"], solve.counts()["cached"]) == (0, 1)
+
+
 def test_what_a_carriage_return_overwrote_is_left_out():
     events = feed(vertex(started=START), log("1 %\r2 %\r\nbox X\nY\rX\n"))
     assert printed(events) == ["2 %", "box X", "X"]

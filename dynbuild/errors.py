@@ -8,8 +8,9 @@ them and exits.
 from __future__ import annotations
 
 _QUOTED = 60
-_LOOKED_AT = 4096
 """Characters of a user's value that a message shows."""
+_LOOKED_AT = 4096
+"""Those of them that are looked at for secrets; the rest is not shown."""
 
 
 def one_line(text: str) -> str:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dynbuild import proc
-from dynbuild.addresses import public
 from dynbuild.build import compile_figures, context, failure, images, job_context, record, retry
 from dynbuild.build.command import Started
 from dynbuild.build.compile_figures import Figures
@@ -245,7 +244,7 @@ class Execution:
             id=now.id,
             record=str(now.path),
             status="done" if why is None else "interrupted" if _by_signal(why) else "failed",
-            builder=builder_result(self.builder),
+            builder=BuilderResult.of(self.builder),
             seconds=seconds,
             steps=Steps(**self.solve.counts()),
             warnings=tuple(dict.fromkeys((*self.warnings, *_unread(self.solve), *warnings))),
@@ -313,13 +312,6 @@ def _lost_metadata(solve: Solve, now: Record) -> bool:
     said = [line for line in solve.messages if line.startswith("ERROR: ")]
     draft = f"{now.metadata.parent}/.tmp-{now.metadata.name}"
     return solve.failed() is None and any(draft in line for line in said)
-
-
-def builder_result(builder: Builder) -> BuilderResult:
-    """*builder* as a result names it."""
-    version = ".".join(map(str, builder.version or ()))
-    engine = f"{builder.engine.kind} {public(builder.engine.host or '')}".rstrip()
-    return BuilderResult(name=builder.name, driver=builder.driver, buildkit=version, engine=engine)
 
 
 def _by_signal(why: Failure) -> bool:

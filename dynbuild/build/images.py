@@ -97,9 +97,9 @@ def results(
 
 def _warnings(stored: Mapping[str, _Stored], metadata: Metadata) -> Iterator[str]:
     for name, one in stored.items():
-        if one.count > MANY_LAYERS:
+        if len(one.layers) > MANY_LAYERS:
             yield (
-                f"{name} has {one.count} layers, those of its base image among them, and some"
+                f"{name} has {len(one.layers)} layers, those of its base image among them, and some"
                 " engines take no image of more than 125"
             )
     if metadata.damaged or not metadata.targets:
@@ -194,7 +194,6 @@ class _Stored:
 
     digest: str = ""
     size: int | None = None
-    count: int = 0
     layers: tuple[str, ...] = ()
 
 
@@ -210,7 +209,6 @@ def _stored(
         stored[by_tag[tag]] = _Stored(
             digest=str(digest or ""),
             size=size if isinstance(size, int) else None,
-            count=len(own),
             layers=own,
         )
     return stored

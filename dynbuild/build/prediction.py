@@ -12,10 +12,11 @@ from dataclasses import replace
 from functools import partial
 
 from dynbuild.addresses import public
-from dynbuild.build import causes, execution, job_context, resolution, snapshot
+from dynbuild.build import causes, job_context, resolution, snapshot
 from dynbuild.build.causes import Explanation
 from dynbuild.build.context import ContextRecord
 from dynbuild.build.resolution import SOON, Asking, Name
+from dynbuild.build.result import BuilderResult
 from dynbuild.build.snapshot import UNKNOWN, Outlook, Snapshot
 from dynbuild.engine import usage
 from dynbuild.errors import NotReady
@@ -55,7 +56,7 @@ def of(job: Job, texts: Mapping[str, str], before: Snapshot, asking: Asking) -> 
     engine = before.network if before.plan.network == "default" else "bridge"
     network = bake.network_of(job.plan, found.network if found else engine)
     pins = {**moved.pins, **dict.fromkeys(moved.unknown, UNKNOWN)}
-    builder = execution.builder_result(found) if found else None
+    builder = BuilderResult.of(found) if found else None
     after = replace(after, network=network, builder=builder, pins=pins, outlook=outlook)
     return causes.explain(before, after)
 

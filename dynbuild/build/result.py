@@ -6,7 +6,7 @@ dynbuild wrote is read as far as it is known; anything else is refused as a whol
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,11 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+
+from dynbuild.addresses import public
+
+if TYPE_CHECKING:
+    from dynbuild.engine.builder import Builder
 
 _Document = TypeVar("_Document", bound=BaseModel)
 
@@ -75,6 +80,13 @@ class BuilderResult(_Model):
     engine: str = Field(
         default="", description="system or private, and its address where that is known"
     )
+
+    @classmethod
+    def of(cls, builder: Builder) -> BuilderResult:
+        """*builder* as a result names it."""
+        version = ".".join(map(str, builder.version or ()))
+        engine = f"{builder.engine.kind} {public(builder.engine.host or '')}".rstrip()
+        return cls(name=builder.name, driver=builder.driver, buildkit=version, engine=engine)
 
 
 class LanguageFigures(_Model):

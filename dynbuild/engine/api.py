@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 
-_ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
+"""How long an engine may be silent."""
 _PIECE = 1 << 16
 _UNIX = "unix://"
 
@@ -29,7 +30,7 @@ def get(host: str | None, path: str) -> tuple[int, object]:
         raise OSError(f"{host or 'the default address'} is no socket of this machine")
     reply = bytearray()
     with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(_ANSWER_SECONDS)
+        link.settimeout(ANSWER_SECONDS)
         link.connect(host.removeprefix(_UNIX))
         # HTTP/1.0: the answer ends where the engine closes, and comes in one piece.
         link.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())

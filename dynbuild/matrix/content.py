@@ -184,19 +184,14 @@ def unchanged(job: Job, known: Mapping[str, str], where: Registry) -> Iterator[C
         known: The ids.
         where: Who tells what tags are.
     """
-    asked = [
-        (image, tag)
-        for image in job.plan.images
-        if image.output == "push" and image.name in known
-        for tag in image.tags
-    ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        digests = list(pool.map(lambda one: _digest(one[1], known[one[0].name], where), asked))
-    answers: dict[str, list[str]] = {}
-    for (image, _), digest in zip(asked, digests, strict=True):
-        answers.setdefault(image.name, []).append(digest)
-    for image in {image.name: image for image, _ in asked}.values():
-        carrying = answers[image.name]
+        asked = [
+            (image, [pool.submit(_digest, tag, known[image.name], where) for tag in image.tags])
+            for image in job.plan.images
+            if image.output == "push" and image.name in known and image.tags
+        ]
+    for image, answers in asked:
+        carrying = [one.result() for one in answers]
         if not any(carrying):
             carrying.append(_digest(current(image), known[image.name], where))
         found = set(carrying) - {""}

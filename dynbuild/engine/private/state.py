@@ -20,7 +20,6 @@ from dynbuild.engine.private.processes import processes_of, program_name
 from dynbuild.errors import NotReady
 
 _UP = "run `dynbuild engine up`"
-_ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +130,7 @@ def _ended(programs: Collection[str]) -> str | None:
 
 def _listens(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(_ANSWER_SECONDS)
+        link.settimeout(api.ANSWER_SECONDS)
         try:
             link.connect(str(path))
         except OSError:
@@ -149,7 +148,7 @@ def query_version(layout: Layout) -> dict[str, Any] | None:
         _, answer = api.get(f"unix://{layout.socket}", "/version")
     except TimeoutError as error:
         raise NotReady(
-            f"the private engine does not answer within {_ANSWER_SECONDS:g} s",
+            f"the private engine does not answer within {api.ANSWER_SECONDS:g} s",
             hint="run `dynbuild engine down`, then `dynbuild engine up`",
         ) from error
     except (OSError, ValueError):

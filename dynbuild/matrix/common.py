@@ -1,10 +1,11 @@
 """The steps that several groups of images have in common, as a job of their own.  Pure.
 
-They are solved before the groups, for two reasons.  A step that fails in all of them is run once
-and told once.  And BuildKit before 0.32 loses results while builds overlap: as long as a build that
-*ran* a step goes on, later builds do not find what was run on top of that step
-(https://github.com/moby/buildkit/pull/6955).  A step that was loaded from the cache has no such
-fault, so where the common steps are through before anything else begins, no step runs twice.
+They are solved first where not all groups are solved at once.  BuildKit before 0.32 loses results
+while builds overlap: as long as a build that *ran* a step goes on, builds that begin later do not
+find what was run on top of that step (https://github.com/moby/buildkit/pull/6955).  Builds that
+all begin together hold each step from their beginning on, whoever runs it.  For those that have to
+wait for a slot the common steps are through before anything else begins: a step that was loaded
+from the cache has no such fault.
 """
 
 from __future__ import annotations

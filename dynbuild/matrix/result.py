@@ -73,10 +73,10 @@ class MatrixResult(_Model):
     version: str = ""
     commit: str = ""
     seconds: NonNegativeFloat = 0.0
-    steps: Steps = Field(
-        default=Steps(), description="of all solves together, each as its own solve saw it"
+    steps: Steps = Field(default=Steps(), description="of all solves together, each step once")
+    common: str = Field(
+        default="", description="name of the build of the common steps, where they came first"
     )
-    common: str = Field(default="", description="name of the build of the common steps")
     cells: tuple[CellResult, ...] = ()
     retries: tuple[Retry, ...] = Field(
         default=(), description="the same of what belongs to no cell alone"

@@ -19,7 +19,7 @@ from dynbuild.build import drive, failure, job_context
 from dynbuild.build.context import Reading
 from dynbuild.build.events import Event, Retried
 from dynbuild.build.expectation import Expectation
-from dynbuild.build.result import BuildResult, Failure, ImageResult, Retry, Steps
+from dynbuild.build.result import BuildResult, Failure, ImageResult, Retry
 from dynbuild.engine.builder import Builder
 from dynbuild.errors import DynbuildError, ToolFailed
 from dynbuild.matrix import common, content, groups, pending, testing
@@ -34,6 +34,7 @@ from dynbuild.matrix.events import (
 )
 from dynbuild.matrix.record import MatrixRecord
 from dynbuild.matrix.result import CellResult, MatrixResult, Status
+from dynbuild.matrix.tally import Tally
 from dynbuild.plan.document import ImagePlan
 from dynbuild.plan.image_tests import ImageTest
 from dynbuild.plan.job import Job
@@ -133,7 +134,7 @@ class _Going:
     cells: dict[str, CellResult] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
-    steps: Steps = field(default_factory=Steps)
+    tally: Tally = field(default_factory=Tally)
     common_build: str = ""
     begun: float = field(default_factory=time.monotonic)
     reading: Reading | None = None
@@ -147,13 +148,14 @@ class _Going:
             self.cells[cell.id] = cell
 
     def solve_all(self) -> None:
-        """Solve the common steps, then every group that they did not fail for."""
+        """Solve every group; before that the common steps, where not all can go at once."""
         held = pending.held_back(self.job, self.options.tests)
         left = [group for group in groups.split(held) if not self._has(group)]
         if not left:
             return
         images = [image for group in left for image in group.images]
-        shared = self._common(groups.of_images(held, images)) if len(left) > 1 else None
+        waves = len(left) > max(1, self.options.jobs)
+        shared = self._common(groups.of_images(held, images)) if waves else None
         texts = {image.name: self.texts[image.name] for image in images}
         if shared:
             images += shared.job.images
@@ -272,7 +274,9 @@ class _Going:
         self, name: str, job: Job, texts: Mapping[str, str], cancellation: proc.Cancellation
     ) -> BuildResult:
         def heard(event: Event) -> None:
-            self._say(SolveEvent(name, event))
+            with self.lock:
+                self.tally.feed(name, event)
+                self._say(SolveEvent(name, event))
 
         cells = tuple(image.name for image in job.images if image.plan.tags)
         self._say(SolveStarted(solve=name, cells=cells))
@@ -295,7 +299,6 @@ class _Going:
             self._say(SolveEnded(name))
         with self.lock:
             self.warnings += result.warnings
-            self.steps = _sum(self.steps, result.steps)
         return result
 
     # ---- what became of it -----------------------------------------------------------------
@@ -389,7 +392,7 @@ class _Going:
             version=version.tag,
             commit=version.commit,
             seconds=round(time.monotonic() - self.begun, 3),
-            steps=self.steps,
+            steps=self.tally.steps(),
             common=self.common_build,
             cells=tuple(self._every()),
             retries=tuple(self.retries),
@@ -456,12 +459,4 @@ def _of_registry(error: DynbuildError) -> Failure:
         message=said.strip().splitlines()[-1] if said.strip() else error.message,
         lines=error.details,
         hint=known.hint if known else error.hint or "",
-    )
-
-
-def _sum(one: Steps, other: Steps) -> Steps:
-    return Steps(
-        run=one.run + other.run,
-        cached=one.cached + other.cached,
-        run_instructions=one.run_instructions + other.run_instructions,
     )

@@ -223,11 +223,15 @@ def _done(live: Live, width: int) -> Iterator[Line]:
     """What is done, as counts for each stage, in as many lines as that takes."""
     ran: Counter[str] = Counter()
     cached: Counter[str] = Counter()
-    for solve in live.solves.values():
-        for step in solve.instructions:
-            if step.ended and not step.running and not step.error:
-                counted = cached if step.cached else ran
-                counted[step.name.stage or "image"] += 1
+    steps: dict[str, LiveStep] = {}
+    for step in (one for solve in live.solves.values() for one in solve.instructions):
+        # Each solve tells of a step that several have; it ran once.
+        if step.ended and not step.running and not step.error:
+            known = steps.get(step.digest, step)
+            steps[step.digest] = step if known.cached else known
+    for step in steps.values():
+        counted = cached if step.cached else ran
+        counted[step.name.stage or "image"] += 1
     stages = list(dict.fromkeys((*ran, *cached)))
     if not stages:
         return

@@ -102,7 +102,7 @@ class Progress(Heartbeat[MatrixEvent]):
 
     def _beat(self, now: float) -> None:
         if now - self._told > SILENCE_SECONDS and self._running:
-            steps = sum(map(len, self._running.values()))
+            steps = len(set().union(*self._running.values()))
             left = self._cells - self._ended
             self._line(f"{self._ended} done, {left} to go; {steps} steps running")
 

@@ -1,7 +1,7 @@
 """Real engines from their published wheels, built, looked at and served from: `make proof`.
 
-Nothing of them is run on a GPU.  Where code asks for the driver's libraries, the stubs of the base
-take their place.  Each image is removed before the next is built.
+Nothing of them is run on a GPU.  Where code asks for the driver's libraries, a driver that finds no
+device takes their place.  Each image is removed before the next is built.
 """
 
 from __future__ import annotations
@@ -29,8 +29,35 @@ CUDA_OF_BASE = "13.0"
 BASE = f"{RUN}/cuda"
 """The base by a name of this run: another run of tests may take away its own in the meantime."""
 SECONDS = 3600
-DRIVER = ("libcuda.so", "libnvidia-ml.so")
 STUBS = "/opt/stubs"
+DRIVER = rf"""
+set -e
+mkdir {STUBS} && cd {STUBS}
+ln -s /usr/local/cuda/lib64/stubs/libnvidia-ml.so libnvidia-ml.so.1
+{{
+    nm --dynamic --defined-only /usr/local/cuda/lib64/stubs/libcuda.so \
+        | awk '$2 == "T" && $3 !~ /^cu(DriverGetVersion|GetProcAddress(_v2)?)$/ \
+            {{ print "int " $3 "(void) {{ return 100; }}" }}'
+    cat <<'END'
+#include <dlfcn.h>
+int cuDriverGetVersion(int *version) {{ *version = 13000; return 0; }}
+int cuGetProcAddress_v2(const char *name, void **found, int version, long flags, int *status) {{
+    *found = dlsym(dlopen("libcuda.so.1", RTLD_LAZY), name);
+    if (!*found) *found = (void *)cuInit;
+    if (status) *status = 0;
+    return 0;
+}}
+int cuGetProcAddress(const char *name, void **found, int version, long flags) {{
+    return cuGetProcAddress_v2(name, found, version, flags, 0);
+}}
+END
+}} > libcuda.c
+gcc -w -shared -fPIC -Wl,-soname,libcuda.so.1 -o libcuda.so.1 libcuda.c
+touch /etc/nv_tegra_release
+"""
+"""Makes it: each function answers CUDA_ERROR_NO_DEVICE.  Code that asks if there is a GPU takes
+this for an answer and the stubs' CUDA_ERROR_STUB_LIBRARY for an error, as CuPy does.  Without
+one vLLM takes the machine for one without CUDA, unless it looks like a Jetson."""
 LAYERS = 110
 """Overlay file systems take 128; what is built on an image needs some of them."""
 
@@ -74,10 +101,7 @@ class Image:
         self.container = f"{RUN}-{uuid.uuid4().hex[:12]}"
         waits = ("--network", "none", "--entrypoint", "sleep", "--name", self.container)
         docker("run", "--detach", "--rm", *waits, name, "infinity")
-        # Without a GPU vLLM takes the machine for one without CUDA, unless it looks like a Jetson.
-        links = (f"ln -s /usr/local/cuda/lib64/stubs/{one} {STUBS}/{one}.1" for one in DRIVER)
-        line = " && ".join((f"mkdir {STUBS}", *links, "touch /etc/nv_tegra_release"))
-        docker("exec", "--user", "root", self.container, "bash", "-c", line)
+        docker("exec", "--user", "root", self.container, "bash", "-c", DRIVER)
         self.say(f"built in {(datetime.now(UTC) - begun).total_seconds():.0f} s")
 
     def say(self, text):
@@ -162,7 +186,7 @@ def test_every_requirement_holds_but_what_the_plan_leaves_out(image):
 
 
 def with_driver(line):
-    """A command with stubs in place of the driver's libraries."""
+    """A command with a driver that finds no device."""
     return f"LD_LIBRARY_PATH={STUBS}:$LD_LIBRARY_PATH {line}"
 
 
@@ -180,7 +204,7 @@ def test_engine_and_dynamo_are_imported(image):
 def test_kernels_are_loaded(image):
     module = {"vllm": "vllm.platforms.cuda", "sglang": "sgl_kernel"}[image.cell.framework]
     image(with_driver(f"python -c 'import torch, {module}'"))
-    image.say(f"loaded with stubs of the driver: {module}")
+    image.say(f"loaded without a device: {module}")
 
 
 def test_dynamo_s_engine_module_starts(image):

@@ -6,8 +6,8 @@
 #
 #   base -> nats_tool -> etcd_tool -> uv_tool -> dynamo_base -> build_tools ->
 #   python_tools -> rust_tool -> protoc_tool -> rust_tools -> ucx_src -> ucx -> nixl_src
-#   -> nixl -> ai_dynamo_wheel -> ai_dynamo_runtime_wheel -> wheel_builder -> runtime ->
-#   dynamo_tools -> dev
+#   -> nixl -> ai_dynamo_wheel -> ai_dynamo_runtime_wheel -> wheel_builder ->
+#   dynamo_requirements -> runtime -> dynamo_tools -> dev
 
 # ==== arguments =======================================================================
 # A stage sees an argument only where it declares it again.
@@ -414,6 +414,37 @@ COPY --from=nixl /opt/dynamo/dist/nixl /opt/dynamo/dist/nixl
 COPY --from=ai_dynamo_wheel /opt/dynamo/dist/ /opt/dynamo/dist/
 COPY --from=ai_dynamo_runtime_wheel /opt/dynamo/dist/ /opt/dynamo/dist/
 
+# ==== dynamo_requirements =============================================================
+# What Dynamo's wheels ask for, as text: installed in a layer of its own, it is not installed again
+# for wheels that ask for the same. NIXL comes by itself.
+FROM python_tools AS dynamo_requirements
+COPY <<'EOF' /requirements.py
+import pathlib
+import re
+import zipfile
+
+found = set()
+for wheel in pathlib.Path("/dist").glob("*/*.whl"):
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        lines = archive.read(name).decode().partition("\n\n")[0].splitlines()
+    for line in lines:
+        if line.startswith("Requires-Dist: "):
+            asked, _, marker = line.removeprefix("Requires-Dist: ").partition(";")
+            extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", marker)
+            if extra:
+                continue
+            marker = re.sub(r"(\s*and\s*)?extra\s*==\s*['\"][\w-]+['\"]", "", marker).strip()
+            if not re.match(r"ai-dynamo|nixl|kvbm\b|gpu-memory-service", asked.replace("_", "-")):
+                found.add(f"{asked.strip()} ; {marker}" if marker else asked.strip())
+print(*sorted(found), sep="\n")
+EOF
+RUN --mount=type=bind,from=ai_dynamo_wheel,source=/opt/dynamo/dist,target=/dist/ai_dynamo_wheel \
+    --mount=type=bind,from=ai_dynamo_runtime_wheel,source=/opt/dynamo/dist,target=/dist/ai_dynamo_runtime_wheel \
+    mkdir /deps \
+    && python3 /requirements.py > /deps/requirements.txt \
+    && find /dist -name left-out.txt -exec cat {} + > /deps/left-out.txt
+
 # ==== runtime =========================================================================
 # The image without an engine: router, frontend, mocker, and the native libraries.
 # Order: packages and user (rarely change), native libraries, wheels, and last the commit,
@@ -480,6 +511,19 @@ ARG UV_VERSION
 ARG BASE_IMAGE
 ARG BASE_IMAGE_TAG
 ARG UV_EXCLUDE_NEWER
+RUN --mount=type=secret,id=ca_bundle,mode=0444 \
+    --mount=type=secret,id=ca_bundle_path,env=SSL_CERT_FILE --mount=type=secret,id=ca_bundle_path,env=CURL_CA_BUNDLE \
+    --mount=type=secret,id=ca_bundle_path,env=GIT_SSL_CAINFO --mount=type=secret,id=ca_bundle_path,env=PIP_CERT \
+    --mount=type=secret,id=ca_bundle_path,env=REQUESTS_CA_BUNDLE --mount=type=secret,id=ca_bundle_path,env=CARGO_HTTP_CAINFO \
+    --mount=type=secret,id=index_url,env=UV_DEFAULT_INDEX \
+    --mount=type=cache,id=uv-dynamo-${UV_VERSION}-${BASE_IMAGE}-${BASE_IMAGE_TAG}-${TARGETARCH},target=/home/dynamo/.cache/uv,uid=1000,gid=0,mode=0775 \
+    --mount=type=bind,from=dynamo_requirements,source=/deps,target=/deps \
+    { test -n "${UV_EXCLUDE_NEWER}" || unset UV_EXCLUDE_NEWER; } && export UV_CACHE_DIR=/home/dynamo/.cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+        UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=5 UV_GIT_LFS=1 \
+    && export UV_OVERRIDE=/deps/left-out.txt \
+    && uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv \
+    && uv pip install -r /deps/requirements.txt \
+    && find "${VIRTUAL_ENV}" -name '*.la' -delete && rm -rf "${VIRTUAL_ENV}/include/site" "${VIRTUAL_ENV}/pkgconfig"
 COPY --from=wheel_builder --chown=dynamo:0 --chmod=775 /opt/dynamo/dist/ /opt/dynamo/wheelhouse/
 ARG ENABLE_KVBM
 ARG ENABLE_GPU_MEMORY_SERVICE
@@ -501,7 +545,6 @@ RUN --mount=type=secret,id=ca_bundle,mode=0444 \
     && if [ "${ENABLE_GPU_MEMORY_SERVICE}" = true ]; then \
         gms="$(one 'gpu_memory_service*.whl')" && set -- "$@" "$gms"; fi \
     && if [ "${ENABLE_KVBM}" = true ]; then kvbm="$(one 'kvbm*.whl')" && set -- "$@" "$kvbm"; fi \
-    && uv venv --python "python${PYTHON_VERSION}" /opt/dynamo/venv \
     && uv pip install "$@" \
     && find "${VIRTUAL_ENV}" -name '*.la' -delete && rm -rf "${VIRTUAL_ENV}/include/site" "${VIRTUAL_ENV}/pkgconfig"
 

@@ -22,11 +22,11 @@ _OF_SOURCE = ("_src", "_fetch", "_tarball")
 _OF_TOOL = ("_tool", "_image", "_download", "_download_amd64", "_download_arm64")
 _STAGES = (
     "ai_dynamo_runtime_wheel", "ai_dynamo_wheel", "base", "build_tools", "dev", "dev-aws",
-    "dynamo_base", "dynamo_tools", "dynamo_wheels", "epp", "framework", "frontend", "gms_wheel",
-    "kvbm_wheel", "local-dev", "local-dev-aws", "manylinux_amd64", "manylinux_arm64",
-    "meson_packages", "planner", "planner_builder", "python_tools", "pytorch_base", "runtime",
-    "runtime-aws", "rust_tools", "sccache", "test", "trtllm_scripts", "trtllm_wheel",
-    "trtllm_wheel_image", "trtllm_wheel_image_empty", "wheel_builder",
+    "dynamo_base", "dynamo_requirements", "dynamo_tools", "dynamo_wheels", "epp", "framework",
+    "frontend", "gms_wheel", "kvbm_wheel", "local-dev", "local-dev-aws", "manylinux_amd64",
+    "manylinux_arm64", "meson_packages", "planner", "planner_builder", "python_tools",
+    "pytorch_base", "runtime", "runtime-aws", "rust_tools", "sccache", "test", "trtllm_scripts",
+    "trtllm_wheel", "trtllm_wheel_image", "trtllm_wheel_image_empty", "wheel_builder",
 )  # fmt: skip
 """The stages that are of no source and no tool, of all frameworks."""
 

@@ -129,6 +129,23 @@ class Recipe:
         """The files of requirements that *target* installs, where it takes any from the tree."""
         return self.target_requirements.get(target, self.requirements)
 
+    def requirements_apart(self, target: str) -> bool:
+        """Whether *target* has what Dynamo's wheels ask for in a layer of its own, before them.
+
+        Files of the tree that are installed first have most of it, and an engine's complete
+        image has all of it.
+        """
+        general = () if (self.engine, target) == ("none", "runtime") else self.requirements
+        files = self.target_requirements.get(target, general)
+        return self.engine == "wheel" or not (
+            self.engine == "complete" or (self.from_source and files)
+        )
+
+    @property
+    def has_overrides(self) -> bool:
+        """Whether the engine's stage leaves a file of what takes the place of requirements."""
+        return self.engine == "wheel" or (self.engine == "stage" and self.device == "xpu")
+
     def has(self, component: str) -> bool:
         """Whether *component* is part of this image."""
         return component in self.components

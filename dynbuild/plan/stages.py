@@ -221,6 +221,8 @@ def _compile_cache(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _wheels(recipe: Recipe) -> Iterable[Stage]:
+    needs: tuple[str, ...] = (*(("python_tools",) if recipe.from_source else ()), *recipe.wheels)
+    yield Stage("dynamo_requirements", "dynamo_requirements", (), needs)
     native = tuple(name for name in ("ffmpeg", "ucx", "nixl") if recipe.has(name))
     features = ("MATURIN_FEATURES", "ENABLE_MEDIA_NIXL", "ENABLE_MEDIA_FFMPEG")
     python = ("PYTHON_VERSION",)
@@ -229,7 +231,7 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
         yield Stage("dynamo_wheels", "dynamo_wheels", (*python, *extra), ("base",))
         return
     image = recipe.builder_image
-    needs: tuple[str, ...] = ("python_tools",)
+    needs = ("python_tools",)
     dynamo = (*python, "LEFT_OUT_REQUIREMENTS")
     yield _installing(recipe, Stage("ai_dynamo_wheel", "ai_dynamo_wheel", dynamo, needs), image)
     cache, cached = recipe.compile_cache_args, _compile_cache(recipe)
@@ -261,7 +263,7 @@ def _images(recipe: Recipe) -> Iterable[Stage]:
     if recipe.framework == "none":
         yield Stage("epp", "epp", ("EPP_IMAGE",))
         base = ("FRONTEND_BASE_IMAGE", "FRONTEND_BASE_IMAGE_TAG", "PYTHON_VERSION")
-        needs = ("epp", "wheel_builder", *_copied(recipe, "uv"))
+        needs = ("epp", "wheel_builder", *_apart(recipe, "frontend"), *_copied(recipe, "uv"))
         frontend = Stage("frontend", "frontend", (*base, *_WHEEL_SWITCHES, *_COMMIT), needs)
         yield _as_of_date(recipe, frontend, base[:2])
         yield from _planner(recipe)
@@ -304,8 +306,6 @@ def _framework(recipe: Recipe) -> Iterable[Stage]:
         wheel += ("ENGINE_PYTORCH_INDEX_URL",)
         wheel += ("ENGINE_COMPILER",) if recipe.jit_home else ()
         yield _as_of_date(recipe, Stage("framework", "framework.wheel", wheel, uv), RUNTIME)
-        wheels = ("framework", "wheel_builder")
-        yield Stage("dynamo_requirements", "dynamo_requirements", (), wheels)
     if recipe.engine != "stage":
         return
     if recipe.device == "xpu":
@@ -361,12 +361,19 @@ def _xpu_framework(recipe: Recipe, uv: tuple[str, ...]) -> Stage:
     return Stage("framework", "framework.xpu", used, ("base", "sglang_src", "sgl_kernel_src", *uv))
 
 
+def _apart(recipe: Recipe, target: str) -> tuple[str, ...]:
+    """The stage of what Dynamo's wheels ask for, where *target* installs that by itself."""
+    return ("dynamo_requirements",) if recipe.requirements_apart(target) else ()
+
+
 def _runtime(recipe: Recipe) -> Stage:
     common: tuple[str, ...] = ("PYTHON_VERSION", *_WHEEL_SWITCHES, *_COMMIT)
     common += (recipe.nixl_wheel,) if recipe.nixl_wheel else ()
     if recipe.engine == "none":
-        return Stage("runtime", "runtime.none", common, ("dynamo_base", "wheel_builder"))
-    base = ("base", "wheel_builder", *_copied(recipe, "nats", "etcd", "uv"))
+        needs = ("dynamo_base", "wheel_builder", *_apart(recipe, "runtime"))
+        return Stage("runtime", "runtime.none", common, needs)
+    base = ("base", "wheel_builder", *_apart(recipe, "runtime"))
+    base += _copied(recipe, "nats", "etcd", "uv")
     if recipe.engine == "vendor":
         pins: tuple[str, ...] = ()
         if recipe.framework == "sglang" and recipe.cuda_major:
@@ -375,8 +382,7 @@ def _runtime(recipe: Recipe) -> Stage:
         used = (*RUNTIME, *_WHEEL_SWITCHES, *pins, *nixl, *_COMMIT)
         return Stage("runtime", "runtime.vendor", used, base)
     if recipe.engine == "wheel":
-        engine = ("framework", "dynamo_requirements")
-        return Stage("runtime", "runtime.wheel", (*RUNTIME, *common), (*base, *engine))
+        return Stage("runtime", "runtime.wheel", (*RUNTIME, *common), (*base, "framework"))
     if recipe.engine == "complete":
         sglang = recipe.framework == "sglang" and recipe.from_source and recipe.requirements
         used = (*RUNTIME, *_WHEEL_SWITCHES, *(("SGLANG_ADDED",) if sglang else ()), *_COMMIT)

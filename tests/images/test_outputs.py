@@ -6,14 +6,23 @@ import json
 import os
 import uuid
 
+import pytest
+
 from dynbuild import proc
 from tests.conftest import DEMO, ROOT
 from tests.session import NAME as RUN
 
+DAY = "UV_EXCLUDE_NEWER"
 
-def test_push_puts_both_tags_into_the_registry(build, registry, from_registry):
-    report = build("--repository", f"{registry}/team/dynamo", "--push")
-    (image,) = report["images"]
+
+@pytest.fixture(scope="module")
+def pushed(build, registry):
+    """The report of the demo's image, which was pushed."""
+    return build("--repository", f"{registry}/team/dynamo", "--push")
+
+
+def test_push_puts_both_tags_into_the_registry(pushed, registry, from_registry):
+    (image,) = pushed["images"]
     for tag in image["tags"]:
         repository, _, name = tag.removeprefix(f"{registry}/").partition(":")
         index, digest = from_registry(f"{repository}/manifests/{name}")
@@ -51,7 +60,9 @@ def test_layers_are_pushed_as_zstd(build, docker, own_base, registry, from_regis
         docker("image", "rm", "--force", name)
 
 
-def test_a_tag_of_another_image_is_not_pushed_over(build, dynbuild, registry, from_registry):
+def test_a_tag_of_another_image_is_not_pushed_over(
+    build, dynbuild, pushed, registry, from_registry
+):
     tag = f"{registry}/taken/dynamo:{uuid.uuid4().hex}"
     words = ("--tag", tag, "--no-tag-latest", "--push")
     build(*words, "--target", "dynamo_base")
@@ -62,9 +73,17 @@ def test_a_tag_of_another_image_is_not_pushed_over(build, dynbuild, registry, fr
     assert done.returncode == 2, done.stderr
     assert f"{tag} is none-dynamo_base-cpu+index, and would become none-runtime" in done.stderr
     _, before = from_registry(f"taken/dynamo/manifests/{tag.rpartition(':')[2]}")
-    report = build(*words, "--retag")
-    _, after = from_registry(f"taken/dynamo/manifests/{tag.rpartition(':')[2]}")
+    # Published wheels of another version that ask for the same on that day move themselves alone.
+    plan = json.loads((ROOT / pushed["record"] / "plan.json").read_text())
+    day = f"{DAY}={plan['images'][0]['build_args'][DAY]}"
+    newer = ("--dynamo-wheels", "index==0.9.1", "--build-arg", day)
+    report = build(*words, "--retag", *newer)
+    index, after = from_registry(f"taken/dynamo/manifests/{tag.rpartition(':')[2]}")
     assert before != after == report["images"][0]["digest"]
+    there, _ = from_registry(f"taken/dynamo/manifests/{index['manifests'][0]['digest']}")
+    had = {layer["digest"] for layer in pushed["images"][0]["layers"]}
+    moved = [layer["size"] for layer in there["layers"] if layer["digest"] not in had]
+    assert 20_000_000 < sum(moved) <= 50_000_000
 
 
 def test_push_without_a_registry_is_refused_before_anything_runs(dynbuild):

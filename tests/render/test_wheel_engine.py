@@ -136,9 +136,10 @@ def test_what_wheels_ask_for_is_a_layer_before_them(overlay, tmp_path, capsys):
     """By its text, so that other wheels that ask for the same move their own layer only."""
     _, text = of(overlay(OVERLAY), framework="vllm", target="runtime", dynamo_wheels="index")
     runtime = stage(text, "runtime")
-    places = [runtime.index(word) for word in ("from=dynamo_requirements", "COPY --from=wheel_bui")]
+    places = [runtime.index(word) for word in ("from=dynamo_requirements", "from=wheel_builder")]
     assert places == sorted(places)
-    with zipfile.ZipFile(tmp_path / "ai_dynamo-1.6.1-py3-none-any.whl", "w") as wheel:
+    (tmp_path / "wheels").mkdir()
+    with zipfile.ZipFile(tmp_path / "wheels" / "ai_dynamo-1.6.1-py3-none-any.whl", "w") as wheel:
         wheel.writestr("ai_dynamo-1.6.1.dist-info/METADATA", METADATA)
     (tmp_path / "left-out.txt").write_text("simulated ; python_version < '3'\n")
     (code,) = re.findall(r"/requirements.py\n(.*?)\nEOF\n", text, re.DOTALL)

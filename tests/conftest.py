@@ -153,7 +153,7 @@ def container(docker: Callable[..., str]) -> Iterator[Callable[..., Callable[...
 @pytest.fixture(scope="session")
 def base_image(engine: Engine) -> str:
     """A Debian base image, made here."""
-    return session.once("base", lambda: session.make_base(engine, os.environ))
+    return session.once("base", lambda: session.make_used_base(engine, os.environ))
 
 
 @pytest.fixture(scope="session")

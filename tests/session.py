@@ -75,6 +75,18 @@ def make_base(engine: Engine, env: Mapping[str, str], **which: Any) -> str:
     return name
 
 
+def make_used_base(engine: Engine, env: Mapping[str, str]) -> str:
+    """``make_base`` of an image that a build used which is over.
+
+    As long as a build goes on that was the first to use it, BuildKit before 0.32 does not find
+    what others ran on it.
+    """
+    name = make_base(engine, env)
+    argv = (engine.docker, "buildx", "build", "--quiet", "--output", "type=cacheonly", "-")
+    proc.run(argv, env=engine.env(env), input=f"FROM {name}\n")
+    return name
+
+
 def note_new(engine: Engine, env: Mapping[str, str], name: str) -> None:
     """Remember that the run is about to make the image *name*, unless it is there."""
     if name not in images(engine, env):

@@ -115,7 +115,7 @@ def engine_of(search: Search) -> Engine:
 
 
 class Again:
-    """What was asked of a registry again; a person is told of each."""
+    """What was asked of a registry, or a bucket, again; a person is told of each."""
 
     def __init__(self) -> None:
         self.retries: list[Retry] = []
@@ -183,7 +183,7 @@ def make_ready(
     said = _check_tags(builder, planned.plan, again)
     if builder.in_engine and engine.kind == "private":
         _check_network(search, engine)
-    planned, texts, lost = _with_compile_cache(request, planned, texts, builder)
+    planned, texts, lost = _with_compile_cache(request, planned, texts, builder, again)
     for warning in (*planned.plan.warnings, *lost):
         console.warn(warning)
     return Ready(
@@ -316,7 +316,11 @@ def _check_network(search: Search, engine: Engine) -> None:
 
 
 def _with_compile_cache(
-    request: BuildRequest, planned: PlannedJob, texts: dict[str, str], builder: Builder
+    request: BuildRequest,
+    planned: PlannedJob,
+    texts: dict[str, str],
+    builder: Builder,
+    again: Again,
 ) -> tuple[PlannedJob, dict[str, str], tuple[str, ...]]:
     """Check the compile cache in S3 and fetch its credentials, before anything is built.
 
@@ -332,13 +336,17 @@ def _with_compile_cache(
         return planned, texts, ()
     from datetime import UTC, datetime
 
+    from dynbuild.build.result import Retry
     from dynbuild.render import bake
     from dynbuild.sccache.s3 import credentials, preflight
+
+    def asked_again(message: str, waited: float) -> None:
+        again(Retry(step="checking the compile cache", message=message, waited=waited))
 
     console.say(f"checking the compile cache in the bucket {cache.bucket}")
     found = preflight.check(
         cache, os.environ, expected_seconds=_expected(planned.plan), now=datetime.now(UTC),
-        network=bake.network_of(planned.plan, builder.network),
+        network=bake.network_of(planned.plan, builder.network), again=asked_again,
     )  # fmt: skip
     for finding in found:
         if finding.note:

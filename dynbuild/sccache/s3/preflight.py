@@ -11,7 +11,7 @@ from dynbuild.sccache.cache import CompileCache
 from dynbuild.sccache.s3 import credentials
 from dynbuild.sccache.s3.call import Refused, Unusable
 from dynbuild.sccache.s3.credentials import Credentials
-from dynbuild.sccache.s3.service import Service, client_of, connect
+from dynbuild.sccache.s3.service import Again, Service, client_of, connect
 
 _LOOPBACK = "--network host gives them this machine's network; or give an address that others reach"
 _PROBE = ".dynbuild_check-"
@@ -24,6 +24,7 @@ def check(
     expected_seconds: float,
     now: datetime,
     network: str = "host",
+    again: Again | None = None,
 ) -> tuple[Finding, ...]:
     """What keeps sccache from using *cache*; empty where nothing does.
 
@@ -33,6 +34,7 @@ def check(
         expected_seconds: How long the build may take, for credentials that end.
         now: This machine's time.
         network: That of the steps that will use it; ``host`` is the one that is asked from.
+        again: Told of what is asked again.
     """
     if cache.kind == "local":
         return ()
@@ -46,8 +48,8 @@ def check(
         if any(finding.name == "expired-credentials" for finding in found):
             return tuple(found)
         if not cache.endpoint:
-            _identity(cache, given)
-        service = connect(cache, given)
+            _identity(cache, given, again)
+        service = connect(cache, given, again)
         try:
             _bucket(service)
             if service.elsewhere:
@@ -79,11 +81,13 @@ def reachable(cache: CompileCache, env: Mapping[str, str]) -> Finding | None:
     return None
 
 
-def _identity(cache: CompileCache, given: Credentials) -> None:
+def _identity(cache: CompileCache, given: Credentials, again: Again | None) -> None:
     """Ask AWS whose key it is.  Servers that are not AWS have no such service."""
-    service = Service(cache=cache, client=None, source=given.source)
+    service = Service(cache=cache, client=None, source=given.source, again=again)
     try:
-        service.in_time(lambda: client_of(cache, given, "sts").get_caller_identity())
+        client = service.in_time(lambda: client_of(cache, given, "sts"))
+        service.watch(client, "sts")
+        service.in_time(client.get_caller_identity)
     except Unusable as error:
         # Where only S3 can be reached, S3 itself says what it thinks of the key.
         if error.finding.name not in ("endpoint-down", "endpoint-hangs", "server-error"):

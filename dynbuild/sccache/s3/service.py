@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from dynbuild.sccache.s3.credentials import Credentials, aware
 
 _T = TypeVar("_T")
 
+Again = Callable[[str, float], None]
+"""Told why a question was asked again, and after how many seconds."""
+
 # A server that does not answer at all is given up after this.
 _ANSWER_SECONDS = 3.0
 # S3 refuses what is signed a quarter of an hour off.
@@ -34,6 +38,27 @@ class Service:
     source: str
     date: datetime | None = None
     region: str = ""
+    again: Again | None = None
+    _failed: tuple[str, float] | None = None
+
+    def watch(self, client: Any, name: str) -> None:
+        """Hear of what *client* of the service *name* asks again."""
+        client.meta.events.register(f"needs-retry.{name}", self._note_failure)
+        client.meta.events.register(f"before-send.{name}", self._note_again)
+
+    def _note_failure(self, response: Any, caught_exception: Any, **_: Any) -> None:
+        """Read why a try failed; boto3 decides whether there is another."""
+        status = response[0].status_code if response else 0
+        said = str(caught_exception or "")
+        if status == 429 or status >= 500:
+            said = f"{self.cache.address or 'AWS'} answered with HTTP {status}"
+        self._failed = (said, time.monotonic()) if said else None
+
+    def _note_again(self, **_: Any) -> None:
+        """Tell of the try before, where this is another of the same."""
+        failed, self._failed = self._failed, None
+        if failed and self.again:
+            self.again(failed[0], round(time.monotonic() - failed[1], 1))
 
     def note(self, response_dict: Mapping[str, Any], parsed_response: Any, **_: Any) -> None:
         """Read time and region off an answer; boto3 follows to another region by itself."""
@@ -58,6 +83,7 @@ class Service:
 
     def in_time(self, call: Callable[[], _T]) -> _T:
         """The result of *call*, with the errors of ``ask``."""
+        self._failed = None
         return in_time(call, lambda error: _explain(error, self), self.finding("endpoint-hangs"))
 
     def finding(self, name: str, **more: object) -> Finding:
@@ -90,14 +116,20 @@ class Service:
         return bool(self.region) and self.cache.region not in (self.region, "auto")
 
 
-def connect(cache: CompileCache, given: Credentials) -> Service:
+def connect(cache: CompileCache, given: Credentials, again: Again | None = None) -> Service:
     """S3 for *cache*, asked with *given*; nothing is asked yet.
+
+    Args:
+        cache: The cache.
+        given: Credentials for it.
+        again: Told of what is asked again.
 
     Raises:
         Unusable: No client can be made of these.
     """
-    service = Service(cache=cache, client=None, source=given.source)
+    service = Service(cache=cache, client=None, source=given.source, again=again)
     service.client = service.in_time(lambda: client_of(cache, given, "s3"))
+    service.watch(service.client, "s3")
     service.client.meta.events.register("response-received.s3", service.note)
     return service
 

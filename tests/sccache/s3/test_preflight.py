@@ -20,8 +20,9 @@ from tests.sccache.s3.support import only
 pytestmark = pytest.mark.network
 
 
-def ask(cache, env, *, seconds=3600, now=None):
-    return preflight.check(cache, env, expected_seconds=seconds, now=now or datetime.now(UTC))
+def ask(cache, env, *, seconds=3600, now=None, again=None):
+    now = now or datetime.now(UTC)
+    return preflight.check(cache, env, expected_seconds=seconds, now=now, again=again)
 
 
 # --- the preflight, with a real server
@@ -380,12 +381,16 @@ def test_a_server_on_loopback_is_told_before_steps_look_for_it(endpoint, loopbac
 
 
 @pytest.mark.parametrize("fault", ["reset", "429", "500", "502", "503", "504", "half"])
-def test_a_fault_of_the_moment_is_got_over(s3, cache, fault):
+def test_a_fault_of_the_moment_is_got_over_and_told(s3, cache, fault):
+    told = []
     with fault_proxy.before(s3.endpoint) as proxy:
         here = dataclasses.replace(cache, endpoint=proxy.address)
         proxy.fail("*", fault, 1)
-        assert ask(here, s3.env()) == ()
+        assert ask(here, s3.env(), again=lambda *said: told.append(said)) == ()
         assert len(proxy.failed()) == 1
+    ((message, waited),) = told
+    assert (f"HTTP {fault}" in message) if fault.isdigit() else message
+    assert 0 <= waited < 10
 
 
 @pytest.mark.parametrize("fault", ["401", "403", "404"])
@@ -393,6 +398,8 @@ def test_a_fault_that_lasts_is_asked_for_once(s3, cache, fault):
     with fault_proxy.before(s3.endpoint) as proxy:
         here = dataclasses.replace(cache, endpoint=proxy.address)
         proxy.fail("*", fault, 10**6)
-        assert ask(here, s3.env())
+        told = []
+        assert ask(here, s3.env(), again=lambda *said: told.append(said))
+        assert told == []
         asked = [(one.method, one.path) for one in proxy.asked]
         assert len(asked) == len(set(asked))

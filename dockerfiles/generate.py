@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dynbuild.build import result
+from dynbuild.checked import plain
 from dynbuild.matrix import result as matrix_result
 from dynbuild.plan import argument_list, document, matrix, planner
 from dynbuild.plan.job import Job
@@ -50,7 +51,7 @@ def files() -> Iterator[tuple[Path, str]]:
     for name, schema in _SCHEMAS.items():
         text = json.dumps(schema(), indent=2, sort_keys=True) + "\n"
         yield ROOT / "docs" / f"{name}.schema.json", text
-    values = catalog.model_dump()
+    values = plain(catalog)
     for page in (ROOT / "docs" / "build.md", ROOT / "docs" / "launcher.md"):
         yield page, option_tables.filled(page.read_text(encoding="utf-8"), values)
     page = ROOT / "docs" / "arguments.md"

@@ -7,6 +7,7 @@ is wrong with one, or with the folder, the work is done as if nothing were kept.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import stat
@@ -14,7 +15,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from dynbuild import __version__
+from dynbuild import __version__, paths
 
 _MADE_BY = f"dynbuild {__version__}, {sys.version}"
 
@@ -53,6 +54,17 @@ def put(path: Path, content: bytes) -> bool:
             raise
         return True
     return False
+
+
+@functools.cache
+def code(*places: Path) -> bytes:
+    """What tells one state of a checkout's code from another, as for Python's own bytecode.
+
+    Args:
+        places: Modules, and folders of them.
+    """
+    files = [file for place in places for file in (place, *place.rglob("*.py"))]
+    return repr([(str(file), paths.stamp(file)) for file in sorted(files)]).encode()
 
 
 def _head(made_of: str, content: bytes) -> bytes:

@@ -7,6 +7,7 @@ every process and every in-process command gets the environment that a test give
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import shutil
@@ -133,10 +134,9 @@ def with_values(job, values):
 def with_args(job, args):
     """*job* with those arguments alone, whatever the plan would say of them."""
     images = tuple(
-        replace(image, plan=image.plan.model_copy(update={"build_args": dict(args)}))
-        for image in job.images
+        replace(image, plan=replace(image.plan, build_args=dict(args))) for image in job.images
     )
-    plan = job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+    plan = replace(job.plan, images=tuple(image.plan for image in images))
     return replace(job, plan=plan, images=images)
 
 
@@ -274,3 +274,8 @@ def spawn_python(code, *argv, env=None, cwd=ROOT):
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def names_of(model):
+    """The fields of a dataclass."""
+    return tuple(field.name for field in dataclasses.fields(model))

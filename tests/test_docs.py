@@ -23,7 +23,7 @@ from dynbuild.cli.commands import app
 from dynbuild.run import export, preflight
 from dynbuild.settings import load, models
 from tests import test_import_rules as rules
-from tests.support import CATALOG, ROOT, TEMPLATES, WORKSPACE, call, git
+from tests.support import CATALOG, ROOT, TEMPLATES, WORKSPACE, call, git, names_of
 
 pytestmark = pytest.mark.processes("docker", "git")
 
@@ -256,14 +256,14 @@ def test_flag_is_documented(flag):
     assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text)
 
 
-@pytest.mark.parametrize("field", [*models.Request.model_fields, *models.Site.model_fields])
+@pytest.mark.parametrize("field", [*names_of(models.Request), *names_of(models.Site)])
 def test_setting_and_its_variable_are_documented(field):
     text = (ROOT / "docs" / "build.md").read_text(encoding="utf-8")
     assert f"| `{field}` " in text
     assert f"`DYNBUILD_{field.upper()}`" in text
 
 
-@pytest.mark.parametrize("field", models.RunProfile.model_fields)
+@pytest.mark.parametrize("field", names_of(models.RunProfile))
 def test_option_of_a_profile_is_documented_and_a_flag(field):
     text = (ROOT / "docs" / "launcher.md").read_text(encoding="utf-8")
     assert f"`{field}`" in text
@@ -328,9 +328,9 @@ def test_what_one_looks_for_is_there(row):
 class TestPage:
     def test_variables_exist(self, page):
         known = {"HOME", "LOG", "PROGRESS", "TEMPLATES"}
-        known |= {f.upper() for f in (*models.Request.model_fields, *models.Site.model_fields)}
+        known |= {f.upper() for f in (*names_of(models.Request), *names_of(models.Site))}
         known |= {f"ARG_{name}" for name in CATALOG["args"]} | {"NAME", "ARG_NAME", ""}
-        known |= {f"RUN_{f.upper()}" for f in (*models.RunProfile.model_fields, "profile", "name")}
+        known |= {f"RUN_{f.upper()}" for f in (*names_of(models.RunProfile), "profile", "name")}
         known.add("RUN_")
         for name in re.findall(r"\bDYNBUILD_(\w*)", page.read_text(encoding="utf-8")):
             assert name in known

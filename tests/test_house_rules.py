@@ -27,6 +27,7 @@ FOREIGN = {
     "build/record.py:Record.write_json.value": "JSON",
     "build/result.py:BuildResult._schema_1": "JSON, of an earlier schema",
     "build/result.py:ImageResult._schema_1": "JSON, of an earlier schema",
+    "checked.py:": "fields of any document, and pydantic's schemas",
     "cli/console.py:json_text.value": "JSON",
     "cli/console.py:out_json.value": "JSON",
     "cli/parameters.py:_annotation": "annotations of Typer's",

@@ -24,7 +24,7 @@ MODULES = sorted(
 
 BASE = (
     *("addresses", "errors", "paths", "names", "image_id", "masking", "units", "proc", "findings"),
-    *("quick", "disk_cache"),
+    *("quick", "checked", "disk_cache"),
 )
 """Modules beside the folders: they may import each other, and every folder may import them."""
 
@@ -330,4 +330,11 @@ def test_a_command_imports_what_it_uses(argv, libraries, parts):
 def test_what_was_rendered_before_is_not_rendered_again(tmp_path):
     env = {"HOME": str(tmp_path)}
     assert imported("render", *CONTEXT, env=env) == (TYPER | PYDANTIC | JINJA, PLANNING)
-    assert imported("render", *CONTEXT, env=env) == (TYPER | PYDANTIC, PLANNING)
+    assert imported("render", *CONTEXT, env=env) == (TYPER, PLANNING)
+
+
+@pytest.mark.parametrize("argv", [("plan", *CONTEXT), ("run", "--dry-run", "--image", "x")])
+def test_settings_that_were_checked_before_are_not_checked_again(argv, tmp_path):
+    env = {"HOME": str(tmp_path)}
+    for libraries in (TYPER | PYDANTIC, TYPER):
+        assert imported(*argv, env=env)[0] == libraries

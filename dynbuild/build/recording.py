@@ -76,7 +76,7 @@ def read(source: Record) -> Recording:
             lines.extend(event for event in replay(file, solve) if isinstance(event, LogLine))
 
     result = part("result.json", lambda: record.read(source))
-    plan = part("plan.json", lambda: PlanDocument.model_validate(_json(source)))
+    plan = part("plan.json", lambda: PlanDocument.parse(paths.regular(source.plan).read_bytes()))
     taken = part("context.json", lambda: context.parse(paths.regular(source.context).read_bytes()))
     part("events.jsonl", events)
     texts = part("Dockerfile", lambda: _dockerfiles(source, plan)) if plan else None
@@ -138,7 +138,3 @@ def images_of(source: Record) -> tuple[str, ...]:
             one["name"] for one in json.loads(paths.regular(source.plan).read_bytes())["images"]
         )
     return ()
-
-
-def _json(source: Record) -> object:
-    return json.loads(paths.regular(source.plan).read_bytes())

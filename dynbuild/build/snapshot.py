@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -153,7 +153,7 @@ def without_folders(image: ImagePlan, files: ContextRecord | None) -> ImagePlan:
     where = {
         name: FOLDER if name in files.contexts else place for name, place in image.contexts.items()
     }
-    return image.model_copy(update={"contexts": where})
+    return replace(image, contexts=where)
 
 
 def files_of(taken: ContextRecord | None, image: str) -> Files:

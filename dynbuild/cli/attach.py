@@ -127,7 +127,7 @@ def _plan(followed: _Followed) -> PlanDocument | None:
     from dynbuild.plan.document import PlanDocument
 
     with suppress(OSError, ValueError):
-        return PlanDocument.model_validate_json(paths.regular(followed.record.plan).read_bytes())
+        return PlanDocument.parse(paths.regular(followed.record.plan).read_bytes())
     return None
 
 

@@ -58,7 +58,7 @@ def plan(
         why.show_prediction(planned.job, texts, diff or None, format, offline=offline)
         return
     warnings = (*notes_of(planned), *planned.plan.warnings)
-    shown = planned.plan.model_copy(update={"warnings": warnings})
+    shown = replace(planned.plan, warnings=warnings)
     planned = replace(planned, job=replace(planned.job, plan=shown))
     from dynbuild.report import plan_table
 
@@ -86,7 +86,7 @@ def _offline(planned: PlannedJob, format: str) -> None:
     plan = planned.plan
     found = remote.of_job(planned.job, dockerfiles(planned))
     if format == "json":
-        console.out_json(plan.model_copy(update={"remote": found}).document())
+        console.out_json(replace(plan, remote=found).document())
     else:
         for line in plan_table.remote_lines(found, console.out_display()):
             console.out(line)

@@ -85,7 +85,7 @@ def decide(request: BuildRequest) -> PlannedJob:
     inputs.check(made)
     unfit = tree_check.check(made, inputs.read_by_name(made))
     if unfit:
-        plan = made.plan.model_copy(update={"warnings": (*made.plan.warnings, *unfit)})
+        plan = replace(made.plan, warnings=(*made.plan.warnings, *unfit))
         made = replace(made, plan=plan)
     script = site.script(config, templates)
     values = secrets.secret_values(config, machine, script) | bake.environment(made)

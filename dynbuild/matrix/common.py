@@ -91,16 +91,15 @@ def _tops(owners: Mapping[str, tuple[str, ...]], graphs: Mapping[str, Graph]) ->
 def _image(image: ImageJob, step: Step, number: int) -> ImageJob:
     own = image.id
     name = ImageId(own.framework, own.target, own.device, own.cuda, f"{VARIANT}-{number}")
-    plan = image.plan.model_copy(
-        update={
-            "name": str(name),
-            "variant": name.variant,
-            "stage": step.stage,
-            "platforms": (step.platform,),
-            "dockerfile": f"{name}.Dockerfile",
-            "tags": (),
-            "cache_to": (),
-            "output": "none",
-        }
+    plan = replace(
+        image.plan,
+        name=str(name),
+        variant=name.variant,
+        stage=step.stage,
+        platforms=(step.platform,),
+        dockerfile=f"{name}.Dockerfile",
+        tags=(),
+        cache_to=(),
+        output="none",
     )
     return replace(image, plan=plan)

@@ -125,7 +125,7 @@ def _without_commit(image: ImagePlan) -> ImagePlan:
     """*image*, not saying of which commit and version it is."""
     args = {arg: "" if arg == _COMMIT else value for arg, value in image.build_args.items()}
     labels = {name: value for name, value in image.labels.items() if name not in _SAID}
-    return image.model_copy(update={"build_args": args, "labels": labels})
+    return replace(image, build_args=args, labels=labels)
 
 
 def _unknowable(job: Job, image: ImagePlan, lacking: Sequence[Name]) -> str:
@@ -153,15 +153,13 @@ def labelled(job: Job, known: Mapping[str, str]) -> Job:
     images = tuple(
         replace(
             image,
-            plan=image.plan.model_copy(
-                update={"labels": {**image.plan.labels, LABEL: known[image.name]}}
-            ),
+            plan=replace(image.plan, labels={**image.plan.labels, LABEL: known[image.name]}),
         )
         if image.name in known and image.plan.output == "push"
         else image
         for image in job.images
     )
-    plan = job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+    plan = replace(job.plan, images=tuple(image.plan for image in images))
     return replace(job, plan=plan, images=images)
 
 

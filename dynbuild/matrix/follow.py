@@ -88,6 +88,6 @@ class MatrixFollower:
 def _cells(solve: Follower) -> tuple[str, ...]:
     """The cells that a solve makes; none where it is of common steps."""
     with suppress(OSError, ValueError):
-        plan = PlanDocument.model_validate_json(paths.regular(solve.record.plan).read_bytes())
+        plan = PlanDocument.parse(paths.regular(solve.record.plan).read_bytes())
         return tuple(image.name for image in plan.images if image.tags)
     return ()

@@ -30,12 +30,12 @@ def held_back(job: Job, tested: Collection[str] = ()) -> Job:
     """
     tags = {image.name for image in job.images if image.plan.tags and is_held(image.plan, tested)}
     images = tuple(
-        replace(image, plan=image.plan.model_copy(update={"tags": (pending(image.plan),)}))
+        replace(image, plan=replace(image.plan, tags=(pending(image.plan),)))
         if image.name in tags
         else image
         for image in job.images
     )
-    plan = job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+    plan = replace(job.plan, images=tuple(image.plan for image in images))
     return replace(job, plan=plan, images=images)
 
 

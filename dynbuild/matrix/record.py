@@ -141,7 +141,7 @@ def plan_of(one: MatrixRecord) -> PlanDocument:
         RequestError: The record is damaged.
     """
     with _read(one):
-        return PlanDocument.model_validate_json(paths.regular(one.plan).read_bytes())
+        return PlanDocument.parse(paths.regular(one.plan).read_bytes())
 
 
 def result_of(one: MatrixRecord) -> MatrixResult:

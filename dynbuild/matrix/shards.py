@@ -99,7 +99,7 @@ def of_job(
             hint="ask for fewer shards",
         )
     left = groups.of_images(job, [image for name in chosen for image in parts[name].images])
-    plan = left.plan.model_copy(update={"before": job.plan.before, "warnings": job.plan.warnings})
+    plan = replace(left.plan, before=job.plan.before, warnings=job.plan.warnings)
     return replace(left, plan=plan, wheels=job.wheels)
 
 

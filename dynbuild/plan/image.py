@@ -70,7 +70,7 @@ def _image(cell: Cell, facts: Recipe, decision: CellDecision, problems: Collecto
     build_args = {arg: values[arg] for arg in stages.args(chain)}
     contexts = _contexts(cell, chain, facts, config.catalog, decision.wheel)
     passed = {arg: setting for arg, setting in values.items() if arg in PASSED_THROUGH}
-    plan = ImagePlan.model_construct(
+    plan = ImagePlan(
         name=str(cell.id),
         framework=cell.id.framework,
         target=cell.id.target,

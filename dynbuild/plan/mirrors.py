@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from dynbuild import names
 from dynbuild.addresses import public, secret_in
@@ -137,11 +137,10 @@ def of_args(
 
 def _tools(config: Settings, mirrors: Table) -> dict[str, Tool]:
     return {
-        name: tool.model_copy(
-            update={
-                "image": image(tool.image, mirrors)[0],
-                "url": {arch: address(url, mirrors)[0] for arch, url in tool.url.items()},
-            }
+        name: replace(
+            tool,
+            image=image(tool.image, mirrors)[0],
+            url={arch: address(url, mirrors)[0] for arch, url in tool.url.items()},
         )
         for name, tool in config.catalog.tools.items()
     }
@@ -149,8 +148,10 @@ def _tools(config: Settings, mirrors: Table) -> dict[str, Tool]:
 
 def _sources(config: Settings, mirrors: Table) -> dict[str, Source]:
     return {
-        name: source.model_copy(
-            update={key: address(getattr(source, key), mirrors)[0] for key in ("repo", "url")}
+        name: replace(
+            source,
+            repo=address(source.repo, mirrors)[0],
+            url=address(source.url, mirrors)[0],
         )
         for name, source in config.catalog.sources.items()
     }
@@ -177,7 +178,7 @@ def reach(config: Settings, mirrors: Table) -> Reach:
     addresses.pop("", None)
     site = {
         field: (public(value), config.origin("site", field))
-        for field, value in config.catalog.site
+        for field, value in asdict(config.catalog.site).items()
         if isinstance(value, str) and value
     }
     return Reach(

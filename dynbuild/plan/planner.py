@@ -281,8 +281,8 @@ def merge(cells: Iterable[CellJob], shared: Shared) -> Job:
     _check_tags(images.values())
     _check_caches(images.values())
     version = shared.version
-    plan = PlanDocument.model_construct(
-        version=PlannedVersion.model_construct(
+    plan = PlanDocument(
+        version=PlannedVersion(
             tag=version.tag,
             python=version.python,
             commit=version.commit,
@@ -326,9 +326,7 @@ def _same(one: ImageJob, other: ImageJob) -> ImageJob:
 
 def _content(one: ImageJob) -> ImageJob:
     """An image without what only the one that is asked for has."""
-    return replace(
-        one, plan=one.plan.model_copy(update={"tags": (), "cache_to": (), "output": "none"})
-    )
+    return replace(one, plan=replace(one.plan, tags=(), cache_to=(), output="none"))
 
 
 def _differences(one: ImageJob, other: ImageJob) -> Iterable[str]:

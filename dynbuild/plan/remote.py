@@ -84,7 +84,7 @@ def of_job(job: Job, dockerfiles: Mapping[str, str]) -> tuple[Place, ...]:
         for step in job.plan.before
     ]
     after = [
-        place.model_copy(update={"image": image.name})
+        replace(place, image=image.name)
         for image in job.images
         for place in places(image, dockerfiles[image.name])
     ]

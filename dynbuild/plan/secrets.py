@@ -72,11 +72,11 @@ def with_web_identity(job: Job, token_file: str) -> Job:
         if len(others) == len(image.secrets):
             return image
         used = others + role
-        plan = image.plan.model_copy(update={"secrets": tuple(secret.id for secret in used)})
+        plan = replace(image.plan, secrets=tuple(secret.id for secret in used))
         return replace(image, secrets=used, plan=plan)
 
     images = tuple(of_image(image) for image in job.images)
-    plan = job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+    plan = replace(job.plan, images=tuple(image.plan for image in images))
     return replace(job, images=images, plan=plan)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from dynbuild.addresses import secret_in
 from dynbuild.errors import quote
@@ -145,24 +146,22 @@ def declarations(config: Settings) -> Mapping[str, Argument]:
         if source.kind == "git" and source.ref != config.lowest("sources", name, "ref"):
             used_as[source.ref] = "ref"
     changed = {
-        arg: catalog.arguments[arg].model_copy(update={"kind": kind})
+        arg: replace(catalog.arguments[arg], kind=kind)
         for arg, kind in used_as.items()
         if arg in catalog.arguments
     }
     return {**catalog.arguments, **changed}
 
 
-_UNDECLARED = Argument.model_construct(kind="text", help="", empty="empty")
+_UNDECLARED = Argument(kind="text", help="", empty="empty")
 """What BuildKit knows by itself."""
 
 _KNOWN: Mapping[str, Argument] = {
-    environment.EPOCH: Argument.model_construct(
-        kind="int", help="", empty="none", noun="time in seconds"
-    ),
+    environment.EPOCH: Argument(kind="int", help="", empty="none", noun="time in seconds"),
     **dict.fromkeys(
         ("BUILDKIT_MULTI_PLATFORM", "BUILDKIT_INLINE_CACHE"),
         # Another word fails the solve, or means nothing and is not told.
-        Argument.model_construct(
+        Argument(
             kind="choice", help="", empty="", words=["true", "false", "True", "False", "1", "0"]
         ),
     ),

@@ -10,7 +10,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-from dynbuild import disk_cache, paths
+from dynbuild import disk_cache
 from dynbuild.plan.job import ImageJob
 
 _CODE = (Path(__file__).parent, Path(__file__).parent.parent / "plan")
@@ -52,7 +52,7 @@ def _made_of(image: ImageJob, templates: Path) -> str:
         for name, value in recipe.items()
     }
     of_image = repr((ordered, image.stages, image.plan)).encode()
-    return hashlib.sha256(of_image + _texts(templates) + _code()).hexdigest()
+    return hashlib.sha256(of_image + _texts(templates) + disk_cache.code(*_CODE)).hexdigest()
 
 
 @functools.cache
@@ -61,10 +61,3 @@ def _texts(templates: Path) -> bytes:
     return b"".join(
         file.name.encode() + file.read_bytes() for file in sorted(templates.glob("*.j2"))
     )
-
-
-@functools.cache
-def _code() -> bytes:
-    """What tells one state of a checkout's code from another, as for Python's own bytecode."""
-    files = sorted(file for folder in _CODE for file in folder.rglob("*.py"))
-    return repr([(str(file), paths.stamp(file)) for file in files]).encode()

@@ -11,6 +11,7 @@ from typing import Literal
 
 from dynbuild.build.recording import Recording
 from dynbuild.build.result import BuildResult, ImageResult, StageFigures
+from dynbuild.checked import plain
 from dynbuild.errors import shorten
 from dynbuild.plan.document import ImagePlan
 from dynbuild.report import critical_path, pull, timeline, whatif
@@ -237,7 +238,7 @@ def as_json(report: Report) -> dict[str, object]:
     document["images"] = [
         {
             "name": image.name,
-            "plan": image.plan.model_dump(mode="json") if image.plan else None,
+            "plan": plain(image.plan) if image.plan else None,
         }
         for image in report.images
     ]

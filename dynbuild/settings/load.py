@@ -10,12 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from dynbuild import names, paths
 from dynbuild.errors import TemplateError
 from dynbuild.quick import dataclass
-from dynbuild.settings import environment, files, layers, lines, models, problems
+from dynbuild.settings import environment, files, layers, lines, models, problems, validation
 from dynbuild.settings.layers import Layer, Origin, Setting
 from dynbuild.settings.models import Catalog
 
@@ -197,7 +195,7 @@ class Lines(Mapping[str, Settings]):
             args = _keys_below(base, "args") | models.PASSED_THROUGH
             every = (base, *self._above, environment.layer(self._env, args), self._flags)
             stack = tuple(lines.override(layer, line) for layer in every)
-            self._combined[line] = _combined(stack, self._own, self._tree_file)
+            self._combined[line] = _combined(stack, self._own, self._tree_file, self._cache)
         return self._combined[line]
 
 
@@ -220,7 +218,9 @@ def _files(
     return files.read(catalog_file, "catalog", cache), above
 
 
-def _combined(stack: tuple[Layer, ...], default_line: str, tree_file: Path | None) -> Settings:
+def _combined(
+    stack: tuple[Layer, ...], default_line: str, tree_file: Path | None, cache: Path | None = None
+) -> Settings:
     """The layers of a release line as one checked catalog."""
     known = {table: _keys_below(stack[0], table) for table in models.CLOSED_TABLES}
     known["args"] |= models.PASSED_THROUGH
@@ -234,10 +234,10 @@ def _combined(stack: tuple[Layer, ...], default_line: str, tree_file: Path | Non
         if not any(path[: len(bad)] == bad for bad in unknown)
     }
     try:
-        catalog = Catalog.model_validate(
-            layers.nest({path: setting.value for path, setting in kept.items()})
+        catalog = validation.checked(
+            layers.nest({path: setting.value for path, setting in kept.items()}), cache
         )
-    except ValidationError as error:
+    except ValueError as error:
         wrong += problems.wrong_types(error, kept)
     else:
         wrong += problems.unknown_references(catalog, kept)

@@ -2,23 +2,18 @@
 
 The values are in ``templates/catalog.toml``.  All models are frozen and refuse unknown
 keys; types are strict, so that ``NIXL_REF = 0.9`` is an error and not the text ``0.9``.
+They are checked by ``dynbuild.settings.validation``; annotations are types and no texts here,
+since ``keys_at`` walks them.
 """
 
-from __future__ import annotations
-
+import dataclasses
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    create_model,
-    field_validator,
-    model_validator,
-)
-
+from dynbuild.checked import Check, Document, described
+from dynbuild.quick import dataclass
 from dynbuild.settings import run_options
 
 Args = dict[str, str]
@@ -50,13 +45,19 @@ def _word(text: str) -> str:
     return text
 
 
-Address = Annotated[str, AfterValidator(_address)]
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"(?:[0-9a-f]{64})?", text):
+        raise ValueError("it must be 64 hexadecimal digits, or empty")
+    return text
+
+
+Address = Annotated[str, Check(_address)]
 """What templates write into an instruction as it is."""
 
-Word = Annotated[str, AfterValidator(_word)]
+Word = Annotated[str, Check(_word)]
 """What templates write into a step of the shell as it is."""
 
-Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Sha256 = Annotated[str, Check(_sha256)]
 """A SHA-256 in hexadecimal, or empty where none is known."""
 
 
@@ -65,76 +66,91 @@ def _listed(value: object) -> object:
     return ([value] if value else []) if isinstance(value, str) else value
 
 
-class Model(BaseModel):
-    """Base of all models: frozen, strict, no unknown keys.
-
-    Only the whole catalog is validated: no part of it has a validator of its own.
-    """
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
+def _pair(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
 
 
+Words = Annotated[list[str], Check(_listed, "before")]
+"""Texts, or one of them."""
+
+Pair = Annotated[tuple[int, int], Check(_pair, "before")]
+"""Two whole numbers, in a list."""
+
+
+class Model(Document):
+    """Base of all models: strict, no unknown keys."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[Mapping[str, object]] = {"strict": True, "extra": "forbid"}
+
+
+_AN_ID = {"ge": 0, "le": 2**32 - 2}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request(Model):
     """What to build and how: every field has a flag, a variable and a catalog default."""
 
-    release_line: str = Field(description="which versions: the catalog's own, or those of a line")
+    release_line: str = described("which versions: the catalog's own, or those of a line")
     framework: str
     target: str
     device: str
-    cuda_version: str = Field(description="empty: the framework's default")
+    cuda_version: str = described("empty: the framework's default")
     platform: list[str]
     repository: str
-    tag: list[str] = Field(description="empty: made by the template")
-    tag_template: str = Field(description="version tags: text, with fields in braces")
+    tag: Words = described("empty: made by the template")
+    tag_template: str = described("version tags: text, with fields in braces")
     tag_latest: bool
-    dynamo_wheels: str = Field(description="'source', or 'index==VERSION'")
-    make_efa: bool = Field(description="also the image with AWS's EFA user space on it")
-    build_epp: bool = Field(description="frontend: the tree builds the endpoint picker first")
-    tensorrtllm_pip_wheel_dir: str = Field(description="trtllm: folder with the wheel")
-    tensorrtllm_commit: str = Field(description="trtllm: git ref of that wheel")
-    tensorrtllm_pip_wheel: str = Field(description="trtllm: requirement that pip takes")
-    tensorrtllm_index_url: str = Field(description="trtllm: index of that requirement")
-    tensorrtllm_git_url: str = Field(description="trtllm: repository to build the wheel from")
+    dynamo_wheels: str = described("'source', or 'index==VERSION'")
+    make_efa: bool = described("also the image with AWS's EFA user space on it")
+    build_epp: bool = described("frontend: the tree builds the endpoint picker first")
+    tensorrtllm_pip_wheel_dir: str = described("trtllm: folder with the wheel")
+    tensorrtllm_commit: str = described("trtllm: git ref of that wheel")
+    tensorrtllm_pip_wheel: str = described("trtllm: requirement that pip takes")
+    tensorrtllm_index_url: str = described("trtllm: index of that requirement")
+    tensorrtllm_git_url: str = described("trtllm: repository to build the wheel from")
     output: Literal["load", "push", "none"]
-    compression: Literal["gzip", "zstd"] = Field(description="of layers that a push makes")
-    registry_timeout: str = Field(description="how long a registry may be silent in a push")
-    retag: bool = Field(description="push over a tag that another cell's image has")
-    require_clean: bool = Field(description="refuse a source tree with uncommitted changes")
+    compression: Literal["gzip", "zstd"] = described("of layers that a push makes")
+    registry_timeout: str = described("how long a registry may be silent in a push")
+    retag: bool = described("push over a tag that another cell's image has")
+    require_clean: bool = described("refuse a source tree with uncommitted changes")
     no_cache: bool
-    allow_unversioned: bool = Field(description="push without a version of git's")
+    allow_unversioned: bool = described("push without a version of git's")
     cache_from: list[str]
     cache_to: list[str]
-    use_sccache: Literal["", "s3", "local"] = Field(description="where compiled objects are kept")
-    sccache_read_only: bool = Field(description="the compile cache is read and not written")
-    sccache_optional: bool = Field(description="without a usable compile cache, build without it")
-    cache: str = Field(description="build cache: registry[=REF], s3, local=DIR, gha; empty: none")
-    network: Literal["default", "host"] = Field(description="network of build steps")
-    uid: int | None = Field(default=None, ge=0, le=2**32 - 2)
-    gid: int | None = Field(default=None, ge=0, le=2**32 - 2)
-
-    _tags = field_validator("tag", mode="before")(_listed)
+    use_sccache: Literal["", "s3", "local"] = described("where compiled objects are kept")
+    sccache_read_only: bool = described("the compile cache is read and not written")
+    sccache_optional: bool = described("without a usable compile cache, build without it")
+    cache: str = described("build cache: registry[=REF], s3, local=DIR, gha; empty: none")
+    network: Literal["default", "host"] = described("network of build steps")
+    uid: int | None = field(default=None, metadata=_AN_ID)
+    gid: int | None = field(default=None, metadata=_AN_ID)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Site(Model):
     """How this site reaches the outside: handed to build steps as secrets, never baked in."""
 
-    ca_bundle: str = Field(description="file of PEM certificates; empty: the images' own")
-    index_url: str = Field(description="Python package index; empty: the tools' default")
-    apt_mirror: str = Field(description="takes the place of every host in apt's sources")
-    dnf_mirror: str = Field(description="likewise for dnf")
-    crates_index: str = Field(description="cargo's registry, as in its configuration")
-    meson_packages: str = Field(description="folder with the archives of Meson's subprojects")
-    git_auth_token: list[str] = Field(description="HOST=VARIABLE: who holds the token of a host")
-    git_auth_header: list[str] = Field(description="likewise a whole Authorization header")
-    netrc: str = Field(description="file of logins for the steps that download")
+    ca_bundle: str = described("file of PEM certificates; empty: the images' own")
+    index_url: str = described("Python package index; empty: the tools' default")
+    apt_mirror: str = described("takes the place of every host in apt's sources")
+    dnf_mirror: str = described("likewise for dnf")
+    crates_index: str = described("cargo's registry, as in its configuration")
+    meson_packages: str = described("folder with the archives of Meson's subprojects")
+    git_auth_token: list[str] = described("HOST=VARIABLE: who holds the token of a host")
+    git_auth_header: list[str] = described("likewise a whole Authorization header")
+    netrc: str = described("file of logins for the steps that download")
 
 
-def _check_url(text: str) -> None:
-    """Raise ``ValueError`` for what no step can download."""
-    if not re.match(r"(?:https?|ftp)://[^/]|\$\{", text, re.IGNORECASE):
-        raise ValueError("kind 'url' needs an address: https://…")
+_NO_URL = "kind 'url' needs an address: https://…"
 
 
+def _is_url(text: str) -> bool:
+    """Whether *text* is an address that a step can download from."""
+    return bool(re.match(r"(?:https?|ftp)://[^/]|\$\{", text, re.IGNORECASE))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source(Model):
     """Where the source tree of a component comes from.
 
@@ -153,10 +169,9 @@ class Source(Model):
     package: Word = ""
     suite: Word = ""
     path: str = ""
-    packages: list[Word] = Field(default_factory=list)
+    packages: list[Word] = field(default_factory=list)
 
-    @model_validator(mode="after")
-    def _complete(self) -> Source:
+    def _problem(self) -> str:
         needs: dict[str, tuple[str, ...]] = {
             "git": ("repo", "ref"),
             "url": ("url",),
@@ -168,10 +183,8 @@ class Source(Model):
         }
         missing = [key for key in needs[self.kind] if not getattr(self, key)]
         if missing:
-            raise ValueError(f"kind '{self.kind}' needs {' and '.join(missing)}")
-        if self.kind == "url":
-            _check_url(self.url)
-        return self
+            return f"kind '{self.kind}' needs {' and '.join(missing)}"
+        return "" if self.kind != "url" or _is_url(self.url) else _NO_URL
 
     @property
     def has_tree(self) -> bool:
@@ -179,6 +192,7 @@ class Source(Model):
         return self.kind not in ("packages", "pypi", "none")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Tool(Model):
     """Where a tool comes from.
 
@@ -191,14 +205,13 @@ class Tool(Model):
     kind: Literal["image", "url", "apt", "pypi", "none"]
     version: Word = ""
     image: Address = ""
-    files: list[Word] = Field(default_factory=list)
-    url: dict[str, Address] = Field(default_factory=dict)
-    sha256: dict[str, Sha256] = Field(default_factory=dict)
-    packages: list[Word] = Field(default_factory=list)
+    files: list[Word] = field(default_factory=list)
+    url: dict[str, Address] = field(default_factory=dict)
+    sha256: dict[str, Sha256] = field(default_factory=dict)
+    packages: list[Word] = field(default_factory=list)
     pypi: Word = ""
 
-    @model_validator(mode="after")
-    def _complete(self) -> Tool:
+    def _problem(self) -> str:
         needs: dict[str, tuple[str, ...]] = {
             "image": ("image", "files", "version"),
             "url": ("url", "version"),
@@ -208,16 +221,14 @@ class Tool(Model):
         }
         missing = [key for key in needs[self.kind] if not getattr(self, key)]
         if missing:
-            raise ValueError(f"kind '{self.kind}' needs {' and '.join(missing)}")
-        if self.kind == "url":
-            for url in self.url.values():
-                _check_url(url)
-        return self
+            return f"kind '{self.kind}' needs {' and '.join(missing)}"
+        return "" if self.kind != "url" or all(map(_is_url, self.url.values())) else _NO_URL
 
 
 Engine = Literal["stage", "wheel", "vendor", "complete", "none"]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Device(Model):
     """What a framework has on one device: its CUDA versions (none without it) and arguments.
 
@@ -230,10 +241,11 @@ class Device(Model):
     platforms: list[str]
     builder: Literal["manylinux", "base"] = "base"
     engine: Engine | None = None
-    cuda: dict[str, Args] = Field(default_factory=dict)
-    args: Args = Field(default_factory=dict)
+    cuda: dict[str, Args] = field(default_factory=dict)
+    args: Args = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Framework(Model):
     """One row of the matrix: what can be built for an inference framework.
 
@@ -250,20 +262,17 @@ class Framework(Model):
     engine: Engine
     requirements: list[Word]
     dev_requirements: list[Word]
-    target_requirements: dict[str, list[Word]] = Field(
-        default_factory=dict, description="of a target that takes other files than the rest"
+    target_requirements: dict[str, list[Word]] = described(
+        "of a target that takes other files than the rest", default_factory=dict
     )
-    dev_workspace: Literal["copied", "mounted"] = Field(
-        description="whether dev images hold the source tree or wait for it to be mounted"
+    dev_workspace: Literal["copied", "mounted"] = described(
+        "whether dev images hold the source tree or wait for it to be mounted"
     )
-    args: Args = Field(default_factory=dict)
+    args: Args = field(default_factory=dict)
     devices: dict[str, Device]
 
 
 _KINDS = {"text": str, "integer": int, "switch": bool, "list": list[str]}
-_FIELDS: dict[str, Any] = {
-    option.name: (_KINDS[option.kind] | None, None) for option in run_options.SETTINGS
-}
 
 if TYPE_CHECKING:
 
@@ -272,16 +281,25 @@ if TYPE_CHECKING:
 
 else:
     # The fields are the options that ``run_options`` declares.
-    RunProfile = create_model("RunProfile", __base__=Model, __module__=__name__, **_FIELDS)
+    _FIELDS = {option.name: _KINDS[option.kind] | None for option in run_options.SETTINGS}
+    RunProfile = dataclass(frozen=True, kw_only=True)(
+        type(
+            "RunProfile",
+            (Model,),
+            {"__module__": __name__, "__annotations__": _FIELDS} | dict.fromkeys(_FIELDS),
+        )
+    )
 
 
+@dataclass(frozen=True, kw_only=True)
 class Run(RunProfile):
     """Defaults of ``dynbuild run``, and named sets of changes to them."""
 
-    profile: str | None = Field(default=None, description="the set that is taken without a flag")
-    profiles: dict[str, RunProfile] = Field(default_factory=dict)
+    profile: str | None = described("the set that is taken without a flag", default=None)
+    profiles: dict[str, RunProfile] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
 class TensorrtLlm(Model):
     """How TensorRT-LLM's wheel is found.
 
@@ -293,6 +311,7 @@ class TensorrtLlm(Model):
     abi_incompatible: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Matrix(Model):
     """A set of cells, by axes and by globs of their ids (``dynbuild.plan.selection``).
 
@@ -300,69 +319,61 @@ class Matrix(Model):
     *cells* has settings for the cells that a glob means, as a settings file has them.
     """
 
-    extends: list[str] = Field(default_factory=list, description="matrices that this one changes")
+    extends: Words = described("matrices that this one changes", default_factory=list)
     frameworks: list[str] | None = None
     targets: list[str] | None = None
     devices: list[str] | None = None
     cuda: list[str] | None = None
     lines: list[str] | None = None
-    include: list[str] = Field(default_factory=list, description="globs of cells besides")
-    exclude: list[str] = Field(default_factory=list, description="globs of cells left out")
-    cells: dict[str, dict[str, Any]] = Field(default_factory=dict)
-
-    _listed = field_validator("extends", mode="before")(_listed)
+    include: list[str] = described("globs of cells besides", default_factory=list)
+    exclude: list[str] = described("globs of cells left out", default_factory=list)
+    cells: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Test(Model):
     """A command that has to go well in an image before its tags move."""
 
     name: str
-    command: str | list[str] = Field(description="a line for sh, or words")
-    cells: list[str] = Field(default_factory=lambda: ["*"], description="globs of ids")
-    user: str = Field(default="", description="empty: the image's own")
+    command: str | list[str] = described("a line for sh, or words")
+    cells: list[str] = described("globs of ids", default_factory=lambda: ["*"])
+    user: str = described("empty: the image's own", default="")
     timeout: str = "5m"
 
 
+@dataclass(frozen=True, kw_only=True)
 class Argument(Model):
     """What a build argument is.  The catalog says it beside the value, and only there."""
 
     kind: ArgumentKind
-    help: str = Field(description="what it is the version, address or number of")
-    empty: str = Field(default="", description="what an empty value means; else it has one")
-    words: list[str] = Field(default_factory=list, description="taken besides; * is anything")
-    bounds: tuple[int, int] | None = Field(default=None, description="of a whole number")
-    parts: tuple[int, int] | None = Field(
-        default=None, description="how many numbers, of a version"
-    )
-    noun: str = Field(default="", description="what messages call a value")
-    per_build: bool = Field(default=False, description="no value of the rendered file")
-    unkeyed: bool = Field(
-        default=False, description="no part of the cache key of the steps that use it"
-    )
-
-    @field_validator("bounds", "parts", mode="before")
-    @classmethod
-    def _pair(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    help: str = described("what it is the version, address or number of")
+    empty: str = described("what an empty value means; else it has one", default="")
+    words: list[str] = described("taken besides; * is anything", default_factory=list)
+    bounds: Pair | None = described("of a whole number", default=None)
+    parts: Pair | None = described("how many numbers, of a version", default=None)
+    noun: str = described("what messages call a value", default="")
+    per_build: bool = described("no value of the rendered file", default=False)
+    unkeyed: bool = described("no part of the cache key of the steps that use it", default=False)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Catalog(Model):
     """The whole of the settings after all layers are combined."""
 
     format: Literal[1]
     request: Request
     site: Site
-    mirrors: dict[str, str] = Field(default_factory=dict)
-    contexts: dict[str, str] = Field(default_factory=dict)
+    mirrors: dict[str, str] = field(default_factory=dict)
+    contexts: dict[str, str] = field(default_factory=dict)
     args: Args
-    arguments: dict[str, Argument] = Field(description="what each of *args* is")
+    arguments: dict[str, Argument] = described("what each of *args* is")
     tools: dict[str, Tool]
     sources: dict[str, Source]
     frameworks: dict[str, Framework]
     tensorrt_llm: TensorrtLlm
     run: Run
-    matrix: dict[str, Matrix] = Field(default_factory=dict)
-    test: list[Test] = Field(default_factory=list, description="run in images by `matrix`")
+    matrix: dict[str, Matrix] = field(default_factory=dict)
+    test: list[Test] = described("run in images by `matrix`", default_factory=list)
 
 
 CLOSED_TABLES = ("args", "tools", "sources", "frameworks")
@@ -374,18 +385,17 @@ def keys_at(path: tuple[str, ...]) -> tuple[str, ...] | None:
     """The keys that the table at *path* may have; ``None`` where any key is allowed."""
     annotation: Any = Catalog
     for key in path:
-        fields = getattr(annotation, "model_fields", None)
-        if fields is not None:
+        if dataclasses.is_dataclass(annotation):
+            fields = {one.name: one.type for one in dataclasses.fields(annotation)}
             if key not in fields:
                 return ()
-            annotation = fields[key].annotation
+            annotation = fields[key]
         elif getattr(annotation, "__origin__", None) is dict:
             annotation = annotation.__args__[1]
         else:
             return ()
-        annotation = getattr(annotation, "__value__", annotation)
-    fields = getattr(annotation, "model_fields", None)
-    if fields is None:
+    if not dataclasses.is_dataclass(annotation):
         return None
     # What arguments are is said in the catalog's own ``[args]``, and nowhere else.
-    return tuple(key for key in fields if path or key != "arguments")
+    names = (one.name for one in dataclasses.fields(annotation))
+    return tuple(name for name in names if path or name != "arguments")

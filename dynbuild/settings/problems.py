@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from dynbuild import names
 from dynbuild.errors import RequestError
@@ -19,6 +17,9 @@ from dynbuild.quick import dataclass
 from dynbuild.settings import layers, models
 from dynbuild.settings.layers import Origin, Setting
 from dynbuild.settings.models import Catalog
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _NAMED = 3
 """How many of those that have a problem are named."""
@@ -219,8 +220,7 @@ _EXPECTED = {
     "int_type": "a whole number",
     "list_type": "a list in brackets",
     "dict_type": "a table",
-    "model_type": "a table",
-    "model_attributes_type": "a table",
+    "dataclass_type": "a table",
 }
 _TOML_NAMES = {
     str: "a string",
@@ -232,10 +232,10 @@ _TOML_NAMES = {
 }
 
 
-def wrong_types(
-    error: ValidationError, resolved: Mapping[layers.KeyPath, Setting]
-) -> Iterator[Problem]:
+def wrong_types(error: ValueError, resolved: Mapping[layers.KeyPath, Setting]) -> Iterator[Problem]:
     """What the models say is wrong with values, in words for whoever wrote the file."""
+    if TYPE_CHECKING:
+        assert isinstance(error, ValidationError)
     for item in error.errors():
         loc = tuple(str(part) for part in item["loc"])
         below = [path for path in resolved if path[: len(loc)] == loc or loc[: len(path)] == path]
@@ -256,8 +256,6 @@ def wrong_types(
             if item["type"] == "string_type" and isinstance(item["input"], (int, float)):
                 hint = f'write "{str(item["input"]).lower()}"'
             yield Problem(text, origin, hint)
-        elif item["type"] == "string_pattern_mismatch":
-            yield Problem(f"'{key}' must be 64 hexadecimal digits, or empty", origin)
         elif item["type"] == "missing":
             yield Problem(f"'{key}' is missing", origin)
         else:

@@ -1,5 +1,7 @@
 """Steps among what a builder says of its cache."""
 
+from dataclasses import replace
+
 import pytest
 
 from dynbuild.build.builder_cache import BuilderCache
@@ -31,7 +33,7 @@ EXEC = "mount / from exec /bin/sh -c"
 )
 def test_a_step_is_known_by_what_made_it(text, made_by, there):
     (image,) = make_job(**NONE_CPU).images
-    plan = image.plan.model_copy(update={"stage": "x", "contexts": {}})
+    plan = replace(image.plan, stage="x", contexts={})
     (step,) = graph.of(plan, f"FROM debian AS x\n{text}\n").steps.values()
     assert BuilderCache(("local source for context", made_by)).has(step) is there
     assert not BuilderCache(()).has(step) or "#!" in text
@@ -39,7 +41,7 @@ def test_a_step_is_known_by_what_made_it(text, made_by, there):
 
 def test_a_step_may_have_been_called_otherwise():
     (image,) = make_job(**NONE_CPU).images
-    plan = image.plan.model_copy(update={"stage": "x", "contexts": {}})
+    plan = replace(image.plan, stage="x", contexts={})
     (step,) = graph.of(plan, "FROM debian AS x\nCOPY --from=a $HOME/x /\n").steps.values()
     cache = BuilderCache(("[x 2/2] COPY --from=a /root/x /",))
     assert not cache.has(step)

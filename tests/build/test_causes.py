@@ -1,6 +1,7 @@
 """First causes, and what only follows from them; tests/images/test_why.py has a real engine."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,6 @@ from dynbuild.build.context import ContextFiles, ContextRecord, StepFiles
 from dynbuild.build.metadata import pins
 from dynbuild.build.result import BuilderResult, BuildResult, Material
 from dynbuild.build.snapshot import Snapshot
-from dynbuild.plan.document import PlanDocument
 from dynbuild.render import graph, instructions
 from dynbuild.settings.layers import Origin
 from tests.report import builds
@@ -64,17 +64,15 @@ def solve(text, ran):
 def snapshot(text=TEXT, ran="", args=None, entries=FILES, **more):
     values = {"VERSION": "1", **(args or {})}
     set_by = {name: Origin("flag", f"--arg {name}") for name in values}
-    plan = IMAGE.model_copy(
-        update={
-            "build_args": values,
-            "set_by": set_by,
-            "origins": {name: str(one) for name, one in set_by.items()},
-            "contexts": {}, "stage": "runtime",
-            **more.pop("plan", {}),
-        }
-    )  # fmt: skip
-    whole = make_job(**NONE_CPU).plan
-    document = PlanDocument(**{**whole.__dict__, "images": (plan,)})
+    changed = {
+        "build_args": values,
+        "set_by": set_by,
+        "origins": {name: str(one) for name, one in set_by.items()},
+        "contexts": {}, "stage": "runtime",
+        **more.pop("plan", {}),
+    }  # fmt: skip
+    plan = replace(IMAGE, **changed)
+    document = replace(make_job(**NONE_CPU).plan, images=(plan,))
     given = {"id": "b", "network": "bridge", "builder": BUILDER, "begun": BEGUN, "seconds": 60}
     return Snapshot(
         **{

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -110,8 +111,8 @@ def foretold(tmp_path):
         job = make_job(**NONE_CPU, context=tmp_path)
         (image,) = job.images
         same = {"contexts": {}, "stage": "runtime", "platforms": ("linux/amd64",)}
-        plans = [image.plan.model_copy(update={**same, **more}) for more in ({}, changed)]
-        documents = [job.plan.model_copy(update={"images": (one,)}) for one in plans]
+        plans = [replace(image.plan, **(same | more)) for more in ({}, changed)]
+        documents = [replace(job.plan, images=(one,)) for one in plans]
         before = Snapshot(
             id="a", plan=documents[0], texts={image.name: was}, network="bridge",
             begun=datetime(2026, 11, 20, tzinfo=UTC), pins=pins(materials), solve=solve(was, "all"),

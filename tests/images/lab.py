@@ -132,7 +132,7 @@ class Set:
             machine=MACHINE,
         )
         job = planner.merge(jobs, shared)
-        plan = job.plan.model_copy(update={"network": "host"})
+        plan = replace(job.plan, network="host")
         self.job: Job = replace(job, plan=plan)
         self.fails: dict[str, tuple[str, ...]] = {}
 
@@ -141,20 +141,18 @@ class Set:
         if self.caches:
             entry = f"type=registry,ref={self.caches}:{names.as_tag(image.name)}"
             ours |= {"cache_from": (entry,), "cache_to": (f"{entry},mode=max",)}
-        return replace(image, plan=image.plan.model_copy(update=ours), secrets=())
+        return replace(image, plan=replace(image.plan, **ours), secrets=())
 
     def tagged(self, end):
         """Give the images other tags, which end in *end*."""
         images = tuple(
             replace(
                 image,
-                plan=image.plan.model_copy(
-                    update={"tags": tuple(f"{tag}-{end}" for tag in image.plan.tags)}
-                ),
+                plan=replace(image.plan, tags=tuple(f"{tag}-{end}" for tag in image.plan.tags)),
             )
             for image in self.job.images
         )
-        plan = self.job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+        plan = replace(self.job.plan, images=tuple(image.plan for image in images))
         self.job = replace(self.job, plan=plan, images=images)
 
     @property
@@ -198,19 +196,18 @@ class Stubs(Set):
         images = tuple(
             replace(
                 one,
-                plan=one.plan.model_copy(
-                    update={
-                        "name": str(name),
-                        "variant": name.variant,
-                        "stage": "last",
-                        "tags": (f"{repository}:{name.variant}",),
-                        "dockerfile": f"{name}.Dockerfile",
-                    }
+                plan=replace(
+                    one.plan,
+                    name=str(name),
+                    variant=name.variant,
+                    stage="last",
+                    tags=(f"{repository}:{name.variant}",),
+                    dockerfile=f"{name}.Dockerfile",
                 ),
             )
             for name in own
         )
-        plan = self.job.plan.model_copy(update={"images": tuple(image.plan for image in images)})
+        plan = replace(self.job.plan, images=tuple(image.plan for image in images))
         self.job = replace(self.job, plan=plan, images=images)
 
     @property

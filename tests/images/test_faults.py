@@ -99,8 +99,8 @@ def solve(engine: Engine, tmp_path: Path) -> Callable[..., BuildResult]:
         job = make_job(**NONE_CPU, context=tree)
         (image,) = job.images
         own = {"contexts": {}, "secrets": (), "output": "push", "stage": "last", "tags": (tag,)}
-        plan = image.plan.model_copy(update={**own, **more})
-        document = job.plan.model_copy(update={"images": (plan,), "network": "host"})
+        plan = replace(image.plan, **(own | more))
+        document = replace(job.plan, images=(plan,), network="host")
         images = (replace(image, plan=plan, secrets=()),)
         return drive.build(
             replace(job, plan=document, images=images, registry_seconds=60.0),

@@ -125,21 +125,20 @@ class Site:
         (image,) = job.images
         args = {"BASE": self.base, **self.args}
         origins = {"BASE": Origin("flag", "--arg BASE"), **self.origins}
-        plan = image.plan.model_copy(
-            update={
-                "build_args": args,
-                "set_by": {name: origins[name] for name in args},
-                "origins": {name: str(origins[name]) for name in args},
-                "contexts": {}, "secrets": ("token",), "output": "none", "stage": "runtime",
-                "labels": {}, "passed_args": tuple(self.job_more.get("passed", ())), **self.more,
-            }
-        )  # fmt: skip
+        changed = {
+            "build_args": args,
+            "set_by": {name: origins[name] for name in args},
+            "origins": {name: str(origins[name]) for name in args},
+            "contexts": {}, "secrets": ("token",), "output": "none", "stage": "runtime",
+            "labels": {}, "passed_args": tuple(self.job_more.get("passed", ())), **self.more,
+        }  # fmt: skip
+        plan = replace(image.plan, **changed)
         secret = Secret(id="token", env="WHY_TOKEN", src="")
         given = {"passed": {}, **self.job_more}
         token = given.pop("token", "one")
         image = replace(image, plan=plan, secrets=(secret,), **given)
         document = {"images": (plan,), "network": self.more.get("network", "default")}
-        job = replace(job, images=(image,), plan=job.plan.model_copy(update=document))
+        job = replace(job, images=(image,), plan=replace(job.plan, **document))
         checksum = hashlib.sha256((self.folder / "archive").read_bytes()).hexdigest()
         text = self.text.format(mark=self.mark, address=self.address, checksum=checksum)
         return job, {image.name: text}, token

@@ -66,9 +66,9 @@ def id_of(builder, tree):
     def run(text=TEXT, tests=(), **changed):
         job = make_job(**NONE_CPU, context=tree)
         (image,) = job.images
-        plan = image.plan.model_copy(update={"contexts": {}, **changed})
+        plan = replace(image.plan, **({"contexts": {}} | changed))
         job = job.__class__(
-            plan=job.plan.model_copy(update={"images": (plan,)}),
+            plan=replace(job.plan, images=(plan,)),
             images=(image,), registry_seconds=1.0,
         )  # fmt: skip
         where = content.Registry(builder=builder, env={}, on_retry=print)

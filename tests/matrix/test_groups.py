@@ -1,6 +1,7 @@
 """Which images are solved together, and what comes before them."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_linked_images_are_solved_together():
 
 def test_what_runs_before_the_solves_stays_with_the_whole():
     job = merged({**CPU, "target": "runtime"})
-    before = job.plan.model_copy(update={"warnings": ("w",)})
+    before = replace(job.plan, warnings=("w",))
     (one,) = groups.split(planner.replace(job, plan=before))
     assert (one.plan.before, one.plan.warnings, one.wheels) == ((), (), {})
 

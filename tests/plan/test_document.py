@@ -1,6 +1,7 @@
 """The plan as a document: it says its types, and what is printed can be read again."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ def test_every_plan_is_read_back_as_it_was(line):
             continue
         made = make_plan(**cell.asked)
         printed = json.loads(json.dumps(made.document()))
-        read = PlanDocument.model_validate(printed)
+        read = PlanDocument.parse(json.dumps(printed).encode())
         assert read == made, str(cell)
         assert read.document() == printed, str(cell)
         assert [str(image.id) for image in read.images] == [image.name for image in read.images]
@@ -31,9 +32,9 @@ def test_every_plan_is_read_back_as_it_was(line):
 def test_a_plan_with_commands_and_remote_places_is_read_back():
     made = make_plan(framework="none", target="frontend", device="cpu", build_epp=True)
     place = document.Place(stage="base", kind="image", address="debian:trixie", covered_by="")
-    made = made.model_copy(update={"remote": (place,)})
+    made = replace(made, remote=(place,))
     assert made.before
-    assert PlanDocument.model_validate(made.document()) == made
+    assert PlanDocument.parse(json.dumps(made.document()).encode()) == made
 
 
 def _without_type(schema, path=()):
@@ -82,7 +83,7 @@ def test_without_them_two_plans_are_the_same():
 def test_a_document_of_before_has_none():
     printed = make_plan(**NONE_CPU).document()
     del printed["images"][0]["unkeyed_args"]
-    (image,) = PlanDocument.model_validate(printed).images
+    (image,) = PlanDocument.parse(json.dumps(printed).encode()).images
     assert image.keyed_args == image.build_args
     assert image.handed_args == {}
 
@@ -91,4 +92,4 @@ def test_a_document_that_contradicts_itself_is_refused():
     printed = make_plan(**NONE_CPU).document()
     printed["images"][0]["origins"]["BASE_IMAGE"] = "flag --base-image"
     with pytest.raises(ValidationError, match="origins and set_by"):
-        PlanDocument.model_validate(printed)
+        PlanDocument.parse(json.dumps(printed).encode())

@@ -1,19 +1,22 @@
+from dataclasses import replace
+
 import pytest
 
+from dynbuild.checked import adapter
 from dynbuild.plan.recipe import Recipe
 from dynbuild.settings.models import Catalog
 from tests.support import CATALOG, make_image_job, make_job
 
-CATALOG_MODEL = Catalog.model_validate(CATALOG)
+CATALOG_MODEL = adapter(Catalog).validate_python(CATALOG)
 
 
 def recipe(*, without=(), tools=None, **facts):
     """A recipe for the runtime of none on a GPU, but for *facts*."""
     sources = dict(CATALOG_MODEL.sources)
     for name in without:
-        sources[name] = sources[name].model_copy(update={"kind": "none"})
+        sources[name] = replace(sources[name], kind="none")
     kinds = {
-        name: tool.model_copy(update={"kind": (tools or {}).get(name, tool.kind)})
+        name: replace(tool, kind=(tools or {}).get(name, tool.kind))
         for name, tool in CATALOG_MODEL.tools.items()
     }
     plain = {

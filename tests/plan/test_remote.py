@@ -11,7 +11,7 @@ from dynbuild.render.dockerfile import render
 from dynbuild.settings import lines
 from dynbuild.settings.layers import Origin
 from dynbuild.settings.models import Site
-from tests.support import CATALOG, DEMO, ROOT, TEMPLATES, load, make_job
+from tests.support import CATALOG, DEMO, ROOT, TEMPLATES, load, make_job, names_of
 
 AIRGAP = ROOT / "examples" / "airgap" / "dynbuild.toml"
 
@@ -305,7 +305,7 @@ def test_the_settings_that_would_cover_places_are_settings():
     """Each is one of the site's; mirrors and sources are tables of the caller's own keys."""
     made = [remote.Place(stage="x", kind=kind, address="x", covered_by="") for kind in remote._KEYS]
     named = [key for key in remote.keys(made) if key.startswith("[site] ")]
-    assert {key.removeprefix("[site] ") for key in named} <= set(Site.model_fields)
+    assert {key.removeprefix("[site] ") for key in named} <= set(names_of(Site))
     assert len(named) == 5
 
 

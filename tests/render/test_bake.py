@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -266,5 +267,5 @@ def test_steps_on_the_host_s_network():
     [("", "bridge", "bridge"), ("", "host", "host"), ("host", "bridge", "host")],
 )
 def test_the_network_is_the_one_that_is_asked_for_or_what_there_is(asked, engine, network):
-    plan = make_job(**NONE_CPU).plan.model_copy(update={"network": asked})
+    plan = replace(make_job(**NONE_CPU).plan, network=asked)
     assert bake.network_of(plan, engine) == network

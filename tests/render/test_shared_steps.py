@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import replace
 
 from dynbuild.render import graph
 from tests import cells
@@ -21,7 +22,7 @@ CELLS = tuple(
 def steps(cell):
     """The RUN steps of a cell for one architecture, in order."""
     image, text = cells.rendered(cell)
-    plan = image.plan.model_copy(update={"platforms": ("linux/amd64",)})
+    plan = replace(image.plan, platforms=("linux/amd64",))
     return tuple(step for step in graph.of(plan, text).steps.values() if step.is_run)
 
 

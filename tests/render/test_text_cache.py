@@ -4,6 +4,7 @@ from unittest import mock
 
 import pytest
 
+from dynbuild import disk_cache
 from dynbuild.errors import TemplateError
 from dynbuild.render import dockerfile, text_cache
 from dynbuild.render.text_cache import rendered
@@ -13,7 +14,7 @@ from tests.support import NONE_CPU, NONE_RUNTIME, TEMPLATES, make_image_job, spa
 def looked_up(image, templates, cache):
     """The text, and whether it was rendered for it."""
     text_cache._texts.cache_clear()
-    text_cache._code.cache_clear()
+    disk_cache.code.cache_clear()
     with mock.patch.object(dockerfile, "render", wraps=dockerfile.render) as rendering:
         text = rendered(image, templates, cache)
     assert text == dockerfile.render(image, templates)
@@ -54,7 +55,7 @@ def test_another_image_of_the_same_name_is_rendered_anew(tmp_path, change):
     cache = tmp_path / "cache"
     image = make_image_job(**NONE_CPU)
     other = make_image_job(**NONE_CPU, **change)
-    other = replace(other, plan=other.plan.model_copy(update={"dockerfile": image.plan.dockerfile}))
+    other = replace(other, plan=replace(other.plan, dockerfile=image.plan.dockerfile))
     assert looked_up(image, TEMPLATES, cache)
     assert looked_up(other, TEMPLATES, cache)
     assert not looked_up(other, TEMPLATES, cache)

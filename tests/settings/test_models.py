@@ -1,22 +1,35 @@
 import copy
+import dataclasses
 
 import pytest
 from pydantic import ValidationError
 
+from dynbuild.checked import adapter, plain
 from dynbuild.settings import models
 from dynbuild.settings.models import Catalog, Device, Request, Source, Tool
-from tests.support import CATALOG
+from tests.support import CATALOG, names_of
+
+
+def read(model, values):
+    return adapter(model).validate_python(values)
+
+
+def said(values, of):
+    """Of *values*, what stands in *of* too: not the defaults of the models."""
+    if isinstance(of, dict):
+        return {key: said(one, of[key]) for key, one in values.items() if key in of}
+    return values
 
 
 def test_the_catalog_is_valid():
-    catalog = Catalog.model_validate(CATALOG)
+    catalog = read(Catalog, CATALOG)
     assert catalog.format == 1
-    assert catalog.model_dump(mode="json", exclude_unset=True) == CATALOG
+    assert said(plain(catalog), CATALOG) == CATALOG
 
 
 def test_a_model_cannot_be_changed():
-    catalog = Catalog.model_validate(CATALOG)
-    with pytest.raises(ValidationError, match="frozen"):
+    catalog = read(Catalog, CATALOG)
+    with pytest.raises(dataclasses.FrozenInstanceError):
         catalog.request.framework = "none"
 
 
@@ -28,7 +41,7 @@ def test_no_model_takes_an_unknown_key(path):
         branch = branch[key]
     branch["surprise"] = 1
     with pytest.raises(ValidationError, match="surprise"):
-        Catalog.model_validate(tree)
+        read(Catalog, tree)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +60,7 @@ def test_no_model_takes_an_unknown_key(path):
 )
 def test_types_are_strict(key, value):
     with pytest.raises(ValidationError):
-        Request.model_validate({**CATALOG["request"], key: value})
+        read(Request, {**CATALOG["request"], key: value})
 
 
 @pytest.mark.parametrize(
@@ -61,10 +74,10 @@ def test_types_are_strict(key, value):
     ],
 )
 def test_a_source_needs_what_its_kind_says(kind, needs):
-    assert Source(kind=kind, **needs).kind == kind
+    assert read(Source, {"kind": kind, **needs}).kind == kind
     for key in needs:
         with pytest.raises(ValidationError, match=f"kind '{kind}' needs {key}"):
-            Source(kind=kind, **{**needs, key: ""})
+            read(Source, {"kind": kind, **needs, key: ""})
 
 
 @pytest.mark.parametrize(
@@ -78,31 +91,31 @@ def test_a_source_needs_what_its_kind_says(kind, needs):
     ],
 )
 def test_a_tool_needs_what_its_kind_says(kind, needs):
-    assert Tool(kind=kind, **needs).kind == kind
+    assert read(Tool, {"kind": kind, **needs}).kind == kind
     for key in needs:
         with pytest.raises(ValidationError, match=f"kind '{kind}' needs {key}"):
-            Tool(kind=kind, **{name: value for name, value in needs.items() if name != key})
+            read(Tool, {"kind": kind} | {one: needs[one] for one in needs if one != key})
 
 
 @pytest.mark.parametrize("text", ["0" * 64, ""])
 def test_a_checksum(text):
-    assert Source(kind="none", sha256=text).sha256 == text
+    assert read(Source, {"kind": "none", "sha256": text}).sha256 == text
 
 
 @pytest.mark.parametrize("text", ["0" * 63, "A" * 64, "g" * 64, f"sha256:{'0' * 64}"])
 def test_what_is_no_checksum(text):
     with pytest.raises(ValidationError):
-        Source(kind="none", sha256=text)
+        read(Source, {"kind": "none", "sha256": text})
 
 
 @pytest.mark.parametrize(
     ("path", "keys"),
     [
-        ((), tuple(key for key in Catalog.model_fields if key != "arguments")),
-        (("request",), tuple(Request.model_fields)),
-        (("tools", "any"), tuple(Tool.model_fields)),
-        (("sources", "any"), tuple(Source.model_fields)),
-        (("frameworks", "any", "devices", "any"), tuple(Device.model_fields)),
+        ((), tuple(key for key in names_of(Catalog) if key != "arguments")),
+        (("request",), names_of(Request)),
+        (("tools", "any"), names_of(Tool)),
+        (("sources", "any"), names_of(Source)),
+        (("frameworks", "any", "devices", "any"), names_of(Device)),
         (("args",), None),
         (("contexts",), None),
         (("surprise",), ()),
@@ -114,7 +127,7 @@ def test_the_keys_a_table_may_have(path, keys):
 
 
 def test_closed_tables_are_tables_of_the_catalog():
-    assert set(models.CLOSED_TABLES) <= set(Catalog.model_fields)
+    assert set(models.CLOSED_TABLES) <= set(names_of(Catalog))
 
 
 @pytest.mark.parametrize("tool", sorted(CATALOG["tools"]))

@@ -24,27 +24,25 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
-from dynbuild.quick import dataclass
+from dynbuild.quick import dataclass, regex
 
 Kind = Literal["login", "token", "parameter"]
 
-_SCHEME = re.compile(r"\s*(?:git::)?(?P<scheme>[a-z][a-z0-9+.-]*):(?P<slashes>[/\\]{1,3}|)", re.I)
+_SCHEME = regex(r"\s*(?:git::)?(?P<scheme>[a-z][a-z0-9+.-]*):(?P<slashes>[/\\]{1,3}|)", re.I)
 # With these a user name is an account that a key opens; elsewhere it is a token or useless.
-_BY_KEY = re.compile(r"(?:git\+|svn\+)?ssh|git|rsync|sftp", re.IGNORECASE)
-_WEB = re.compile(r"(?:[a-z]+\+)?(?:https?|ftps?|s3|gs|socks\w*|docker|oci|docker-image)", re.I)
-_EMBEDDED = re.compile(r"(?<![\w+.-])(?:[a-z][\w+.-]*:|:)//", re.IGNORECASE)
-_DIGEST = re.compile(r"@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}$", re.ASCII)
-_HOST = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[\w.-]+)(?::\d*)?", re.ASCII)
+_BY_KEY = regex(r"(?:git\+|svn\+)?ssh|git|rsync|sftp", re.IGNORECASE)
+_WEB = regex(r"(?:[a-z]+\+)?(?:https?|ftps?|s3|gs|socks\w*|docker|oci|docker-image)", re.I)
+_EMBEDDED = regex(r"(?<![\w+.-])(?:[a-z][\w+.-]*:|:)//", re.IGNORECASE)
+_DIGEST = regex(r"@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}$", re.ASCII)
+_HOST = regex(r"(?:\[[0-9a-fA-F:.%]+\]|[\w.-]+)(?::\d*)?", re.ASCII)
 # Of an address inside of a text no more is looked at: a text may have thousands of them.
 _LONGEST = 2048
-_PARAMETER = re.compile(r"[?&;#](?P<name>[\w.%\[\]-]+)=(?P<value>[^&;#\s]+)", re.ASCII)
+_PARAMETER = regex(r"[?&;#](?P<name>[\w.%\[\]-]+)=(?P<value>[^&;#\s]+)", re.ASCII)
 # What may be a token by its form, in a path or a tag: words, versions and commits are none.
 # Looked for at the beginning of a word only: at each sign of a long one it would take minutes.
-_RUN = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9a-f]*[g-zA-Z])[A-Za-z0-9]{16,}")
-_REFERENCE = re.compile(r"(?P<key>\w+)=\$\{(?P<name>[A-Za-z_]\w*)\}", re.ASCII)
-_SIGNED = re.compile(
-    r"(?:x-(?:amz|goog|ms|oss)-)?(?:signature|credential|security-token|sig)", re.I
-)
+_RUN = regex(r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9a-f]*[g-zA-Z])[A-Za-z0-9]{16,}")
+_REFERENCE = regex(r"(?P<key>\w+)=\$\{(?P<name>[A-Za-z_]\w*)\}", re.ASCII)
+_SIGNED = regex(r"(?:x-(?:amz|goog|ms|oss)-)?(?:signature|credential|security-token|sig)", re.I)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import fnmatch
 import re
 
 from dynbuild.errors import RequestError
-from dynbuild.quick import dataclass
+from dynbuild.quick import dataclass, regex
 
 AWS = "-aws"
 """Suffix of a stage, an image and a tag that has AWS's EFA user space."""
@@ -27,7 +27,7 @@ _DEVICE = "(?:[a-z0-9_]*[a-z_])"
 _MARK = "[a-z0-9]+(?:[.-][a-z0-9]+)*"
 _VARIANT = rf"{_MARK}(?:\+{_MARK})*"
 _TARGET = f"{_WORD}(?:-{_WORD})*"
-_FORM = re.compile(
+_FORM = regex(
     rf"(?P<framework>{_WORD})-(?P<target>{_TARGET})-(?P<device>{_DEVICE})(?P<cuda>{_CUDA})?"
     rf"(?:\+(?P<variant>{_VARIANT}))?"
 )

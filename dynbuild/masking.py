@@ -11,6 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from dynbuild.quick import regex
+
 _Span = tuple[int, int]
 
 # Nobody reads a longer one, and it could keep the patterns below busy for long.
@@ -76,7 +78,7 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-_MASK = re.compile(r"<masked, \d+ characters?>")
+_MASK = regex(r"<masked, \d+ characters?>")
 
 
 def _masked(length: int) -> str:
@@ -97,33 +99,33 @@ def _merged(spans: Iterable[_Span]) -> list[_Span]:
 
 # --- masking for a name
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_SECRET_WORD = re.compile(
+_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_SECRET_WORD = regex(
     "AUTHORIZATION|BEARER|CREDS?|DSNS|JWT|KEYS|OTP|PRIVATE|PW|SAS|SESSIONS|SIG|TOTP"
     "|.*(TOKEN(?!IZ)|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASSCODE|CREDENTIAL|COOKIE|SIGNATURE"
     "|WEBHOOK|APIKEY|ACCESSKEY|PRIVATEKEY).*"
     "|.*(KEY|AUTH|PASS|PWD|SESSION|DSN)"
 )
-_SECRET_NAME = re.compile(r"CONN(ECTION)?[_.-]?STR(ING)?|(^|_)PAT$", re.IGNORECASE)
-_HARMLESS_WORD = re.compile(
+_SECRET_NAME = regex(r"CONN(ECTION)?[_.-]?STR(ING)?|(^|_)PAT$", re.IGNORECASE)
+_HARMLESS_WORD = regex(
     "(ASK|BY|COM|ENCOM|SUR|TRES)PASS|(DON|HOC|HOT|JOC|MON|TUR|WHIS)KEY"  # words of English
 )
-_HARMLESS_NAME = re.compile(
+_HARMLESS_NAME = regex(
     r"PWD|OLDPWD|SSH_AUTH_SOCK|DESKTOP_SESSION|GDMSESSION|SESSION_MANAGER|SESSIONNAME"
     r"|DBUS_SESSION_BUS_(ADDRESS|PID|WINDOWID)|XDG_SESSION_(CLASS|DESKTOP|ID|PATH|TYPE)"
     r"|TERM_SESSION_ID|ZELLIJ_SESSION_NAME|(?i:(.+_)?(MAX|MIN|NUM)_(.+_)?TOKENS(_.+)?)"
 )
 # Of AWS's variables these are settings; what is not among them may be a credential.
-_AWS_NAME = re.compile(r"AWS_.+", re.IGNORECASE)
-_OPEN_AWS = re.compile(
+_AWS_NAME = regex(r"AWS_.+", re.IGNORECASE)
+_OPEN_AWS = regex(
     r"AWS_(?:.*REGION|.*OUTPUT|PROFILE|ENDPOINT_URL\w*|EC2_METADATA_DISABLED|CA_BUNDLE)",
     re.IGNORECASE,
 )
-_PATH_NAME = re.compile(
+_PATH_NAME = regex(
     r".*(DIR|FILE|FILES|FOLDER|PATH|SOCK|SOCKET)|GOOGLE_APPLICATION_CREDENTIALS", re.IGNORECASE
 )
-_PATH = re.compile(r"(~|\.{1,2})?/[\w./+@-]*")
-_HASH_WORD = re.compile("CHECKSUM|COMMIT|DIGEST|FINGERPRINT|HASH|ID|REF|REV|REVISION|SHA|UUID")
+_PATH = regex(r"(~|\.{1,2})?/[\w./+@-]*")
+_HASH_WORD = regex("CHECKSUM|COMMIT|DIGEST|FINGERPRINT|HASH|ID|REF|REV|REVISION|SHA|UUID")
 
 
 def _words(name: str) -> list[str]:
@@ -161,16 +163,16 @@ def is_secret(name: str, value: str) -> bool:
 
 # The password ends at the last @: one that is not encoded may hold any of / ? # @.
 # It is bounded, as each address of a text would be looked at to the end of the text.
-_USERINFO = re.compile(r"://([^\s/?#@:]{0,2048}:\S{0,2048}|[^\s/?#]{0,2048})@")
-_PLAIN_USER = re.compile(r"[a-z][a-z._-]{0,15}")
-_BARE_LOGIN = re.compile(r"([^\s:@/]+:(?!//)[^\s@]+)@(?!sha\d)[\w.-]+(:\d+)?/?")
+_USERINFO = regex(r"://([^\s/?#@:]{0,2048}:\S{0,2048}|[^\s/?#]{0,2048})@")
+_PLAIN_USER = regex(r"[a-z][a-z._-]{0,15}")
+_BARE_LOGIN = regex(r"([^\s:@/]+:(?!//)[^\s@]+)@(?!sha\d)[\w.-]+(:\d+)?/?")
 # In quotes a password may hold a slash; within a path or sentence it ends there, as PATH has none.
-_QUOTED_LOGIN = re.compile(
+_QUOTED_LOGIN = regex(
     r"(?<=['\"=])([^\s:@/'\"=,]+:(?!//)[^\s@'\"]+)@(?!sha\d)[\w.-]+"
     r"|(?<=[\s(/\\])([^\s:@/\\'\"=,()]+:[^\s@/\\'\"]+)@(?!sha\d)[\w.-]+"
 )
 # Of GitLab's the whole words (https://docs.gitlab.com/security/tokens/): sglang-… is none.
-_PREFIXED = re.compile(
+_PREFIXED = regex(
     r"(?:gh[oprsu]_|github_pat_|gl(?:pat|oas|dt|rtr?|cbt|ptt|ft|imt|agent|soat|ffct|wt)-"
     r"|dckr_(?:pat|oat)_|hf_|npm_|pypi-|nvapi-|hv[bsr]\."
     r"|xox[a-z]-|xoxe\.|xapp-|ya29\.|GOCSPX-|AGE-SECRET-KEY-|dop_v1_|shp[a-z]{2}_|ATATT"
@@ -179,24 +181,24 @@ _PREFIXED = re.compile(
     r"|A(?:KIA|SIA|BIA|CCA|GPA|IDA|NPA|ROA)[A-Z0-9]{12,}"
     r"|eyJ[\w-]{8,}(?:[.][\w=+/-]*)*"
 )
-_BEARER = re.compile(
+_BEARER = regex(
     r"\b(?:bearer\s+(?P<token>\S{8,})|basic\s+(?P<login>(?=\S*[A-Z0-9=])[\w+/-]{8,}=*))",
     re.IGNORECASE,
 )
 # What AWS makes of secret keys; one in a hundred happens to read like words.
-_AWS_SECRET = re.compile(
+_AWS_SECRET = regex(
     r"(?<![\w/+.-])(?=\D{0,39}\d)(?=[^a-z]{0,39}[a-z])(?=[^A-Z]{0,39}[A-Z])"
     r"[A-Za-z0-9+][A-Za-z0-9/+]{39}(?![\w/+.-])"
 )
-_HOOK = re.compile(
+_HOOK = regex(
     r"(?:hooks\.slack\.com/\w+|discord(?:app)?\.com/api/webhooks|\.webhook\.office\.com)/(\S+)"
 )
 _ASSIGNED = (
-    re.compile(r"(?<![\w.-])(?P<name>[\w.-]++)\s?=\s?(?P<value>\"[^\"]*\"?|'[^']*'?|[^\s&;]+)"),
-    re.compile(r"\"(?P<name>[^\"\\]+)\\?\"\s*:\s*\\?\"(?P<value>(?:[^\"\\]|\\[^\"])*)"),
-    re.compile(r"'(?P<name>[^'\\]+)'\s*:\s*'(?P<value>[^']*)"),
-    re.compile(r"(?<![\w.-])(?P<name>[\w.-]++):[ \t]+(?P<value>[^\n]+)"),
-    re.compile(r"(?<![\w-])--(?P<name>[\w-]++)\s+(?P<value>[^\s-]\S*)"),
+    regex(r"(?<![\w.-])(?P<name>[\w.-]++)\s?=\s?(?P<value>\"[^\"]*\"?|'[^']*'?|[^\s&;]+)"),
+    regex(r"\"(?P<name>[^\"\\]+)\\?\"\s*:\s*\\?\"(?P<value>(?:[^\"\\]|\\[^\"])*)"),
+    regex(r"'(?P<name>[^'\\]+)'\s*:\s*'(?P<value>[^']*)"),
+    regex(r"(?<![\w.-])(?P<name>[\w.-]++):[ \t]+(?P<value>[^\n]+)"),
+    regex(r"(?<![\w-])--(?P<name>[\w-]++)\s+(?P<value>[^\s-]\S*)"),
 )
 
 
@@ -233,11 +235,11 @@ _SHORTEST = 20
 _SHORTEST_HEX = 32
 _ENTROPY = 3.2
 _HEX_ENTROPY = 2.5
-_CHUNK = re.compile(r"[^\s,;:|\"'`<>(){}\[\]?&#=@$*]+={0,2}")
-_COMPONENT = re.compile(r"[^/]+")
-_HEX = re.compile(r"(0x)?([0-9a-f]+|[0-9A-F]+)")
+_CHUNK = regex(r"[^\s,;:|\"'`<>(){}\[\]?&#=@$*]+={0,2}")
+_COMPONENT = regex(r"[^/]+")
+_HEX = regex(r"(0x)?([0-9a-f]+|[0-9A-F]+)")
 # What looks like chance and is none: identities, digests of images, hashed folders of Nix.
-_KNOWN_FORMS = re.compile(
+_KNOWN_FORMS = regex(
     r"(?<![0-9A-Za-z])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9A-Za-z])"
     r"|\bsha(1|256|384|512)[:-][0-9a-f]{40,128}\b"
     r"|(?<=/nix/store/)[0-9a-z]{32}(?=-)",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import regex
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 """Every platform an image can be built for (facts: amd64 and arm64, or both at once)."""
@@ -16,8 +17,8 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-_REPOSITORY = re.compile(rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG_ONLY = re.compile(_TAG)
+_REPOSITORY = regex(rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG_ONLY = regex(_TAG)
 _LONGEST = 255
 LONGEST_TAG = 128
 """Characters of a tag, at most."""

@@ -12,18 +12,19 @@ import re
 from datetime import timedelta
 
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import regex
 
 DECIMAL, BINARY = 1000, 1024
 
 _PREFIXES = "kmgtpe"
 # Digits are bounded: Python refuses to read a number of more than 4300, and nothing has so many.
-_SIZE = re.compile(rf"([0-9]{{1,19}})(?:\.([0-9]{{0,9}}))? *(?:([{_PREFIXES}])(i?))?b?", re.I)
+_SIZE = regex(rf"([0-9]{{1,19}})(?:\.([0-9]{{0,9}}))? *(?:([{_PREFIXES}])(i?))?b?", re.I)
 _LARGEST = 2**63 - 1
 """Docker's own bound, and that of every file system."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
-_TIME = re.compile(rf"([0-9]{{1,6}}) *([{''.join(_SECONDS)}])", re.I)
-_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
+_TIME = regex(rf"([0-9]{{1,6}}) *([{''.join(_SECONDS)}])", re.I)
+_INTEGER = regex(r"[+-]?[0-9]{1,30}")
 
 
 def parse_size(text: str, *, base: int = DECIMAL, origin: str | None = None) -> int:

@@ -4,13 +4,16 @@ import copy
 import dataclasses
 import itertools
 import pickle
+import re
 from dataclasses import field
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dynbuild.quick import dataclass as quick
+from dynbuild.quick import regex
 
 
 def shapes(dataclass):
@@ -140,3 +143,14 @@ def test_objects_go_through_a_pickle_and_a_set():
     match Kept(5):
         case Kept(x):
             assert x == 5
+
+
+def test_a_regex_is_compiled_when_it_is_used():
+    with mock.patch.object(re, "compile", wraps=re.compile) as compiling:
+        made = regex(r"(\d+) (x)", re.IGNORECASE)
+        assert not compiling.called
+        assert made.fullmatch("12 X")[1] == "12"
+        assert made.sub("-", "1 x, 2 x") == "-, -"
+        assert [found.span() for found in made.finditer("1 x")] == [(0, 3)]
+        assert made.pattern == r"(\d+) (x)"
+    assert compiling.call_count == 1

@@ -11,14 +11,14 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 
-from dynbuild.quick import dataclass
+from dynbuild.quick import dataclass, regex
 
-_SIGNS = re.compile(r"[*?\[\]\\]")
-_NOTHING = re.compile(r"(?!)")
-_ANYWHERE = re.compile(r"\*\*/(\*?)([^/*?\[\]\\]+)")
+_SIGNS = regex(r"[*?\[\]\\]")
+_NOTHING = regex(r"(?!)")
+_ANYWHERE = regex(r"\*\*/(\*?)([^/*?\[\]\\]+)")
 _PLAIN = {"*": "[^/]*", "?": "[^/]"}
 # One or more of: a character, or two with a dash between them; \\ takes a sign as it is.
-_CLASS = re.compile(r"(\^?)((?:(?:\\.|[^\]\\-])(?:-(?:\\.|[^\]\\-]))?)+)\]")
+_CLASS = regex(r"(\^?)((?:(?:\\.|[^\]\\-])(?:-(?:\\.|[^\]\\-]))?)+)\]")
 
 
 @dataclass(frozen=True, slots=True)

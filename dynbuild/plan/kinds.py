@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from dynbuild import names
 from dynbuild.errors import RequestError, quote
+from dynbuild.quick import regex
 from dynbuild.settings.layers import Setting
 from dynbuild.settings.models import Argument
 from dynbuild.settings.problems import Problem
@@ -36,22 +37,18 @@ NOUNS = {
 }
 """What messages call a value of each kind."""
 
-_VERSION = re.compile(r"v?([0-9]+(?:\.[0-9]+)*)(?:[-+._]?[0-9A-Za-z]+)*")
-_NUMBER = re.compile("0|[1-9][0-9]{0,11}")
-_TIME = re.compile(r"[0-2]\d:[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+_VERSION = regex(r"v?([0-9]+(?:\.[0-9]+)*)(?:[-+._]?[0-9A-Za-z]+)*")
+_NUMBER = regex("0|[1-9][0-9]{0,11}")
+_TIME = regex(r"[0-2]\d:[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_./+-]*"
-_NAMES = re.compile(rf"{_NAME}(?:,{_NAME})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(?:@sha256:[0-9a-f]{64})?")
-_URL = re.compile(r"https?://([^\s/?#\"'<>\\^`{|}]+)[^\s\"'<>\\^`{|}]*", re.IGNORECASE)
-_HOST = re.compile(
-    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
-)
+_NAMES = regex(rf"{_NAME}(?:,{_NAME})*")
+_TAG = regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(?:@sha256:[0-9a-f]{64})?")
+_URL = regex(r"https?://([^\s/?#\"'<>\\^`{|}]+)[^\s\"'<>\\^`{|}]*", re.IGNORECASE)
+_HOST = regex(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 # With a digit and a letter: what has only one of them may be a date or a word.
-_SHORT_COMMIT = re.compile(r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,39}")
+_SHORT_COMMIT = regex(r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,39}")
 # https://git-scm.com/docs/git-check-ref-format, with a dash in front for an option of git.
-_NO_REF = re.compile(
-    r"[\s~^:?*\[\\\x00-\x20\x7f]|\.\.|@\{|//|^[-/]|[/.]$|\.lock(?:/|$)|(?:^|/)\.|^@$"
-)
+_NO_REF = regex(r"[\s~^:?*\[\\\x00-\x20\x7f]|\.\.|@\{|//|^[-/]|[/.]$|\.lock(?:/|$)|(?:^|/)\.|^@$")
 
 
 def problem(arg: str, declared: Argument, setting: Setting, like: str = "") -> Problem | None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dynbuild.errors import shorten
-from dynbuild.quick import dataclass
+from dynbuild.quick import dataclass, regex
 
 COLUMNS = 80
 """Of prose and of lines that are padded, where nobody says how wide it may be."""
@@ -20,8 +20,8 @@ _OURS = "|".join(sorted({"0", *_STYLES.values()}))
 COMMANDS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 """What terminals obey: control characters, and those that make a line read as another one."""
 
-_COLOURS = re.compile(rf"\x1b\[(?:{_OURS})m")
-_LABEL = re.compile(
+_COLOURS = regex(rf"\x1b\[(?:{_OURS})m")
+_LABEL = regex(
     rf"\s*(?:{_COLOURS.pattern})?(?:(?:error|warning|hint):|[-*]|->|\d\.|\S+(?: \S+){{0,2}} (?= ))"
     rf"(?:{_COLOURS.pattern})?\s+"
 )

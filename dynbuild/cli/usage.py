@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from typer._click.shell_completion import CompletionItem
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption, _TyperParameter
 
 from dynbuild.cli import complete, console
 from dynbuild.errors import RequestError
@@ -34,12 +34,12 @@ _FIRST = 32
 """The widest column of names; a longer name has its help on the line below."""
 
 
-class Option(TyperOption):
-    """An option that is not there is not validated: building a validator for each takes long."""
+class _Light(_TyperParameter):
+    """A parameter that is not there is not validated: building a validator for each takes long."""
 
     def process_value(self, ctx: Context, value: Any) -> Any:
         """The value as the command gets it; what is right as it is needs no validator."""
-        if value is None and self.multiple:
+        if value is None and (self.multiple or self.nargs != 1):
             value = ()
         missing = self.required and self.value_is_missing(value)
         if missing or not _is_right(value, self.type_descriptor.annotation):
@@ -49,6 +49,10 @@ class Option(TyperOption):
         except OSError as error:  # --help prints in its callback
             raise console.OutputLost from error
 
+
+class Option(_Light, TyperOption):
+    """A parameter with a name."""
+
     def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
         """The words that a shell offers as its value."""
         declared = getattr(ctx.command.callback, "options", ())
@@ -56,6 +60,10 @@ class Option(TyperOption):
         if option is None or option.choices:
             return super().shell_complete(ctx, incomplete)
         return [CompletionItem(word) for word in complete.words(option, ctx.params, incomplete)]
+
+
+class Argument(_Light, TyperArgument):
+    """A parameter without one."""
 
 
 def _is_right(value: object, annotation: object) -> bool:
@@ -69,10 +77,12 @@ def _is_right(value: object, annotation: object) -> bool:
 
 
 def _light(params: list[Parameter]) -> list[Parameter]:
-    """Typer makes the options, and takes no class for them."""
+    """Typer makes the parameters, and takes no class for them."""
     for param in params:
         if type(param) is TyperOption:
             param.__class__ = Option
+        if type(param) is TyperArgument:
+            param.__class__ = Argument
     return params
 
 

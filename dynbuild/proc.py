@@ -10,6 +10,7 @@ several at once, in any thread, each with a ``Cancellation`` that ends it alone.
 from __future__ import annotations
 
 import os
+import pickle
 import select
 import shlex
 import signal
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import ceil, inf
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, Generic, NoReturn, TypeVar
 
 from dynbuild.errors import Interrupted, NotReady, ToolFailed
 from dynbuild.quick import dataclass
@@ -31,6 +32,9 @@ _GRACE_SECONDS = 15.0
 _BEAT_SECONDS = 1.0
 _NAP_SECONDS = 0.2
 _READ_BYTES = 1 << 16
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,6 +418,63 @@ def start_daemon(argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> i
     # The daemon is meant to live on; an object without a status would complain of that.
     process.returncode = 0
     return process.pid
+
+
+class Aside(Generic[_T]):
+    """A call in a fork of this process, for what keeps a processor busy: threads share one.
+
+    It begins at once.  Where a fork is not to be had, or would be of a process with other
+    threads, whose locks it would keep for ever, the call is made when its result is asked for.
+    """
+
+    def __init__(self, call: Callable[[], _T]) -> None:
+        self._call = call
+        self._answer: BinaryIO | None = None
+        self._pid = 0
+        if threading.active_count() > 1:
+            return
+        reader, writer = os.pipe()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            os.close(reader)
+            os.close(writer)
+            return
+        if not self._pid:
+            os.close(reader)
+            self._tell(writer)
+        os.close(writer)
+        self._answer = os.fdopen(reader, "rb")
+
+    def _tell(self, writer: int) -> NoReturn:
+        """The whole life of the fork."""
+        try:
+            # Whoever interrupts the command ends it; this is to say nothing of its own.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            with os.fdopen(writer, "wb") as file:
+                try:
+                    told = pickle.dumps((self._call(), None))
+                except Exception as error:
+                    told = pickle.dumps((None, error))
+                file.write(told)
+        finally:
+            os._exit(0)
+
+    def result(self) -> _T:
+        """What the call returns, when it is there; what it raises is raised here."""
+        told = b""
+        if self._answer is not None:
+            with self._answer as file:
+                told = file.read()
+            os.waitpid(self._pid, 0)
+            self._answer = None
+        if not told:
+            return self._call()
+        value, error = pickle.loads(told)  # noqa: S301 - by a fork of this very process
+        if error is not None:
+            raise error
+        made: _T = value
+        return made
 
 
 def replace(argv: Sequence[str], *, env: Mapping[str, str]) -> NoReturn:

@@ -32,7 +32,7 @@ FOREIGN = {
     "cli/console.py:out_json.value": "JSON",
     "cli/parameters.py:_annotation": "annotations of Typer's",
     "cli/parameters.py:_parameter.annotation": "annotations of Typer's",
-    "cli/usage.py:Option.process_value": "Typer's own method",
+    "cli/usage.py:_Light.process_value": "Typer's own method",
     "quick.py:": "methods of whatever class is decorated",
     "render/bake.py:_literal": "JSON",
     "sccache/s3/service.py:": "boto3 has no types",

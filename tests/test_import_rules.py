@@ -94,7 +94,7 @@ PROCESSES = (
         "doctor.capture",
         "doctor.probe",
     ),
-    *("cli.solving", "cli.run", "cli.signals"),
+    *("cli.solving", "cli.run", "cli.signals", "cli.why"),
 )
 """Patterns of the modules that may start processes, or end them, by ``proc``."""
 

@@ -1,5 +1,6 @@
 """Processes that are read line by line and ended one by one."""
 
+import functools
 import os
 import signal
 import sys
@@ -263,3 +264,51 @@ def test_a_program_that_is_none_is_told_with_the_reason(tmp_path):
 def test_arguments_that_are_too_long_are_told():
     with pytest.raises(NotReady, match="cannot be started: Argument list too long"):
         proc.run(["/bin/true", "x" * (1 << 22)])
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """As in a command, whose process has one thread here."""
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.processes("")
+def test_a_call_aside_is_made_in_a_fork():
+    aside = proc.Aside(os.getpid)
+    assert aside.result() not in (0, os.getpid())
+    with pytest.raises(ChildProcessError):
+        os.waitpid(aside._pid, 0)
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.processes("")
+def test_what_a_call_aside_raises_is_raised_here():
+    with pytest.raises(ValueError, match="'x'"):
+        proc.Aside(functools.partial(int, "x")).result()
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.processes("")
+def test_a_fork_that_says_nothing_is_done_without():
+    here = os.getpid()
+    aside = proc.Aside(lambda: os.getpid() if os.getpid() == here else os._exit(9))
+    assert aside.result() == here
+
+
+def test_there_is_no_fork_of_a_process_with_threads(monkeypatch):
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    calls = []
+    aside = proc.Aside(lambda: calls.append(1))
+    assert calls == []
+    aside.result()
+    assert calls == [1]
+
+
+@pytest.mark.usefixtures("alone")
+def test_where_a_fork_is_not_to_be_had_the_call_is_made_here(monkeypatch):
+    def fork():
+        raise OSError(11, "no more processes")
+
+    monkeypatch.setattr(os, "fork", fork)
+    assert proc.Aside(os.getpid).result() == os.getpid()

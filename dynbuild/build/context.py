@@ -5,6 +5,7 @@ That is what tells two builds of one plan apart.  Files are hashed while the sol
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,49 +13,58 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import ClassVar, Literal, Protocol
 
 from dynbuild.build import ignore
 from dynbuild.build.hashes import Memory, Stopped
 from dynbuild.build.ignore import Ignore, Matches
 from dynbuild.build.inputs import ignore_file
+from dynbuild.checked import Document, adapter, described, plain
+from dynbuild.quick import dataclass
 from dynbuild.render import instructions
 from dynbuild.render.instructions import MAIN
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+class _Told(Document):
+    """What a newer dynbuild wrote is read as far as it is known."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[Mapping[str, object]] = {
+        "extra": "ignore", "populate_by_name": True,
+    }  # fmt: skip
 
 
-class ContextFiles(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextFiles(_Told):
     """The files that are taken from one build context."""
 
-    path: str = Field(description="the folder")
-    files: dict[str, str] = Field(
-        description="by path: 'file MODE SHA256', 'dir MODE', 'link TARGET', 'other', 'unreadable'"
+    path: str = described("the folder")
+    files: dict[str, str] = described(
+        "by path: 'file MODE SHA256', 'dir MODE', 'link TARGET', 'other', 'unreadable'"
     )
 
 
-class StepFiles(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFiles(_Told):
     """What one step takes."""
 
     image: str
     stage: str
-    step: str = Field(description="the instruction")
-    context: str = Field(description="name of the build context; empty for the tree")
-    sources: tuple[str, ...] = Field(description="paths or patterns; an empty one is all of it")
-    count: int = Field(description="how many files, folders and links that is")
-    digest: str = Field(description="of their paths and of what is in them")
+    step: str = described("the instruction")
+    context: str = described("name of the build context; empty for the tree")
+    sources: tuple[str, ...] = described("paths or patterns; an empty one is all of it")
+    count: int = described("how many files, folders and links that is")
+    digest: str = described("of their paths and of what is in them")
 
 
-class ContextRecord(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextRecord(_Told):
     """What a build took from its build contexts, after ``.dockerignore``."""
 
-    format: Literal[1] = Field(default=1, alias="schema")
+    format: Literal[1] = field(default=1, metadata={"alias": "schema"})
     contexts: dict[str, ContextFiles]
     steps: tuple[StepFiles, ...]
 
@@ -134,7 +144,7 @@ def _digest(taken: Mapping[str, str]) -> str:
     return f"sha256:{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()}"
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class _Tree:
     """One build context, read as far as steps select from it, and each file of it once."""
 
@@ -161,7 +171,7 @@ class _Tree:
                     if (self.root / path).is_symlink():
                         paths.append(path)
                     self._collect(self._resolved(path), paths)
-            taken = {path: self._entry(path) for path in paths}
+            taken = {path: self._known(path) for path in paths}
             self._selected[sources] = len(taken), _digest(taken)
         return self._selected[sources]
 
@@ -176,7 +186,7 @@ class _Tree:
             paths = [
                 _join(path, name)
                 for path in paths
-                for name, _ in self._inside(path)
+                for name in (one.name for one in self._inside(path))
                 if pattern.match(name)
             ]
         for path in paths:
@@ -204,13 +214,18 @@ class _Tree:
         start = len(below)
         below.append(path)
         inside = f"{path}/" if path else ""
-        for name, is_folder in self._inside(path):
+        enter, entries = self.ignore.enter, self.entries
+        for one in self._inside(path):
+            name = one.name
             inner = inside + name
-            out, more = self.ignore.enter(inner, name, fits)
-            if is_folder:
+            out, more = enter(inner, name, fits)
+            if one.is_dir(follow_symlinks=False):
                 self._walk(inner, out, more, below)
             elif not out:
                 below.append(inner)
+                if inner not in entries:
+                    # Looked at from its folder: the way to it is not walked once more.
+                    entries[inner] = self._entry(one.path, one.stat)
         if not path or (excluded and len(below) == start + 1):
             del below[start]
 
@@ -220,13 +235,13 @@ class _Tree:
         except OSError:
             return False
 
-    def _inside(self, path: str) -> list[tuple[str, bool]]:
-        """The names in a folder, each with whether it is one: the disk is asked for none alone."""
+    def _inside(self, path: str) -> list[os.DirEntry[str]]:
+        """What is in a folder."""
         if self.stopped():
             raise Stopped
         try:
             with os.scandir(f"{self._top}/{path}") as found:
-                return [(one.name, one.is_dir(follow_symlinks=False)) for one in found]
+                return list(found)
         except OSError:
             return []
 
@@ -237,26 +252,26 @@ class _Tree:
             excluded, fits = self.ignore.enter("/".join(parts[:depth]), name, fits)
         return excluded, fits
 
-    def _entry(self, path: str) -> str:
-        entry = self.entries.get(path)
-        if entry is None:
-            try:
-                entry = self._read(path)
-            except OSError:
-                entry = "unreadable"
-            self.entries[path] = entry
-        return entry
+    def _known(self, path: str) -> str:
+        if path not in self.entries:
+            full = f"{self._top}/{path}"
+            self.entries[path] = self._entry(full, partial(os.stat, full))
+        return self.entries[path]
 
-    def _read(self, path: str) -> str:
-        full = f"{self._top}/{path}"
-        state = os.lstat(full)
-        kind = stat.S_IFMT(state.st_mode)
-        if kind == stat.S_IFREG:
-            digest = self.memory.sha256(full, state, self.stopped)
-            return f"file {stat.S_IMODE(state.st_mode):o} {digest}"
-        if kind == stat.S_IFLNK:
-            return f"link {os.readlink(full)}"  # noqa: PTH115 - paths of files cost time
-        return f"dir {stat.S_IMODE(state.st_mode):o}" if kind == stat.S_IFDIR else "other"
+    def _entry(self, full: str, look: Callable[..., os.stat_result]) -> str:
+        """What is at the path *full*, whose state *look* tells."""
+        try:
+            state = look(follow_symlinks=False)
+            mode = state.st_mode
+            kind = stat.S_IFMT(mode)
+            if kind == stat.S_IFREG:
+                digest = self.memory.sha256(full, state, self.stopped)
+                return f"file {mode & 0o7777:o} {digest}"
+            if kind == stat.S_IFLNK:
+                return f"link {os.readlink(full)}"  # noqa: PTH115 - paths of files cost time
+        except OSError:
+            return "unreadable"
+        return f"dir {mode & 0o7777:o}" if kind == stat.S_IFDIR else "other"
 
 
 def _join(folder: str, name: str) -> str:
@@ -265,7 +280,8 @@ def _join(folder: str, name: str) -> str:
 
 def to_text(taken: ContextRecord) -> str:
     """*taken* as the text of ``context.json``; names of files may be of any bytes."""
-    return json.dumps(taken.model_dump(by_alias=True)) + "\n"
+    whole = plain(taken)
+    return json.dumps({"schema": whole.pop("format"), **whole}) + "\n"
 
 
 def parse(text: bytes | str) -> ContextRecord:
@@ -275,9 +291,10 @@ def parse(text: bytes | str) -> ContextRecord:
         ValueError: It is damaged.
     """
     try:
-        return ContextRecord.model_validate(json.loads(text))
+        found: ContextRecord = adapter(ContextRecord).validate_python(json.loads(text))
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    return found
 
 
 class Taken(Protocol):
@@ -354,4 +371,4 @@ class Part:
         steps = tuple(step for step in taken.steps if step.image in self.images)
         used = {step.context for step in steps}
         contexts = {name: files for name, files in taken.contexts.items() if name in used}
-        return taken.model_copy(update={"steps": steps, "contexts": contexts})
+        return replace(taken, steps=steps, contexts=contexts)

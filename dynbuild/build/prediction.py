@@ -6,13 +6,13 @@ that depends on it is neither foretold to run nor to come from the cache.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
 from dynbuild.addresses import public
-from dynbuild.build import causes, job_context, resolution, snapshot
+from dynbuild.build import causes, resolution, snapshot
 from dynbuild.build.causes import Explanation
 from dynbuild.build.context import ContextRecord
 from dynbuild.build.resolution import SOON, Asking, Name
@@ -26,7 +26,13 @@ from dynbuild.render import bake, graph
 from dynbuild.render.graph import Graph, Pins
 
 
-def of(job: Job, texts: Mapping[str, str], before: Snapshot, asking: Asking) -> Explanation:
+def of(
+    job: Job,
+    texts: Mapping[str, str],
+    before: Snapshot,
+    asking: Asking,
+    taken: Callable[[], ContextRecord],
+) -> Explanation:
     """Which steps of *job* will run, and why, beside the build *before*.
 
     Args:
@@ -34,6 +40,7 @@ def of(job: Job, texts: Mapping[str, str], before: Snapshot, asking: Asking) -> 
         texts: Text of the Dockerfile of each image.
         before: The build to compare with.
         asking: Who says what lies outside of the tree.
+        taken: Tells what would be taken from build contexts.
 
     Raises:
         ValueError: An ignore file is malformed.
@@ -42,7 +49,7 @@ def of(job: Job, texts: Mapping[str, str], before: Snapshot, asking: Asking) -> 
     with ThreadPoolExecutor(2) as pool:
         cache = pool.submit(_kept, asking)
         imports = pool.submit(_imports, job, asking)
-        files = job_context.read(job, texts)
+        files = taken()
         after = Snapshot(id="", plan=job.plan, texts=texts, files=files)
         names, unpinned = _names(after, before, files)
         moved = asking.moved(names, before.begun)

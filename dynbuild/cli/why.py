@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from dynbuild import proc
 from dynbuild.cli import complete, console, tree
 from dynbuild.cli.report import Context
 from dynbuild.errors import NotReady, RequestError, quote
 
 if TYPE_CHECKING:
     from dynbuild.build.causes import Explanation
+    from dynbuild.build.context import ContextRecord
     from dynbuild.build.expectation import Expectation
     from dynbuild.build.record import Record
     from dynbuild.build.snapshot import Snapshot
@@ -123,7 +126,12 @@ def explain(root: Path, later: Record, earlier: Record | None = None) -> Explana
 
 
 def predict(
-    job: Job, texts: Mapping[str, str], earlier: Record, *, offline: bool = False
+    job: Job,
+    texts: Mapping[str, str],
+    earlier: Record,
+    *,
+    offline: bool = False,
+    files: Callable[[], ContextRecord] | None = None,
 ) -> Explanation:
     """Which steps of *job* will run, and why, beside the build *earlier*.
 
@@ -132,6 +140,7 @@ def predict(
         texts: Text of the Dockerfile of each image.
         earlier: The build to compare with.
         offline: Whether no registry, no git remote and no address is asked.
+        files: Tells what is taken from build contexts; without it, they are read now.
 
     Raises:
         RequestError: The record lacks what is needed, or an ignore file is malformed.
@@ -147,9 +156,15 @@ def predict(
         found = None
     asking = Asking(builder=found, env=os.environ, offline=offline)
     try:
-        return prediction.of(job, texts, before, asking)
+        return prediction.of(job, texts, before, asking, files or partial(_files, job, texts))
     except ValueError as error:
         raise RequestError(f"what the build takes cannot be told: {error}") from error
+
+
+def _files(job: Job, texts: Mapping[str, str]) -> ContextRecord:
+    from dynbuild.build import job_context
+
+    return job_context.read(job, texts)
 
 
 def _read(one: Record) -> Snapshot:
@@ -192,6 +207,8 @@ def show_prediction(
     Raises:
         RequestError: There is no build that *earlier* names, or none of its images without it.
     """
+    # The files of a large tree take longer to look at than all the rest.
+    reading = proc.Aside(partial(_files, job, texts))
     from dynbuild.build import archive
     from dynbuild.report import why as told
 
@@ -200,7 +217,7 @@ def show_prediction(
         before = _last_of(archive.records(root), [image.name for image in job.plan.images])
     else:
         before = archive.choose(root, earlier)
-    explained = predict(job, texts, before, offline=offline)
+    explained = predict(job, texts, before, offline=offline, files=reading.result)
     if format == "json":
         console.out_json(told.as_json(explained, explained.reasons))
         return

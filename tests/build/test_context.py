@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_what_is_taken(tree, memory, tmp_path):
     assert [(one.stage, one.context, one.count) for one in made.steps] == [
         ("runtime", "", 1), ("runtime", "ucx_src", 1), ("wheel", "", 5),
     ]  # fmt: skip
-    assert context.parse(made.model_dump_json(by_alias=True)) == made
+    assert context.parse(context.to_text(made)) == made
 
 
 def test_a_tree_is_read_once_for_all_images(tree, memory, monkeypatch):
@@ -216,11 +217,9 @@ def source(stage="runtime"):
 
 def test_reading_beside_a_solve(tree, memory):
     reading = Reading([source()], tree, "", memory)
-    assert reading.result(wait=True) == take(tree, memory).model_copy(
-        update={"steps": tuple(
-            one.model_copy(update={"image": "x"}) for one in take(tree, memory).steps
-        )}
-    )  # fmt: skip
+    taken = take(tree, memory)
+    steps = tuple(replace(one, image="x") for one in taken.steps)
+    assert reading.result(wait=True) == replace(taken, steps=steps)
     assert reading.trouble == ""
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
 from dynbuild import proc
-from dynbuild.build import prediction, resolution
+from dynbuild.build import job_context, prediction, resolution
 from dynbuild.build.metadata import pins
 from dynbuild.build.resolution import Asking
 from dynbuild.build.result import Material
@@ -119,7 +120,13 @@ def foretold(tmp_path):
         )  # fmt: skip
         job = job.__class__(plan=documents[1], images=(image,), registry_seconds=1.0)
         asking = Asking(builder=builder, env={}, offline=offline)
-        return prediction.of(job, {image.name: text}, before, asking)
+        return prediction.of(
+            job,
+            {image.name: text},
+            before,
+            asking,
+            partial(job_context.read, job, {image.name: text}),
+        )
 
     return of
 

@@ -139,6 +139,7 @@ def built(tree, engineless):
     return tree
 
 
+@pytest.mark.processes("")
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
@@ -155,6 +156,7 @@ def test_what_will_run(built, words, lines):
     ]
 
 
+@pytest.mark.processes("")
 def test_files_as_they_are_now(built):
     (built / "lib" / "code").write_text("2")
     said = json.loads(planned(built, "--diff", "~0", "--format", "json").out)
@@ -163,6 +165,7 @@ def test_files_as_they_are_now(built):
     assert said["run"] == len(said["steps"]) > said["follows"] > 0
 
 
+@pytest.mark.processes("")
 @pytest.mark.parametrize("words", [(), ("--offline",)], ids=str)
 def test_offline_asks_nothing_over_the_network(built, monkeypatch, words):
     asked = []

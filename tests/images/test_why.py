@@ -17,7 +17,7 @@ from dataclasses import replace
 import pytest
 
 from dynbuild import proc
-from dynbuild.build import causes, drive, prediction, record, recording, snapshot
+from dynbuild.build import causes, drive, job_context, prediction, record, recording, snapshot
 from dynbuild.build.expectation import Expectation
 from dynbuild.build.resolution import Asking
 from dynbuild.engine import builder
@@ -166,7 +166,13 @@ class Site:
         """What is foretold of a build that would begin now."""
         job, texts, _ = self.job()
         one = snapshot.of_recording(recording.read(before))
-        return prediction.of(job, texts, one, Asking(builder=self.builder, env=os.environ))
+        return prediction.of(
+            job,
+            texts,
+            one,
+            Asking(builder=self.builder, env=os.environ),
+            functools.partial(job_context.read, job, texts),
+        )
 
     def explain(self, before, after):
         """What is told of a build."""

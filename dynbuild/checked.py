@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -29,15 +29,22 @@ class Document:
         return ""
 
     @classmethod
+    def _current(cls, data: Any) -> Any:
+        """*data* of an earlier dynbuild as it would be written now."""
+        return data
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
 
         schema = handler(source)
         # Else a strict class would take objects alone.
         handler.resolve_ref_schema(schema)["strict"] = False
-        if cls._problem is Document._problem:
-            return schema
-        return core_schema.no_info_after_validator_function(_right, schema)
+        if cls._problem is not Document._problem:
+            schema = core_schema.no_info_after_validator_function(_right, schema)
+        if cls._current.__func__ is not Document._current.__func__:  # type: ignore[attr-defined]
+            schema = core_schema.no_info_before_validator_function(cls._current, schema)
+        return schema
 
 
 def _right(value: Document) -> Document:
@@ -67,6 +74,20 @@ class Check:
         return core_schema.no_info_after_validator_function(self.call, schema)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Least:
+    """In ``Annotated``: the least that a number may be.
+
+    Attributes:
+        bound: That number.
+    """
+
+    bound: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return {**handler(source), "ge": self.bound}
+
+
 def described(text: str, **more: Any) -> Any:
     """A field of a dataclass that says what it means, for schemas.
 
@@ -82,15 +103,23 @@ def described(text: str, **more: Any) -> Any:
 def plain(value: Any) -> Any:
     """*value* as JSON has it: objects as tables of their fields, and every sequence a list."""
     if dataclasses.is_dataclass(value):
-        return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+        return {
+            one.metadata.get("alias", one.name): plain(getattr(value, one.name))
+            for one in dataclasses.fields(value)
+        }
     if isinstance(value, dict):
         return {key: plain(one) for key, one in value.items()}
     return [plain(one) for one in value] if isinstance(value, (tuple, list)) else value
 
 
-@functools.cache
 def adapter(model: type[_Document]) -> TypeAdapter[_Document]:
     """What reads, checks and describes documents of a *model*."""
+    made: TypeAdapter[_Document] = _adapter(cast("Any", model))
+    return made
+
+
+@functools.cache
+def _adapter(model: Any) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(model)

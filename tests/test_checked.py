@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import pytest
 from pydantic import ValidationError
 
-from dynbuild.checked import Check, Document, adapter, described, plain
+from dynbuild.checked import Check, Document, Least, adapter, described, plain
 from dynbuild.quick import dataclass
 
 
@@ -98,3 +98,29 @@ def test_as_json_has_it():
     assert json.loads(json.dumps(document)) == document
     assert document["two"] == ["p", "q"]
     assert read({**document, "two": tuple(document["two"])}) == made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed(Document):
+    __pydantic_config__: ClassVar = {"extra": "ignore", "populate_by_name": True}
+
+    format: int = field(default=2, metadata={"alias": "schema"})
+    size: Annotated[int, Least(0)] = 0
+
+    @classmethod
+    def _current(cls, data):
+        return {**data, "size": data["bytes"]} if "bytes" in data else data
+
+
+def test_what_was_written_before_is_read():
+    assert read({"schema": 1, "bytes": 3, "more": 1}, Renamed) == Renamed(format=1, size=3)
+
+
+def test_a_field_of_another_name_in_the_document():
+    assert plain(Renamed()) == {"schema": 2, "size": 0}
+    assert read({"format": 3}, Renamed).format == 3
+
+
+def test_the_least_of_a_number():
+    assert "greater than or equal to 0" in problems({"size": -1}, Renamed)["size"]
+    assert adapter(Renamed).json_schema()["properties"]["size"]["minimum"] == 0

@@ -25,8 +25,8 @@ HEAD = 40
 
 FOREIGN = {
     "build/record.py:Record.write_json.value": "JSON",
-    "build/result.py:BuildResult._schema_1": "JSON, of an earlier schema",
-    "build/result.py:ImageResult._schema_1": "JSON, of an earlier schema",
+    "build/result.py:BuildResult._current": "JSON, of an earlier schema",
+    "build/result.py:ImageResult._current": "JSON, of an earlier schema",
     "checked.py:": "fields of any document, and pydantic's schemas",
     "cli/console.py:json_text.value": "JSON",
     "cli/console.py:out_json.value": "JSON",

@@ -280,8 +280,7 @@ def _join(folder: str, name: str) -> str:
 
 def to_text(taken: ContextRecord) -> str:
     """*taken* as the text of ``context.json``; names of files may be of any bytes."""
-    whole = plain(taken)
-    return json.dumps({"schema": whole.pop("format"), **whole}) + "\n"
+    return json.dumps(plain(taken)) + "\n"
 
 
 def parse(text: bytes | str) -> ContextRecord:

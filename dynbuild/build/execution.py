@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -236,8 +236,7 @@ class Execution:
             seconds=seconds,
             earlier=record.finished(Path(plan.context)),
         )
-        tries = {"attempts": len(self.retries) + 1}
-        done = tuple(image.model_copy(update=tries) for image in done)
+        done = tuple(replace(image, attempts=len(self.retries) + 1) for image in done)
         cached = self._compile_cache()
         self._write_context(wait=why is None)
         ended = BuildResult(
@@ -262,7 +261,7 @@ class Execution:
         if self.lost is None:
             return ended
         said = f"the build record {now.path} is not whole: {self.lost.strerror}"
-        return ended.model_copy(update={"warnings": (*ended.warnings, said)})
+        return replace(ended, warnings=(*ended.warnings, said))
 
     def _write_context(self, *, wait: bool) -> None:
         """Write down what was taken from build contexts; a build that failed waits for nothing."""

@@ -21,7 +21,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -334,7 +334,7 @@ def _read(record: Record, _: tuple[int, int, int]) -> BuildResult:
     from dynbuild.build import result
 
     ended = result.parse(record.result.read_bytes())
-    return ended.model_copy(update={"id": record.id, "record": str(record.path)})
+    return replace(ended, id=record.id, record=str(record.path))
 
 
 def _sweep(parent: Path) -> None:

@@ -6,80 +6,82 @@ dynbuild wrote is read as far as it is known; anything else is refused as a whol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    ValidationError,
-    model_validator,
-)
+from collections.abc import Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from dynbuild.addresses import public
+from dynbuild.checked import Document, Least, adapter, described, plain
+from dynbuild.quick import dataclass
 
 if TYPE_CHECKING:
     from dynbuild.engine.builder import Builder
 
-_Document = TypeVar("_Document", bound=BaseModel)
-
 Kind = Literal["transient", "auth", "missing", "platform", "disk", "user", "cancelled"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False
-    )
+Count = Annotated[int, Least(0)]
+Seconds = Annotated[float, Least(0)]
 
 
-class Steps(_Model):
+class Result(Document):
+    """Base of results: what a newer dynbuild wrote is read as far as it is known."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[Mapping[str, object]] = {
+        "extra": "ignore", "populate_by_name": True, "allow_inf_nan": False,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps(Result):
     """How many instructions of the Dockerfile were carried out."""
 
-    run: NonNegativeInt = 0
-    cached: NonNegativeInt = Field(default=0, description="found in the build cache")
-    run_instructions: NonNegativeInt = Field(default=0, description="RUN ones among those run")
+    run: Count = 0
+    cached: Count = described("found in the build cache", default=0)
+    run_instructions: Count = described("RUN ones among those run", default=0)
 
 
-class Failure(_Model):
+@dataclass(frozen=True, kw_only=True)
+class Failure(Result):
     """Why a build, or an image of it, was not made."""
 
-    kind: Kind = Field(
-        description="transient: may go well the next time; auth: a login is needed; missing: "
+    kind: Kind = described(
+        "transient: may go well the next time; auth: a login is needed; missing: "
         "something that is named is not there; platform: of another architecture; disk: no "
         "room; user: what is built, or its Dockerfile; cancelled: by a signal"
     )
-    step: str = Field(default="", description="the step that failed; empty where none had begun")
-    message: str = Field(description="what is wrong, as the builder or the program said it")
-    lines: tuple[str, ...] = Field(default=(), description="the last lines of the step's output")
-    hint: str = Field(default="", description="what can be done about it")
+    step: str = described("the step that failed; empty where none had begun", default="")
+    message: str = described("what is wrong, as the builder or the program said it")
+    lines: tuple[str, ...] = described("the last lines of the step's output", default=())
+    hint: str = described("what can be done about it", default="")
 
 
-class Retry(_Model):
+@dataclass(frozen=True, kw_only=True)
+class Retry(Result):
     """A try that failed and was made again."""
 
-    step: str = Field(default="", description="the step that failed; empty where none had begun")
-    message: str = Field(description="what was wrong")
-    waited: NonNegativeFloat = Field(description="seconds until the next try")
+    step: str = described("the step that failed; empty where none had begun", default="")
+    message: str = described("what was wrong")
+    waited: Seconds = described("seconds until the next try")
 
 
-class Material(_Model):
+@dataclass(frozen=True, kw_only=True)
+class Material(Result):
     """Something from elsewhere that the build was made of, as it was resolved."""
 
-    uri: str = Field(description="a package URL of an image, or the address of a repository")
-    digest: str = Field(description="sha256:… of an image or a file, sha1:… is a git commit")
+    uri: str = described("a package URL of an image, or the address of a repository")
+    digest: str = described("sha256:… of an image or a file, sha1:… is a git commit")
 
 
-class BuilderResult(_Model):
+@dataclass(frozen=True, kw_only=True)
+class BuilderResult(Result):
     """Where the build was solved."""
 
     name: str
-    driver: str = Field(description="docker: inside of the engine; else a builder of its own")
-    buildkit: str = Field(default="", description="version; empty where it is not known")
-    engine: str = Field(
-        default="", description="system or private, and its address where that is known"
-    )
+    driver: str = described("docker: inside of the engine; else a builder of its own")
+    buildkit: str = described("version; empty where it is not known", default="")
+    engine: str = described("system or private, and its address where that is known", default="")
 
     @classmethod
     def of(cls, builder: Builder) -> BuilderResult:
@@ -89,79 +91,81 @@ class BuilderResult(_Model):
         return cls(name=builder.name, driver=builder.driver, buildkit=version, engine=engine)
 
 
-class LanguageFigures(_Model):
+@dataclass(frozen=True, kw_only=True)
+class LanguageFigures(Result):
     """What the compile cache did for the compilers of one language."""
 
-    hits: NonNegativeInt = 0
-    misses: NonNegativeInt = 0
+    hits: Count = 0
+    misses: Count = 0
 
 
-class StageFigures(_Model):
+@dataclass(frozen=True, kw_only=True)
+class StageFigures(Result):
     """What the compile cache did in a stage, or in all of them."""
 
-    requests: NonNegativeInt = 0
-    hits: NonNegativeInt = 0
-    misses: NonNegativeInt = 0
-    errors: NonNegativeInt = 0
-    write_errors: NonNegativeInt = 0
+    requests: Count = 0
+    hits: Count = 0
+    misses: Count = 0
+    errors: Count = 0
+    write_errors: Count = 0
     hit_rate: float | None = None
-    bytes: NonNegativeInt | None = None
+    bytes: Count | None = None
     seconds_per_compile: float | None = None
     seconds_saved: float | None = None
-    languages: dict[str, LanguageFigures] = {}
+    languages: dict[str, LanguageFigures] = field(default_factory=dict)
 
 
-class CacheFigures(_Model):
+@dataclass(frozen=True, kw_only=True)
+class CacheFigures(Result):
     """What the compile cache did in the build."""
 
     kind: str
     bucket: str = ""
     prefix: str = ""
-    stages: dict[str, StageFigures] = {}
-    without: dict[str, str] = Field(default={}, description="stages that did without it, and why")
-    silent: tuple[str, ...] = Field(default=(), description="stages that told nothing")
+    stages: dict[str, StageFigures] = field(default_factory=dict)
+    without: dict[str, str] = described("stages that did without it, and why", default_factory=dict)
+    silent: tuple[str, ...] = described("stages that told nothing", default=())
     total: StageFigures = StageFigures()
 
 
-class Layer(_Model):
+@dataclass(frozen=True, kw_only=True)
+class Layer(Result):
     """A layer of an image."""
 
-    made_by: str = Field(description="the instruction that made it")
-    size: NonNegativeInt = Field(
-        description="bytes: as it is pulled, of an image that was pushed, else unpacked"
+    made_by: str = described("the instruction that made it")
+    size: Count = described("bytes: as it is pulled, of an image that was pushed, else unpacked")
+    digest: str = described(
+        "of those bytes; empty where the engine does not tell which it is", default=""
     )
-    digest: str = Field(
-        default="", description="of those bytes; empty where the engine does not tell which it is"
-    )
-    platform: str = Field(default="", description="of an image that was pushed: which it is of")
+    platform: str = described("of an image that was pushed: which it is of", default="")
 
 
-class ImageResult(_Model):
+@dataclass(frozen=True, kw_only=True)
+class ImageResult(Result):
     """What became of one image."""
 
-    id: str = Field(description="key of the image in the plan")
+    id: str = described("key of the image in the plan")
     status: Literal["done", "failed", "cancelled", "skipped"] = "done"
-    output: Literal["load", "push", "none"] = Field(description="where it went")
+    output: Literal["load", "push", "none"] = described("where it went")
     tags: tuple[str, ...] = ()
     digest: str = ""
-    size: NonNegativeInt | None = Field(
-        default=None,
-        description="bytes as docker image inspect has them, of an image that was loaded: of its "
+    size: Count | None = described(
+        "bytes as docker image inspect has them, of an image that was loaded: of its "
         "blobs where the engine's store is containerd's, else of its unpacked layers",
+        default=None,
     )
-    layers: tuple[Layer, ...] = Field(
-        default=(),
-        description="those that add files, of an image that was loaded, and all of one that was "
+    layers: tuple[Layer, ...] = described(
+        "those that add files, of an image that was loaded, and all of one that was "
         "pushed; the first is the base's",
+        default=(),
     )
-    seconds: NonNegativeFloat = 0.0
+    seconds: Seconds = 0.0
     steps: Steps = Steps()
-    attempts: NonNegativeInt = 1
+    attempts: Count = 1
     failure: Failure | None = None
 
-    @model_validator(mode="before")
     @classmethod
-    def _schema_1(cls, data: Any) -> Any:
+    def _current(cls, data: Any) -> Any:
         """An image as it was written before images had an id, an output and a status."""
         if not isinstance(data, dict) or "id" in data or "name" not in data:
             return data
@@ -170,33 +174,34 @@ class ImageResult(_Model):
         return {"id": data["name"], "output": output, **data}
 
 
-class BuildResult(_Model):
+@dataclass(frozen=True, kw_only=True)
+class BuildResult(Result):
     """How one build ended."""
 
-    format: Literal[2] = Field(default=2, alias="schema")
-    id: str = Field(default="", description="name of the build, and of its record's folder")
-    record: str = Field(default="", description="folder of its record")
+    format: Literal[2] = field(default=2, metadata={"alias": "schema"})
+    id: str = described("name of the build, and of its record's folder", default="")
+    record: str = described("folder of its record", default="")
     status: Literal["done", "failed", "interrupted"]
     builder: BuilderResult | None = None
-    seconds: NonNegativeFloat = 0.0
+    seconds: Seconds = 0.0
     steps: Steps = Steps()
     warnings: tuple[str, ...] = ()
     images: tuple[ImageResult, ...] = ()
-    materials: tuple[Material, ...] = Field(
-        default=(), description="base images and sources, resolved; none where not known"
+    materials: tuple[Material, ...] = described(
+        "base images and sources, resolved; none where not known", default=()
     )
     compile_cache: CacheFigures | None = None
-    retries: tuple[Retry, ...] = Field(
-        default=(), description="tries before the last one, which a server or the network ended"
+    retries: tuple[Retry, ...] = described(
+        "tries before the last one, which a server or the network ended", default=()
     )
     failure: Failure | None = None
-    failed: tuple[str, ...] = Field(
-        default=(), description="ids of the images that the failure is of, without a tag too"
+    failed: tuple[str, ...] = described(
+        "ids of the images that the failure is of, without a tag too", default=()
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _schema_1(cls, data: Any) -> Any:
+    def _current(cls, data: Any) -> Any:
+        """The result as it was written before the schema had a 2."""
         return {**data, "schema": 2} if isinstance(data, dict) and data.get("schema") == 1 else data
 
     def made(self, image: str) -> bool:
@@ -205,7 +210,11 @@ class BuildResult(_Model):
 
     def document(self) -> dict[str, Any]:
         """The result as the JSON object of the interface."""
-        return self.model_dump(mode="json", by_alias=True)
+        whole: dict[str, Any] = plain(self)
+        return whole
+
+
+_Document = TypeVar("_Document", bound=Result)
 
 
 def parse(text: bytes | str) -> BuildResult:
@@ -223,8 +232,11 @@ def parse_as(model: type[_Document], text: bytes | str) -> _Document:
     Raises:
         ValueError: It is not; the first thing that is wrong is told.
     """
+    from pydantic import ValidationError
+
     try:
-        return model.model_validate_json(text)
+        found: _Document = adapter(model).validate_json(text)
+        return found
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -236,8 +248,8 @@ def schema() -> dict[str, Any]:
     return schema_of(BuildResult)
 
 
-def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+def schema_of(model: type[Result]) -> dict[str, Any]:
     """JSON Schema of the documents of a *model*."""
-    document = model.model_json_schema(mode="serialization", by_alias=True)
+    document = adapter(model).json_schema(mode="serialization", by_alias=True)
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return document

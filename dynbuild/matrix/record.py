@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dynbuild import paths
@@ -158,7 +158,7 @@ def result_of(one: MatrixRecord) -> MatrixResult:
 def _result(one: MatrixRecord, _: tuple[int, int, int]) -> MatrixResult:
     """The result of a run whose file has that stamp: looked at often, parsed once."""
     ended = result.parse(one.result.read_bytes())
-    return ended.model_copy(update={"id": one.id, "record": str(one.path)})
+    return replace(ended, id=one.id, record=str(one.path))
 
 
 @contextmanager

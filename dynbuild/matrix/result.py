@@ -5,50 +5,53 @@ It is the manifest of the whole set, which later commands read.  Pure: text in, 
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
-
-from dynbuild.build.result import ImageResult, Retry, Steps, parse_as, schema_of
+from dynbuild.build.result import (
+    ImageResult,
+    Result,
+    Retry,
+    Seconds,
+    Steps,
+    parse_as,
+    schema_of,
+)
+from dynbuild.checked import described, plain
+from dynbuild.quick import dataclass
 
 Status = Literal["done", "failed", "cancelled", "skipped"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False
-    )
-
-
-class TestResult(_Model):
+@dataclass(frozen=True, kw_only=True)
+class TestResult(Result):
     """How a test in an image ended."""
 
     name: str
-    promised: bool = Field(
-        default=False, description="whether every image of its target is tested so"
-    )
+    promised: bool = described("whether every image of its target is tested so", default=False)
     status: Literal["passed", "failed", "skipped"]
-    seconds: NonNegativeFloat = 0.0
-    message: str = Field(default="", description="why it did not pass")
-    lines: tuple[str, ...] = Field(default=(), description="the last lines that it printed")
+    seconds: Seconds = 0.0
+    message: str = described("why it did not pass", default="")
+    lines: tuple[str, ...] = described("the last lines that it printed", default=())
 
 
+@dataclass(frozen=True, kw_only=True)
 class CellResult(ImageResult):
     """What became of one cell."""
 
-    build: str = Field(default="", description="name of its build, and of that record's folder")
+    build: str = described("name of its build, and of that record's folder", default="")
     platforms: tuple[str, ...] = ()
-    line: str = Field(default="", description="its release line")
-    reference: str = Field(
-        default="", description="REPOSITORY@DIGEST of an image that was pushed; else empty"
+    line: str = described("its release line", default="")
+    reference: str = described(
+        "REPOSITORY@DIGEST of an image that was pushed; else empty", default=""
     )
-    moved: bool = Field(default=False, description="whether its tags are on it")
+    moved: bool = described("whether its tags are on it", default=False)
     tests: tuple[TestResult, ...] = ()
-    unchanged: bool = Field(
-        default=False, description="whether its tags had its content already: nothing was built"
+    unchanged: bool = described(
+        "whether its tags had its content already: nothing was built", default=False
     )
-    retries: tuple[Retry, ...] = Field(
-        default=(), description="what failed for a fault of the moment, and was tried again"
+    retries: tuple[Retry, ...] = described(
+        "what failed for a fault of the moment, and was tried again", default=()
     )
 
     @property
@@ -62,25 +65,24 @@ class CellResult(ImageResult):
         return tuple(one for one in self.tests if one.status != "passed" or not one.promised)
 
 
-class MatrixResult(_Model):
+@dataclass(frozen=True, kw_only=True)
+class MatrixResult(Result):
     """How all cells ended."""
 
-    format: Literal[1] = Field(default=1, alias="schema")
-    id: str = Field(description="name of the run, and of its record's folder")
-    name: str = Field(default="", description="the [matrix.NAME] it is of")
-    record: str = Field(default="", description="folder of its record")
+    format: Literal[1] = field(default=1, metadata={"alias": "schema"})
+    id: str = described("name of the run, and of its record's folder")
+    name: str = described("the [matrix.NAME] it is of", default="")
+    record: str = described("folder of its record", default="")
     status: Literal["done", "failed", "interrupted"]
     version: str = ""
     commit: str = ""
-    seconds: NonNegativeFloat = 0.0
-    steps: Steps = Field(default=Steps(), description="of all solves together, each step once")
-    common: str = Field(
-        default="", description="name of the build of the common steps, where they came first"
+    seconds: Seconds = 0.0
+    steps: Steps = described("of all solves together, each step once", default=Steps())
+    common: str = described(
+        "name of the build of the common steps, where they came first", default=""
     )
     cells: tuple[CellResult, ...] = ()
-    retries: tuple[Retry, ...] = Field(
-        default=(), description="the same of what belongs to no cell alone"
-    )
+    retries: tuple[Retry, ...] = described("the same of what belongs to no cell alone", default=())
     warnings: tuple[str, ...] = ()
 
     @property
@@ -91,7 +93,8 @@ class MatrixResult(_Model):
 
     def document(self) -> dict[str, Any]:
         """The result as the JSON object of the interface."""
-        return self.model_dump(mode="json", by_alias=True)
+        whole: dict[str, Any] = plain(self)
+        return whole
 
 
 def parse(text: bytes | str) -> MatrixResult:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Literal
 
@@ -200,7 +200,7 @@ class _Going:
         for image in part.job.images:
             # What stands for common steps is of no interest to anybody.
             step = step.replace(f"[{image.id.bake_target} ", "[", 1)
-        why = why.model_copy(update={"step": step})
+        why = replace(why, step=step)
         for owner in dict.fromkeys(owner for name in names for owner in part.owners[name]):
             self._end(_cell(self._plan(owner), result.id, "failed", why, result.seconds))
         return names
@@ -236,7 +236,7 @@ class _Going:
             if timed_out and cell.status != "done":
                 text = f"it took longer than {self.options.timeout:g} s, which --timeout allows"
                 slow = Failure(kind="user", message=text)
-                cell = cell.model_copy(update={"status": "failed", "failure": slow})
+                cell = replace(cell, status="failed", failure=slow)
             ended.append(cell)
         return ended
 
@@ -256,11 +256,11 @@ class _Going:
             env=self.site.env,
             cancellation=work,
         )
-        cell = cell.model_copy(update={"tests": found})
+        cell = replace(cell, tests=found)
         failed = [one for one in found if one.status == "failed"]
         if not failed:
             off = work.cancelled and any(one.status == "skipped" for one in found)
-            return cell.model_copy(update={"status": "cancelled"}) if off else cell
+            return replace(cell, status="cancelled") if off else cell
         why = Failure(
             kind="user",
             step=f"test {', '.join(one.name for one in failed)}",
@@ -268,7 +268,7 @@ class _Going:
             lines=failed[0].lines,
             hint=f"the image has no other name than {image}",
         )
-        return cell.model_copy(update={"status": "failed", "failure": why})
+        return replace(cell, status="failed", failure=why)
 
     def _solve(
         self, name: str, job: Job, texts: Mapping[str, str], cancellation: proc.Cancellation
@@ -314,10 +314,10 @@ class _Going:
                 return
             tags = self._plan(cell.id).tags if cell.status == "done" else ()
             held = pending.is_held(self._plan(cell.id), self.options.tests)
-            update = {"tags": tags, "moved": bool(tags) and not held and cell.output == "load"}
+            cell = replace(cell, tags=tags, moved=bool(tags) and not held and cell.output == "load")
             if cell.output == "push" and cell.status == "done":
-                update["reference"] = _by_digest(tags[0], cell)
-            self.cells[cell.id] = cell.model_copy(update=update)
+                cell = replace(cell, reference=_by_digest(tags[0], cell))
+            self.cells[cell.id] = cell
             self._write("interrupted")
             self._say(CellEnded(self.cells[cell.id]))
         # What an engine has is nobody else's: no cell of it waits for the others.
@@ -358,14 +358,12 @@ class _Going:
                 )
         except DynbuildError as error:
             why = _of_registry(error)
-            update = {"status": "failed", "failure": why}
             with self.lock:
-                cell = self.cells[name]
-                self.cells[name] = cell.model_copy(update=update)
+                self.cells[name] = replace(self.cells[name], status="failed", failure=why)
                 self._say(CellEnded(self.cells[name]))
             return
         with self.lock:
-            self.cells[name] = self.cells[name].model_copy(update={"moved": True})
+            self.cells[name] = replace(self.cells[name], moved=True)
             self._write("interrupted")
             self._say(TagsMoved(name, cell.tags))
 
@@ -373,7 +371,7 @@ class _Going:
         """Note that the tags of a cell are tried again to be moved."""
         with self.lock:
             cell = self.cells[name]
-            self.cells[name] = cell.model_copy(update={"retries": (*cell.retries, one)})
+            self.cells[name] = replace(cell, retries=(*cell.retries, one))
             event = Retried(message=one.message, seconds=one.waited, tried=1)
             self._say(SolveEvent(name, event))
 
@@ -413,7 +411,7 @@ class _Going:
             self.record.write(ended)
         except OSError as error:
             said = f"the record {self.record.path} is not whole: {error.strerror}"
-            ended = ended.model_copy(update={"warnings": (*ended.warnings, said)})
+            ended = replace(ended, warnings=(*ended.warnings, said))
         return ended
 
 
@@ -424,13 +422,14 @@ def _by_digest(tag: str, cell: CellResult) -> str:
 
 
 def _of(plan: ImagePlan, made: ImageResult, build: BuildResult) -> CellResult:
-    own = {
-        "build": build.id,
-        "platforms": plan.platforms,
-        "line": plan.release_line,
-        "retries": build.retries,
-    }
-    return CellResult(**{**dict(made), **own})
+    every = {one.name: getattr(made, one.name) for one in fields(made)}
+    return CellResult(
+        **every,
+        build=build.id,
+        platforms=plan.platforms,
+        line=plan.release_line,
+        retries=build.retries,
+    )
 
 
 def _cell(

@@ -8,6 +8,8 @@ import uuid
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from typing import Literal
 
 from dynbuild import proc
 from dynbuild.build import failure
@@ -68,7 +70,7 @@ def _foreign(ended: TestResult, platforms: Collection[str]) -> TestResult:
     if known is None or known.kind != "platform":
         return ended
     said = f"this machine does not run {', '.join(platforms)}"
-    return ended.model_copy(update={"status": "skipped", "message": said})
+    return replace(ended, status="skipped", message=said)
 
 
 def _run(
@@ -110,18 +112,16 @@ def _run(
 
 def _result(
     test: ImageTest,
-    status: str,
+    status: Literal["passed", "failed", "skipped"],
     seconds: float = 0.0,
     message: str = "",
     lines: tuple[str, ...] = (),
 ) -> TestResult:
-    return TestResult.model_validate(
-        {
-            "name": test.name,
-            "promised": test.promised,
-            "status": status,
-            "seconds": seconds,
-            "message": message,
-            "lines": lines,
-        }
+    return TestResult(
+        name=test.name,
+        promised=test.promised,
+        status=status,
+        seconds=seconds,
+        message=message,
+        lines=lines,
     )

@@ -154,10 +154,10 @@ class PlanDocument(Document):
 
     def document(self) -> dict[str, Any]:
         """The plan as the JSON object of the interface."""
-        whole = plain(self)
+        whole: dict[str, Any] = plain(self)
         if self.remote is None:
             del whole["remote"]
-        return {"schema": whole.pop("format"), **whole}
+        return whole
 
     @classmethod
     def parse(cls, text: bytes) -> PlanDocument:

@@ -243,8 +243,7 @@ def as_json(report: Report) -> dict[str, object]:
         for image in report.images
     ]
     document["groups"] = [
-        asdict(replace(group, cache=None))
-        | {"cache": group.cache.model_dump(mode="json") if group.cache else None}
+        asdict(replace(group, cache=None)) | {"cache": plain(group.cache) if group.cache else None}
         for group in report.groups
     ]
     return document

@@ -16,6 +16,7 @@ from typing import Any
 
 from dynbuild.build.events import Event
 from dynbuild.build.steps import StepName
+from dynbuild.checked import plain
 from dynbuild.matrix.events import MatrixEvent, SolveEvent
 from dynbuild.matrix.result import CellResult
 
@@ -43,7 +44,7 @@ def _document(event: Event | MatrixEvent) -> Mapping[str, Any]:
         elif isinstance(value, datetime):
             said[one.name] = value.isoformat()
         elif isinstance(value, CellResult):
-            said[one.name] = value.model_dump(mode="json", by_alias=True)
+            said[one.name] = plain(value)
         elif value not in ("", (), None, False):
             said[one.name] = value
     return said

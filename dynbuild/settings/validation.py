@@ -26,9 +26,13 @@ def checked(values: Mapping[str, Any], cache: Path | None) -> Catalog:
     Raises:
         ValueError: pydantic's, with all that is wrong.
     """
+    try:
+        text = repr(values)
+    except ValueError:  # a number with more digits than are written
+        return _checked(values)
     if cache is None:
         return _checked(values)
-    made_of = hashlib.sha256(repr(values).encode() + disk_cache.code(*_CODE)).hexdigest()
+    made_of = hashlib.sha256(text.encode() + disk_cache.code(*_CODE)).hexdigest()
     # Two digits: so many catalogs are kept at most, and each is some ten thousand bytes.
     file = cache / f"catalog-{made_of[:2]}.pickle"
     kept = disk_cache.read(file, made_of)

@@ -148,7 +148,7 @@ ALL = ["base 1", "runtime 1", "runtime 2", "runtime 3", "tool 1", "runtime 4", "
             "no-cache: --no-cache: nothing is taken from the cache",
         ),
         (
-            {"builder": BUILDER.model_copy(update={"name": "other"})},
+            {"builder": replace(BUILDER, name="other")},
             "all",
             "builder: builder: default -> other",
         ),
@@ -245,7 +245,7 @@ def test_a_build_beside_it_is_a_cause_until_buildkit_is_mended():
     assert [text.split()[0] for text in beside] == [builds.ID]
     one = explained(snapshot(ran="base 1"), beside=beside)
     assert [cause.kind for cause in one.causes] == ["overlap"]
-    new = BUILDER.model_copy(update={"buildkit": "0.32"})
+    new = replace(BUILDER, buildkit="0.32")
     mended = snapshot(id="a", ran="all", builder=new), snapshot(ran="base 1", builder=new)
     assert [cause.kind for cause in causes.explain(*mended, beside).causes] == ["pruned"]
 

@@ -8,6 +8,7 @@ from dynbuild.build.compile_figures import Figures
 from dynbuild.build.events import LogLine, StepEnded, StepStarted
 from dynbuild.build.result import CacheFigures, StageFigures
 from dynbuild.build.steps import StepName
+from dynbuild.checked import plain
 from dynbuild.sccache.cache import CompileCache
 
 CACHE = CompileCache(kind="s3", bucket="cache", region="us-east-1")
@@ -188,7 +189,7 @@ def test_a_hit_rate_far_below_the_last_one():
 
 def test_the_document_is_plain_json():
     figures = gathered(*printed(UCX, "ucx", stats(3, 1)))
-    document = compile_figures.document(figures, CACHE).model_dump(mode="json")
+    document = plain(compile_figures.document(figures, CACHE))
     assert json.loads(json.dumps(document)) == document
     assert document["bucket"] == "cache"
     assert document["stages"]["ucx"]["hit_rate"] == 0.75

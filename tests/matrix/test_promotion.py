@@ -1,5 +1,7 @@
 """Which image of a run gets which other tag."""
 
+from dataclasses import replace
+
 import pytest
 
 from dynbuild.errors import RequestError
@@ -54,16 +56,16 @@ def test_globs_choose_cells():
             cell("vllm-dev-cuda12.9", "v1-vllm"),
             "would both be r.example/ai/x:allvllm",
         ),
-        ("s", VLLM.model_copy(update={"tags": ("r.example/ai/x:y",)}), "does not begin"),
+        ("s", replace(VLLM, tags=("r.example/ai/x:y",)), "does not begin"),
         ("a/b", AWS, "a/b"),
         ("{framwork}", AWS, "no field"),
-        ("s", AWS.model_copy(update={"status": "failed"}), "not there: .*failed"),
-        ("s", AWS.model_copy(update={"reference": ""}), "not pushed"),
+        ("s", replace(AWS, status="failed"), "not there: .*failed"),
+        ("s", replace(AWS, reference=""), "not pushed"),
     ],
 )
 def test_what_cannot_be_promoted(to, other, message):
     with pytest.raises(RequestError, match=message):
-        tags(to, VLLM.model_copy(update={"tags": ("r.example/ai/x:v1-y",)}), other)
+        tags(to, replace(VLLM, tags=("r.example/ai/x:v1-y",)), other)
 
 
 def test_one_image_may_have_one_tag_twice():

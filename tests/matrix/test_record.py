@@ -1,6 +1,7 @@
 """The records of matrices."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,7 +36,7 @@ def test_what_is_written_is_read(plan, tmp_path):
     assert record.find(tmp_path, "") == record.find(tmp_path, one.id) == one
     said, back = record.plan_of(one), record.result_of(one)
     assert said == plan
-    assert back == ended().model_copy(update={"id": one.id, "record": str(one.path)})
+    assert back == replace(ended(), id=one.id, record=str(one.path))
     assert "release" in one.id
     assert one.path.parent == record.folder(tmp_path)
     assert (one.path.stat().st_mode & 0o777, one.result.stat().st_mode & 0o777) == (0o700, 0o600)
@@ -117,7 +118,7 @@ def test_a_damaged_record_is_told(plan, which, damage):
 
 def test_a_cell_has_all_that_an_image_of_a_build_has():
     why = Failure(kind="user", step="s", message="m", lines=("a",))
-    one = CELL.model_copy(update={"failure": why, "status": "failed", "attempts": 3})
+    one = replace(CELL, failure=why, status="failed", attempts=3)
     text = json.dumps(ended(cells=(one,)).document())
     (cell,) = result.parse(text).cells
     assert cell == one

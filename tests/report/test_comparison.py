@@ -1,5 +1,7 @@
 """Two builds beside each other."""
 
+from dataclasses import replace
+
 from dynbuild.build import recording
 from dynbuild.report import comparison, document
 from tests.report import builds
@@ -48,7 +50,7 @@ def test_arguments_and_images(tmp_path):
     ]
     one = report(tmp_path / "a", plan=plans[0])
     (image,) = builds.result().images
-    changed = image.model_copy(update={"digest": "sha256:" + "cd" * 32, "size": 240_000_000})
+    changed = replace(image, digest="sha256:" + "cd" * 32, size=240_000_000)
     other = report(tmp_path / "b", plan=plans[1], images=(changed,))
     found = differences(one, other)
     assert ("argument", "PYTHON_VERSION", "3.12", "3.13") in found
@@ -58,7 +60,7 @@ def test_arguments_and_images(tmp_path):
 
 def test_an_image_that_was_not_made_has_no_digest_to_compare(tmp_path):
     (image,) = builds.result().images
-    lost = image.model_copy(update={"status": "failed", "digest": "", "size": None})
+    lost = replace(image, status="failed", digest="", size=None)
     other = report(tmp_path / "b", status="failed", images=(lost,))
     kinds = {kind for kind, *_ in differences(report(tmp_path / "a"), other)}
     assert kinds == {"build"}

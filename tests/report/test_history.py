@@ -1,6 +1,7 @@
 """Builds beside each other: what is worse than it was."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -60,7 +61,7 @@ def test_tolerance():
 def test_a_size_is_worse():
     def sized(size):
         (image,) = builds.result().images
-        return result(images=(image.model_copy(update={"size": size}),))
+        return result(images=(replace(image, size=size),))
 
     results = [sized(size) for size in (400_000_000, 200_000_000, 200_000_000, 200_000_000)]
     assert figures(results)[0] == ["size of none-runtime-cpu 400 MB instead of 200 MB (+100 %)"]

@@ -1,6 +1,7 @@
 """What a person sees of a matrix."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -118,7 +119,7 @@ def test_a_terminal_that_is_too_narrow_for_the_table(width):
 
 def test_an_id_stays_whole_as_long_as_a_terminal_has_room():
     long = "trtllm-local-dev-aws-cuda13.0+next+index"
-    lines = matrix.table(ended(DONE.model_copy(update={"id": long})), Display(width=80))
+    lines = matrix.table(ended(replace(DONE, id=long)), Display(width=80))
     assert lines[2].startswith(f"{long}  done    1 min 1 s  ")
     assert max(map(len, lines)) <= 80
 

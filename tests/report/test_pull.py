@@ -1,6 +1,7 @@
 """What a node pulls, from the layers that builds recorded."""
 
 import json
+from dataclasses import replace
 
 from dynbuild.build import recording
 from dynbuild.build.result import Layer
@@ -16,7 +17,7 @@ def made(sizes, *, of="none-runtime-cpu", output="push", id="now", platform="lin
         for size in sizes
     )
     change = {"id": of, "output": output, "layers": layers}
-    return builds.result(id=id, images=(image.model_copy(update=change),))
+    return builds.result(id=id, images=(replace(image, **change),))
 
 
 def pulls(result, *earlier):
@@ -46,7 +47,7 @@ def test_only_the_same_image_that_went_the_same_way_is_the_last_one():
 def test_each_platform_is_pulled_by_itself():
     amd, arm = (made([90, size], platform=name) for size, name in ((7, "a"), (8, "b")))
     layers = amd.images[0].layers + arm.images[0].layers
-    both = amd.model_copy(update={"images": (amd.images[0].model_copy(update={"layers": layers}),)})
+    both = replace(amd, images=(replace(amd.images[0], layers=layers),))
     found = [(one.platform, one.has, one.bytes) for one in pull.of(both, [amd])]
     assert found == [("a", "", 97), ("a", "now", 0), ("b", "", 98)]
 
@@ -54,7 +55,7 @@ def test_each_platform_is_pulled_by_itself():
 def test_layers_without_digests_tell_nothing():
     (image,) = made([90]).images
     layers = (Layer(made_by="", size=90),)
-    unknown = builds.result(images=(image.model_copy(update={"layers": layers}),))
+    unknown = builds.result(images=(replace(image, layers=layers),))
     assert pulls(unknown, made([90])) == []
     assert pulls(made([90, 7], platform=""), unknown) == [("", 2, 97)]
 

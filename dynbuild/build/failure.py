@@ -15,6 +15,7 @@ from dynbuild.build.result import Failure, Kind
 from dynbuild.build.solve import Solve, is_cancelled, is_import
 from dynbuild.build.vertex import Step
 from dynbuild.errors import BuildFailed, DynbuildError, Interrupted
+from dynbuild.quick import regex
 
 _TITLE = 160
 _PASSING = r"(?:408|429|50[0234])\b"
@@ -182,8 +183,8 @@ RECOGNISERS = (
         builder=True,
     ),
 )
-_COMPILED = tuple((one, re.compile(one.words, re.IGNORECASE | re.M)) for one in RECOGNISERS)
-_ANNOUNCED = re.compile(
+_COMPILED = tuple((one, regex(one.words, re.IGNORECASE | re.M)) for one in RECOGNISERS)
+_ANNOUNCED = regex(
     r"^.*(?:Retry\(total=[1-9]|\([1-9]\d* tr(?:y|ies) remaining\)|will retry in ).*$"
     r"|^Ign:\d+ .*\n  .*$|^.*\nRetrying\.$"
     r"|^\[MIRROR\] (\S+): .*$(?![\s\S]*^\[FAILED\] \1: )",

@@ -43,11 +43,13 @@ class Files:
         Raises:
             NotReady: A file cannot be written.
         """
-        from dynbuild.report import junit, matrix_markdown
-
         if self.junit:
+            from dynbuild.report import junit
+
             _write(self.junit, junit.render(result))
         if self.summary:
+            from dynbuild.report import matrix_markdown
+
             text = matrix_markdown.render(result)
             if self.after:
                 # The runner gives every step a file, which other tools of the step write too.

@@ -129,6 +129,45 @@ def builds(tree: Path) -> list[Row]:
     ]
 
 
+def foretold(tree: Path) -> list[Row]:
+    """What a build would run, in a tree of 50,000 files more, with all questions asked."""
+    flags = ("--config", str(DEMO / "dynbuild.toml"), "--context", str(tree))
+    words = (*flags, "--dynamo-wheels", "source")
+    _fill(tree / "lib" / "more")
+    subprocess.run((*DYNBUILD, "build", *words, "--no-load"), check=True, capture_output=True)
+    plan = (*DYNBUILD, "plan", *words)
+    alone, beside = interleaved(plan, (*plan, "--diff"))
+    return [("dynbuild plan", alone), ("dynbuild plan --diff", beside)]
+
+
+def unchanged(tree: Path, engine: Engine, base_image: str) -> list[Row]:
+    """A cell whose tags have its content already, beside a bake that pushes it once more."""
+    from tests.images import conftest
+
+    port = conftest.free_port()
+    image = f"dynbuild-bench/registry:{port}"
+    network = ("--network", "host")
+    with tempfile.TemporaryDirectory() as folder:
+        text = conftest.REGISTRY_DOCKERFILE.format(base=base_image, port=port)
+        Path(folder, "Dockerfile").write_text(text)
+        once((engine.docker, "build", "--tag", image, *network, folder))
+    once((engine.docker, "run", "--detach", "--rm", *network, "--name", f"bench-{port}", image))
+    try:
+        while not conftest.answers(port):
+            time.sleep(0.1)
+        flags = ("--config", str(DEMO / "dynbuild.toml"), "--context", str(tree))
+        words = ("--target", "dynamo_base", "--dynamo-wheels", "source", "--if-changed")
+        push = ("--push", "--repository", f"127.0.0.1:{port}/bench")
+        matrix = [*DYNBUILD, "matrix", *flags, *words, *push]
+        once(matrix)
+        (record,) = (tree / ".dynbuild" / "builds").glob("*-none-dynamo_base-cpu")
+        alone, beside = interleaved(_bake(record), matrix)
+    finally:
+        once((engine.docker, "rm", "--force", f"bench-{port}"))
+        once((engine.docker, "rmi", image))
+    return [("pushed again by bake", alone), ("matrix --if-changed", beside)]
+
+
 def compile_cache(tree: Path) -> list[tuple[str, ...]]:
     """UCX, Rust and C++ compiled without a compile cache, into an empty one, and from it.
 
@@ -306,11 +345,7 @@ def files() -> list[Row]:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for number in range(1000):
-            inside = root / f"lib/{number % 10}/{number}/src"
-            inside.mkdir(parents=True)
-            for file in range(50):
-                (inside / f"{file}.rs").write_text(f"{number} {file}")
+        _fill(root / "lib")
         paths = [str(path) for path in root.rglob("*.rs")]
         rules = (ROOT / "examples" / "workspace" / ".dockerignore").read_text()
         source = Source(image="x", dockerfile=text, stage="0", args={}, folders={})
@@ -328,6 +363,15 @@ def files() -> list[Row]:
             memory.keep()
         rows.append(("what is taken", time.process_time() - begun))
     return rows
+
+
+def _fill(folder: Path) -> None:
+    """50,000 small files in a thousand folders."""
+    for number in range(1000):
+        inside = folder / f"{number % 10}/{number}/src"
+        inside.mkdir(parents=True)
+        for file in range(50):
+            (inside / f"{file}.rs").write_text(f"{number} {file}")
 
 
 def _bake(record: Path) -> list[str]:
@@ -355,6 +399,10 @@ ON_ENGINE: dict[str, Callable[[Path, Engine, str], None]] = {
         cells(tree.parent, engine, image),
     ),
     "builds": lambda tree, _engine, _image: show("build of examples/workspace", builds(tree)),
+    "foretold": lambda tree, _engine, _image: show("50,000 files", foretold(tree)),
+    "unchanged": lambda tree, engine, image: show(
+        "a cell that is there", unchanged(tree, engine, image)
+    ),
     "cache": lambda tree, _engine, _image: _table(
         ("compile cache", "without", "cold", "warm", "warm/cold", "hits"), compile_cache(tree)
     ),

@@ -44,9 +44,7 @@ def registry(
     """A registry on loopback, the distribution's own; its address, for any engine here."""
 
     def start() -> str:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         folder = tmp_path_factory.mktemp("registry")
         (folder / "Dockerfile").write_text(REGISTRY_DOCKERFILE.format(base=base_image, port=port))
         image = f"{session.NAME}/registry:{port}"
@@ -55,7 +53,7 @@ def registry(
         name = f"{session.NAME}-registry-{port}"
         docker("run", "--detach", "--rm", "--network", "host", "--name", name, image)
         session.note("registry", f"127.0.0.1:{port}")
-        while not _answers(port):
+        while not answers(port):
             docker("inspect", name)  # which fails once the container has ended
             time.sleep(0.1)
         return f"127.0.0.1:{port}"
@@ -86,7 +84,16 @@ def package_index() -> str:
     return configured.rstrip("/").removesuffix("/simple")
 
 
-def _answers(port: int) -> bool:
+def free_port() -> int:
+    """A port on loopback that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(port: int) -> bool:
+    """Whether a registry answers there."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2):
             return True

@@ -156,8 +156,9 @@ def unchanged(tree: Path, engine: Engine, base_image: str) -> list[Row]:
         while not conftest.answers(port):
             time.sleep(0.1)
         flags = ("--config", str(DEMO / "dynbuild.toml"), "--context", str(tree))
-        words = ("--target", "dynamo_base", "--dynamo-wheels", "source", "--if-changed")
-        push = ("--push", "--repository", f"127.0.0.1:{port}/bench")
+        cell = ("--framework", "none", "--target", "dynamo_base", "--device", "cpu")
+        words = (*cell, "--dynamo-wheels", "source", "--if-changed")
+        push = ("--push", "--allow-unversioned", "--repository", f"127.0.0.1:{port}/bench")
         matrix = [*DYNBUILD, "matrix", *flags, *words, *push]
         once(matrix)
         (record,) = (tree / ".dynbuild" / "builds").glob("*-none-dynamo_base-cpu")

@@ -130,7 +130,8 @@ class Site:
             "set_by": {name: origins[name] for name in args},
             "origins": {name: str(origins[name]) for name in args},
             "contexts": {}, "secrets": ("token",), "output": "none", "stage": "runtime",
-            "labels": {}, "passed_args": tuple(self.job_more.get("passed", ())), **self.more,
+            "labels": {}, "passed_args": tuple(self.job_more.get("passed", ())),
+            **{key: value for key, value in self.more.items() if key != "network"},
         }  # fmt: skip
         plan = replace(image.plan, **changed)
         secret = Secret(id="token", env="WHY_TOKEN", src="")

@@ -12,7 +12,10 @@ from dynbuild import disk_cache
 from dynbuild.checked import adapter
 from dynbuild.settings.models import Catalog
 
-_CODE = (Path(__file__).parent, Path(__file__).parent.parent / "checked.py")
+_CODE = (
+    Path(__file__).parent,
+    *(Path(__file__).parent.parent / name for name in ("checked.py", "quick.py")),
+)
 """Where what settings may be is decided."""
 
 

@@ -35,6 +35,7 @@ DEMO = ROOT / "examples" / "demo"
 SCRIPT = str(Path(sys.executable).parent / "dynbuild")
 DYNBUILD = (SCRIPT,)
 REQUEST = ("--framework", "none", "--target", "runtime", "--device", "cpu")
+CELL = ("--framework", "none", "--target", "dynamo_base", "--device", "cpu")
 INDEX = ("--dynamo-wheels", "index==0.9.0")
 
 Row = tuple[str, float]
@@ -119,7 +120,7 @@ def builds(tree: Path) -> list[Row]:
 
     python = edited("components/src/dynamo/hello/__init__.py", "# {0}\n")
     rust = edited("lib/bindings/python/src/lib.rs", "// {0}\n")
-    (record,) = (tree / ".dynbuild" / "builds").glob("*-none-runtime-cpu")
+    record = _last(tree, "none-runtime-cpu")
     alone, beside = interleaved(_bake(record), build)
     return [
         ("nothing changed, bake alone", alone),
@@ -127,6 +128,21 @@ def builds(tree: Path) -> list[Row]:
         ("a Python file edited", python()),
         ("a Rust file edited", rust()),
     ]
+
+
+def minute(tree: Path) -> list[Row]:
+    """A build with a step that takes most of a minute, each time anew."""
+    templates = tree.parent / "templates"
+    shutil.copytree(ROOT / "templates", templates)
+    with (templates / "dynamo_base.Dockerfile.j2").open("a") as stream:
+        stream.write("\nRUN for i in $(seq 550); do echo $i; sleep 0.1; done\n")
+    flags = ("--config", str(DEMO / "dynbuild.toml"), "--context", str(tree))
+    words = (*CELL, "--dynamo-wheels", "source", "--templates", str(templates))
+    build = [*DYNBUILD, "build", *flags, *words, "--no-load", "--no-cache"]
+    once(build)
+    record = _last(tree, "none-dynamo_base-cpu")
+    alone, beside = interleaved([*_bake(record), "--no-cache"], build, times=2)
+    return [("bake alone", alone), ("dynbuild build", beside)]
 
 
 def foretold(tree: Path) -> list[Row]:
@@ -156,12 +172,11 @@ def unchanged(tree: Path, engine: Engine, base_image: str) -> list[Row]:
         while not conftest.answers(port):
             time.sleep(0.1)
         flags = ("--config", str(DEMO / "dynbuild.toml"), "--context", str(tree))
-        cell = ("--framework", "none", "--target", "dynamo_base", "--device", "cpu")
-        words = (*cell, "--dynamo-wheels", "source", "--if-changed")
+        words = (*CELL, "--dynamo-wheels", "source", "--if-changed")
         push = ("--push", "--allow-unversioned", "--repository", f"127.0.0.1:{port}/bench")
         matrix = [*DYNBUILD, "matrix", *flags, *words, *push]
         once(matrix)
-        (record,) = (tree / ".dynbuild" / "builds").glob("*-none-dynamo_base-cpu")
+        record = _last(tree, "none-dynamo_base-cpu")
         alone, beside = interleaved(_bake(record), matrix)
     finally:
         once((engine.docker, "rm", "--force", f"bench-{port}"))
@@ -375,6 +390,11 @@ def _fill(folder: Path) -> None:
             (inside / f"{file}.rs").write_text(f"{number} {file}")
 
 
+def _last(tree: Path, image: str) -> Path:
+    """The record of the last build of an image."""
+    return max((tree / ".dynbuild" / "builds").glob(f"*-{image}"))
+
+
 def _bake(record: Path) -> list[str]:
     words = ["buildx", "bake", "--file", str(record / "bake.json"), "--progress", "quiet"]
     return [client.find(os.environ).docker, *words]
@@ -400,6 +420,7 @@ ON_ENGINE: dict[str, Callable[[Path, Engine, str], None]] = {
         cells(tree.parent, engine, image),
     ),
     "builds": lambda tree, _engine, _image: show("build of examples/workspace", builds(tree)),
+    "minute": lambda tree, _engine, _image: show("a build of a minute", minute(tree)),
     "foretold": lambda tree, _engine, _image: show("50,000 files", foretold(tree)),
     "unchanged": lambda tree, engine, image: show(
         "a cell that is there", unchanged(tree, engine, image)

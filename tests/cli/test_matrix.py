@@ -72,7 +72,10 @@ def test_a_cell_that_takes_too_long_is_failed(matrix, docker):
     }
 
 
-def test_what_is_taken_of_the_tree_is_read_once_for_all_solves(matrix, tree, monkeypatch):
+@pytest.mark.parametrize(("jobs", "records_of_common"), [("1", 1), ("3", 0)])
+def test_what_is_taken_of_the_tree_is_read_once_for_all_solves(
+    matrix, tree, monkeypatch, jobs, records_of_common
+):
     readings = []
     reading = job_context.start_reading
 
@@ -81,12 +84,12 @@ def test_what_is_taken_of_the_tree_is_read_once_for_all_solves(matrix, tree, mon
         return reading(job, texts)
 
     monkeypatch.setattr(job_context, "start_reading", noted)
-    assert matrix().code == 0
+    assert matrix("--jobs", jobs).code == 0
     (names,) = readings
     assert {name for name in names if "common" not in name} == set(CELLS)
     records = archive.records(tree)
     of_common = [one for one in records if one.of == "common"]
-    assert (len(of_common), len(records)) == (1, 4)
+    assert (len(of_common), len(records)) == (records_of_common, records_of_common + 3)
     assert all(one.context.is_file() for one in records)
 
 

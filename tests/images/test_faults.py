@@ -407,3 +407,89 @@ def test_what_lasts_is_told_at_the_first_try(built):
     for (fault, place), result in results.items():
         assert result.failure, (fault, place)
         assert (result.failure.kind, result.retries) == (KINDS[fault], ()), (fault, place)
+
+
+class _Git(_Quiet):
+    """Repositories over HTTP, as git itself serves them."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Hand the request to git."""
+        path, _, query = self.path.partition("?")
+        length = int(self.headers.get("Content-Length") or 0)
+        env = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": self.directory,
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": "/" + path.split("/", 2)[2],
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(length),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }
+        said = subprocess.run(
+            ["git", "http-backend"],
+            input=self.rfile.read(length),
+            env=env,
+            capture_output=True,
+            check=True,
+        )
+        head, _, body = said.stdout.partition(b"\r\n\r\n")
+        lines = [line.split(": ", 1) for line in head.decode().splitlines()]
+        headers = {name.lower(): value for name, value in lines}
+        self.send_response(int(headers.pop("status", "200").split()[0]))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        """The same."""
+        self.do_GET()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Proxy]:
+    """What is in front of a server of a repository; each first part of a path leads to it."""
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "file").write_text("x")
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    for words in (
+        ("init", "--quiet", "-b", "main"),
+        ("add", "file"),
+        (*who, "commit", "--quiet", "-m", "x"),
+        ("clone", "--quiet", "--bare", ".", str(tmp_path / "bare" / "own.git")),
+    ):
+        subprocess.run(["git", *words], cwd=made, check=True)
+    handler = functools.partial(_Git, directory=str(tmp_path / "bare"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with fault_proxy.before(f"127.0.0.1:{server.server_address[1]}") as proxy:
+        yield proxy
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_source_of_git_is_fetched_again_where_that_helps(repository, solve, base_image):
+    def one(fault):
+        name = f"{fault}-{uuid.uuid4().hex[:10]}"
+        times = FOR_EVER if fault in LASTING else 1
+        seconds = 1.0 if fault in ("429", "503", "timeout") else 0.0
+        repository.fail(f"/{name}/*", fault, times, seconds=seconds)
+        source = f"http://{repository.address}/{name}/own.git#main"
+        text = f"FROM {base_image} AS last\nADD {source} /source\n"
+        return solve(text, "x:x", output="none")
+
+    # Git says the same of all statuses that may pass.
+    passing = ("reset", "timeout", "503", "half")
+    results = side_by_side([*passing, *LASTING], one)
+    for fault in passing:
+        assert (results[fault].status, len(results[fault].retries)) == ("done", 1), fault
+    for fault in LASTING:
+        why = results[fault].failure
+        assert (why and why.kind, results[fault].retries) == (KINDS[fault], ()), fault

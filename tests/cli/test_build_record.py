@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from dynbuild.build import context, record
-from tests import fake_docker
+from tests import fake_docker, fault_proxy
+from tests.s3_server import BUCKET, REGION
 from tests.support import DEMO, call
 
 pytestmark = pytest.mark.processes("docker", "git", "mount", "umount")
@@ -543,3 +544,19 @@ def test_a_step_that_fails_comes_before_a_cache_that_fails(docker, tree, what):
     done = build(docker, tree, "--format", "json", "--cache", "registry=r.example/cache")
     assert done.code == 1
     assert json.loads(done.out)["failure"]["step"] == "[ucx 2/2] RUN make"
+
+
+@pytest.mark.network
+def test_what_the_check_of_the_compile_cache_asked_again_is_in_the_record(docker, tree, s3):
+    with fault_proxy.before(s3.endpoint) as proxy:
+        proxy.fail("*", "503", 1)
+        words = (
+            "--use-sccache", "--sccache-bucket", BUCKET, "--sccache-region", REGION,
+            "--sccache-endpoint", f"http://{proxy.address}", "--network", "host",
+        )  # fmt: skip
+        done = build(docker, tree, "--format", "json", *words, **s3.env())
+    assert done.code == 0, done.err
+    (again,) = json.loads(done.out)["retries"]
+    assert again["step"] == "checking the compile cache"
+    assert "HTTP 503" in again["message"]
+    assert f"{again['message']}: tried again in" in done.err

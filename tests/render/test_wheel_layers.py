@@ -63,3 +63,19 @@ def test_published_nixl_is_with_what_wheels_ask_for(framework, overlay):
     file = overlay('sources.nixl.kind = "pypi"\n')
     found = steps(file, framework=framework, target="runtime", dynamo_wheels="index")
     assert all("--no-deps" in step and '"nixl==' in step for step in found)
+
+
+@pytest.mark.parametrize("wheels", ["source", "index"])
+def test_the_planner_takes_dynamo_apart_from_the_rest_of_its_venv(wheels):
+    """Each file is in one of two layers."""
+    asked = {"framework": "none", "target": "planner", "release_line": "1.0"}
+    image = make_image_job(**asked, dynamo_wheels=wheels)
+    builder, planner = (
+        "\n".join(rest for _, rest in stage.instructions)
+        for stage in read(render(image, TEMPLATES))[1]
+        if stage.name in ("planner_builder", "planner")
+    )
+    rest, own = re.findall(r"--from=planner_builder (.*) /opt/dynamo/venv/$", planner, re.MULTILINE)
+    left_out = re.findall(r"--exclude=(\S+)", rest)
+    assert own.endswith(" /out/dynamo/")
+    assert f"cp --recursive --parents {' '.join(left_out)} /out/dynamo/" in builder

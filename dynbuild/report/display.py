@@ -29,6 +29,28 @@ _LABEL = regex(
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """The lines of a table.
+
+    Attributes:
+        head: Its heading; without one, each row says in each line what that is.
+        rows: The lines of each row.
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """All of them; rows without a heading stand apart."""
+        lines = list(self.head)
+        for row in self.rows:
+            lines += [""] if lines and not self.head else []
+            lines += row
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
 class Display:
     """What the place can show that text is made for.
 
@@ -87,7 +109,11 @@ class Display:
         yield part
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-        """Lines of a table that fits the width; the widest column gives way first.
+        """Lines of ``table_of``."""
+        return self.table_of(header, rows).lines
+
+    def table_of(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+        """A table that fits the width; the widest column gives way first.
 
         Where there are too many columns for that, each row is a block of lines.
         """
@@ -103,23 +129,25 @@ class Display:
         for row in cells:
             padded = (shorten(cell, w).ljust(w) for cell, w in zip(row, widths, strict=True))
             lines.append("  ".join(padded).rstrip())
-        lines.insert(1, "  ".join("-" * w for w in widths))
-        return lines
+        head, *rest = lines
+        return Table(
+            head=(head, "  ".join("-" * w for w in widths)), rows=tuple((line,) for line in rest)
+        )
 
     @staticmethod
-    def _blocks(cells: Sequence[Sequence[str]], room: int) -> list[str]:
+    def _blocks(cells: Sequence[Sequence[str]], room: int) -> Table:
         """The rows of a table, with a line for each cell that says something."""
         header, *rows = cells
         first = max(map(len, header))
-        lines: list[str] = []
-        for row in rows:
-            lines += [""] if lines else []
-            lines += [
+        blocks = (
+            tuple(
                 f"{title:<{first}}  {shorten(cell, max(_NARROW, room - first - 2))}"
                 for title, cell in zip(header, row, strict=True)
                 if cell
-            ]
-        return lines
+            )
+            for row in rows
+        )
+        return Table(head=(), rows=tuple(blocks))
 
 
 def _columns(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from dynbuild import units
 from dynbuild.build.events import LogLine, Retried, StepEnded, StepStarted, Warned
@@ -149,15 +150,13 @@ def table(result: MatrixResult, display: Display) -> list[str]:
         if sum(widths) + 2 * (len(widths) - 1) <= display.width:
             break
         names = [one for one in names if one != name]
-    head, rule, *lines = display.table(names, [[row[name] for name in names] for row in shown])
-    told = [head, rule]
-    if len(lines) != len(shown):
-        return [*told, *lines]  # too narrow for a table: each row is several lines
-    for line, row in zip(lines, shown, strict=True):
-        told.append(line)
-        if row["first error"]:
-            told.append(shorten(f"  {row['first error']}", display.width))
-    return told
+    made = display.table_of(names, [[row[name] for name in names] for row in shown])
+    errors = (
+        (shorten(f"  {row['first error']}", display.width),) if row["first error"] else ()
+        for row in shown
+    )
+    told = tuple((*row, *error) for row, error in zip(made.rows, errors, strict=True))
+    return replace(made, rows=told).lines
 
 
 def _narrow(row: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from dynbuild.errors import shorten
 from dynbuild.plan.document import ImagePlan, Place, PlanDocument
@@ -45,14 +46,14 @@ def _image(image: ImagePlan, display: Display) -> Iterator[str]:
         (name, value or f"({image.unset[name] or 'empty'})", _short(image.set_by[name]))
         for name, value in image.build_args.items()
     ]
-    head, rule, *lines = display.table(("argument", "value", "from"), rows_of_args)
-    yield from (head, rule)
-    if len(lines) != len(rows_of_args):
-        yield from lines  # too narrow for a table: each row is several lines
-        return
-    for origin, line in zip(image.set_by.values(), lines, strict=True):
-        changed = origin.layer in ("overlay", "environment", "flag")
-        yield display.style(line, "cyan") if changed else line
+    table = display.table_of(("argument", "value", "from"), rows_of_args)
+    shown = (
+        tuple(display.style(line, "cyan") for line in row)
+        if origin.layer in ("overlay", "environment", "flag")
+        else row
+        for origin, row in zip(image.set_by.values(), table.rows, strict=True)
+    )
+    yield from replace(table, rows=tuple(shown)).lines
 
 
 def remote_lines(places: Iterable[Place], display: Display) -> Iterator[str]:

@@ -111,10 +111,13 @@ def test_the_table_fits_a_terminal():
         assert "  [framework 3/7] RU" in "\n".join(lines)
 
 
-@pytest.mark.parametrize("width", range(1, 40))
+@pytest.mark.parametrize("width", range(4, 40))
 def test_a_terminal_that_is_too_narrow_for_the_table(width):
     lines = matrix.table(ended(DONE, FAILED, SKIPPED), Display(width=width))
     assert len(lines) >= 3
+    # What is wrong is told however little room there is.
+    (told,) = (line for line in lines if line.startswith("  "))
+    assert "".join(lines).index(told) > "".join(lines).index("failed")
 
 
 def test_an_id_stays_whole_as_long_as_a_terminal_has_room():

@@ -114,15 +114,11 @@ def check(entry: str, key: str, *, origin: str) -> None:
         _check_home(pairs.get("src", "") or pairs.get("dest", ""), entry, origin)
         return
     flag = "--cache-to" if written else "--cache-from"
-    raise RequestError(
-        f"{quote(entry)} {problem}", origin=origin, hint=f"such as {flag} {_SUCH_AS[key]}"
-    )
-
-
-_SUCH_AS = {
-    "cache_from": "type=registry,ref=registry.example.com/cache",
-    "cache_to": "type=registry,ref=registry.example.com/cache,mode=max",
-}
+    place = "ref=registry.example.com/cache"
+    if kind == "local":
+        place = f"{needed}=/var/cache/dynamo"
+    such = f"type={'local' if kind == 'local' else 'registry'},{place}{',mode=max' * written}"
+    raise RequestError(f"{quote(entry)} {problem}", origin=origin, hint=f"such as {flag} {such}")
 
 
 def _check_home(value: str, said: str, origin: str) -> None:

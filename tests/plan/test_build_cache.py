@@ -251,7 +251,9 @@ def test_a_home_that_no_shell_replaced_is_refused(key, entry):
 def test_a_specification_that_buildkit_refuses_is_refused(key, entry, problem):
     error = refusal(**NONE_CPU, **{key: [entry]})
     assert problem in error.message
-    assert "type=registry" in error.hint
+    example = error.hint.split()[-1]
+    build_cache.check(example, key, origin="")
+    assert ("type=local" in example) == entry.startswith("type=local")
 
 
 @pytest.mark.parametrize(

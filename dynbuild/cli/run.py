@@ -98,7 +98,7 @@ def _check_output(invocation: Invocation, placed: str, *, looks: bool) -> None:
     """
     if invocation.text("export") is None and invocation.switch("with_services"):
         raise RequestError("--with-services is for --export", hint="add --export compose or k8s")
-    if placed and looks:
+    if looks and placed.lower() not in ("", "none"):
         console.warn(f"--numa {placed} is decided where and when the container starts")
 
 

@@ -250,6 +250,13 @@ def test_values_that_docker_would_refuse(tree, flags, message):
     assert message in result.err
 
 
+@pytest.mark.parametrize("word", ["none", "NONE"])
+def test_without_placement_nothing_is_said_of_it(tree, word):
+    argv, err = _run(tree, "--numa", word)
+    assert "--cpuset-cpus" not in argv
+    assert "numa" not in err.lower()
+
+
 def test_placement_is_not_guessed_in_a_dry_run(tree):
     argv, err = _run(tree, "--numa", "auto")
     assert "--cpuset-cpus" not in argv

@@ -25,13 +25,18 @@ from dynbuild.plan.job import Job
 from dynbuild.render import bake, graph
 from dynbuild.render.graph import Graph, Pins
 
+Kept = tuple[tuple[str, ...] | None, tuple[str, ...]]
+"""What made each entry of a builder's cache, else ``None``; and what is not known of it."""
+
 
 def of(
     job: Job,
     texts: Mapping[str, str],
     before: Snapshot,
     asking: Asking,
+    *,
     taken: Callable[[], ContextRecord],
+    kept: Callable[[], Kept],
 ) -> Explanation:
     """Which steps of *job* will run, and why, beside the build *before*.
 
@@ -41,21 +46,21 @@ def of(
         before: The build to compare with.
         asking: Who says what lies outside of the tree.
         taken: Tells what would be taken from build contexts.
+        kept: Tells what the builder has, as ``kept_by`` does.
 
     Raises:
         ValueError: An ignore file is malformed.
     """
     found = asking.builder
-    with ThreadPoolExecutor(2) as pool:
-        cache = pool.submit(_kept, asking)
+    with ThreadPoolExecutor(1) as pool:
         imports = pool.submit(_imports, job, asking)
         files = taken()
         after = Snapshot(id="", plan=job.plan, texts=texts, files=files)
         names, unpinned = _names(after, before, files)
         moved = asking.moved(names, before.begun)
-        kept, untold = cache.result()
+        entries, untold = kept()
         outlook = Outlook(
-            kept=kept,
+            kept=entries,
             absent=imports.result(),
             names={name: why for (name, _), why in moved.unknown.items()},
             untold=(*untold, *unpinned),
@@ -68,7 +73,7 @@ def of(
     return causes.explain(before, after)
 
 
-def _kept(asking: Asking) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+def kept_by(asking: Asking) -> Kept:
     """What made each entry of the builder's cache; else that nobody says it."""
     question = "whether the builder still has what it had"
     if asking.builder is None:

@@ -146,17 +146,21 @@ def predict(
         RequestError: The record lacks what is needed, or an ignore file is malformed.
     """
     from dynbuild.build import prediction
+    from dynbuild.build.background import Background
     from dynbuild.build.resolution import Asking
     from dynbuild.engine import builder, client
 
-    before = _read(earlier)
     try:
         found = builder.find(client.find(os.environ), os.environ)
     except NotReady:
         found = None
     asking = Asking(builder=found, env=os.environ, offline=offline)
+    # A builder that has much takes a while to say what.
+    kept = Background(partial(prediction.kept_by, asking))
+    before = _read(earlier)
     try:
-        return prediction.of(job, texts, before, asking, files or partial(_files, job, texts))
+        taken = files or partial(_files, job, texts)
+        return prediction.of(job, texts, before, asking, taken=taken, kept=kept.result)
     except ValueError as error:
         raise RequestError(f"what the build takes cannot be told: {error}") from error
 

@@ -125,7 +125,8 @@ def foretold(tmp_path):
             {image.name: text},
             before,
             asking,
-            partial(job_context.read, job, {image.name: text}),
+            taken=partial(job_context.read, job, {image.name: text}),
+            kept=partial(prediction.kept_by, asking),
         )
 
     return of

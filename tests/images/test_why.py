@@ -167,12 +167,14 @@ class Site:
         """What is foretold of a build that would begin now."""
         job, texts, _ = self.job()
         one = snapshot.of_recording(recording.read(before))
+        asking = Asking(builder=self.builder, env=os.environ)
         return prediction.of(
             job,
             texts,
             one,
-            Asking(builder=self.builder, env=os.environ),
-            functools.partial(job_context.read, job, texts),
+            asking,
+            taken=functools.partial(job_context.read, job, texts),
+            kept=functools.partial(prediction.kept_by, asking),
         )
 
     def explain(self, before, after):

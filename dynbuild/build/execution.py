@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from dynbuild import proc
 from dynbuild.build import compile_figures, context, failure, images, job_context, record, retry
+from dynbuild.build.background import Background
 from dynbuild.build.command import Started
 from dynbuild.build.compile_figures import Figures
 from dynbuild.build.context import Taken
@@ -94,6 +96,9 @@ class Execution:
 
     def carry_out(self, retries: int) -> BuildResult:
         """Solve and close the record, whatever happens."""
+        if any(image.output != "none" for image in self.job.plan.images):
+            # The end of the build looks at it, and what reads it takes long to import.
+            Background(partial(next, record.finished(Path(self.job.plan.context)), None))
         try:
             self.listen(RecordBegun(self.record.id, str(self.record.path)))
             why = self._solve_until(retries)

@@ -117,9 +117,9 @@ def failed(plan: PlanDocument, solve: Solve, why: Failure | None) -> tuple[str, 
 def _known(earlier: Iterable[BuildResult], digests: set[str]) -> dict[str, tuple[Layer, ...]]:
     """The layers of images by their digests, as far as earlier builds made the same ones."""
     known: dict[str, tuple[Layer, ...]] = {}
-    for result in islice(earlier, _LOOK_BACK):
-        if digests <= known.keys():
-            break
+    looked_at = islice(earlier, _LOOK_BACK)
+    # A result is read when it is asked for, which takes a while.
+    while not digests <= known.keys() and (result := next(looked_at, None)):
         for image in result.images:
             if image.digest in digests and image.layers:
                 known[image.digest] = image.layers

@@ -73,9 +73,8 @@ def build(
     expectation = why.expectation(Path(planned.plan.context), expect_cached)
     if _is_several(planned) or _is_tested(planned):
         from dynbuild.cli import matrix
-        from dynbuild.matrix.run import Options
 
-        options = Options(expectation=expectation)
+        options = {"expectation": expectation}
         matrix.show(matrix.run(request, planned, texts, options, search=search), format)
         return
     ready = solving.make_ready(request, planned, texts, search)

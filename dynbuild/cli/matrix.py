@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,12 +24,11 @@ from dynbuild.settings.progress_option import PROGRESS
 from dynbuild.settings.request_options import REQUEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from dynbuild.cli.resumption import Resumption
     from dynbuild.cli.solving import Ready, Search
     from dynbuild.matrix.result import CellResult, MatrixResult
-    from dynbuild.matrix.run import Options
 
 _MOST = 10_000
 """Of jobs and of retries: more is a slip."""
@@ -91,35 +90,27 @@ def matrix(
     _run(again, options, files, format, dry_run=dry_run, trust=trust, before=before)
 
 
-def _options(invocation: Invocation) -> Options:
-    """How the command line wants a matrix to run.
+def _options(invocation: Invocation) -> dict[str, Any]:
+    """How the command line wants a matrix to run: fields of ``dynbuild.matrix.run.Options``.
 
     Raises:
         RequestError: A value is none of its option.
     """
-    from dynbuild.build.drive import RETRIES
-    from dynbuild.matrix.run import JOBS, Options
-
-    def number(name: str, low: int, default: int) -> int:
+    said: dict[str, Any] = {"fail_fast": invocation.switch("fail_fast")}
+    for name, low in (("jobs", 1), ("retries", 0)):
         text, flag = invocation.text(name), f"flag --{name}"
-        if text is None:
-            return default
-        return units.parse_integer(text, low=low, high=_MOST, origin=flag)
-
-    timeout = invocation.text("timeout")
-    limit = units.parse_time(timeout, origin="flag --timeout") if timeout else None
-    return Options(
-        jobs=number("jobs", 1, JOBS),
-        fail_fast=invocation.switch("fail_fast"),
-        timeout=limit.total_seconds() if limit else 0.0,
-        retries=number("retries", 0, RETRIES),
-        tag_when=invocation.text("tag_when") or "all",
-    )
+        if text is not None:
+            said[name] = units.parse_integer(text, low=low, high=_MOST, origin=flag)
+    if timeout := invocation.text("timeout"):
+        said["timeout"] = units.parse_time(timeout, origin="flag --timeout").total_seconds()
+    if tag_when := invocation.text("tag_when"):
+        said["tag_when"] = tag_when
+    return said
 
 
 def _run(
     request: BuildRequest,
-    options: Options,
+    options: Mapping[str, Any],
     files: ci.Files,
     format: str,
     *,
@@ -167,7 +158,7 @@ def run(
     request: BuildRequest,
     planned: PlannedJob,
     texts: dict[str, str],
-    options: Options,
+    options: Mapping[str, Any],
     *,
     before: Resumption | None = None,
     search: Search | None = None,
@@ -178,7 +169,7 @@ def run(
         request: What the command line says.
         planned: What to build.
         texts: Text of the Dockerfile of each image, by its name.
-        options: How.
+        options: How: fields of ``dynbuild.matrix.run.Options``.
         before: The run that this one goes on with.
         search: The search for the engine; without one, it begins here.
 
@@ -187,22 +178,37 @@ def run(
         NotReady: The machine cannot.
         BuildFailed: What the tree makes before the solves failed.
     """
+    from dynbuild.build.background import Background
+    from dynbuild.cli import solving
+
+    skips = _skips_unchanged(request, planned)
+    # Registries take their time, in which all else is imported.
+    importing = Background(_import_all)
+    ready = solving.make_ready(request, planned, texts, search)
+    ready, there = _unchanged(ready) if skips else (ready, ())
+    importing.result()
+    return _carried_out(request, ready, options, _kept(ready.planned, there, before))
+
+
+def _carried_out(
+    request: BuildRequest,
+    ready: Ready,
+    options: Mapping[str, Any],
+    kept: tuple[CellResult, ...],
+) -> MatrixResult:
+    """Build what is *ready*, all but the cells that are *kept*."""
     from dynbuild.cli import progress_display, resumption, solving
     from dynbuild.matrix import record
     from dynbuild.matrix import run as matrix_run
     from dynbuild.report.matrix import Progress
 
-    options = replace(options, tests=planned.tests)
-    skips = _skips_unchanged(request, planned)
-    ready = solving.make_ready(request, planned, texts, search)
-    ready, there = _unchanged(ready) if skips else (ready, ())
     planned, texts, builder = ready.planned, ready.texts, ready.builder
-    kept = _kept(planned, there, before)
     name = (request.cells and request.cells.matrix) or ""
     now = record.create(planned.plan, name)
     resumption.write(now, request)
     cells = sum(1 for image in planned.plan.images if image.tags)
     left, more = cells - len(kept), ci.marks(now.builds)
+    how = matrix_run.Options(**options, tests=planned.tests)
     with solving.running(ready) as cancellation:
         console.say(f"building {left} of {cells} images on {builder}: {now.path}")
         plain = partial(
@@ -218,11 +224,19 @@ def run(
                 listen=shown,
             )
             result = matrix_run.run(
-                planned.job, texts, site=site, options=options, record=now, name=name, done=kept,
+                planned.job, texts, site=site, options=how, record=now, name=name, done=kept,
                 retries=ready.again.retries,
             )  # fmt: skip
     ready.warn_at_end(result.warnings)
     return result
+
+
+def _import_all() -> None:
+    from dynbuild.cli import progress_display, resumption
+    from dynbuild.matrix import content, record, run
+    from dynbuild.report import matrix
+
+    del progress_display, resumption, content, record, run, matrix
 
 
 def _kept(

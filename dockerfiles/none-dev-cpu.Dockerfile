@@ -439,6 +439,7 @@ for wheel in pathlib.Path("/dist").glob("*/*.whl"):
                 found.add(f"{asked.strip()} ; {marker}" if marker else asked.strip())
 print(*sorted(found), sep="\n")
 EOF
+
 RUN --mount=type=bind,from=ai_dynamo_wheel,source=/opt/dynamo/dist,target=/dist/ai_dynamo_wheel \
     --mount=type=bind,from=ai_dynamo_runtime_wheel,source=/opt/dynamo/dist,target=/dist/ai_dynamo_runtime_wheel \
     mkdir /deps \

@@ -233,6 +233,7 @@ for wheel in pathlib.Path("/dist").glob("*/*.whl"):
                 found.add(f"{asked.strip()} ; {marker}" if marker else asked.strip())
 print(*sorted(found), sep="\n")
 EOF
+
 RUN --mount=type=bind,from=dynamo_wheels,source=/opt/dynamo/dist,target=/dist/dynamo_wheels \
     mkdir /deps \
     && python3 /requirements.py > /deps/requirements.txt \

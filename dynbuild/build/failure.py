@@ -166,6 +166,13 @@ RECOGNISERS = (
         _AGAIN,
         builder=True,
     ),
+    # BuildKit, where a step goes on for a build that begins as another one with it is called off.
+    Recogniser(
+        "transient",
+        r"failed to commit \S+ to \S+ during finalize: .*\bsnapshot \S+ does not exist",
+        _AGAIN,
+        builder=True,
+    ),
     # Where neither its reason is known nor a fault of the way there.
     Recogniser("auth", r"failed to authorize", _LOGIN, builder=True),
     Recogniser(

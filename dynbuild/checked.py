@@ -24,6 +24,11 @@ class Document:
     __slots__ = ()
     __pydantic_config__: ClassVar[Mapping[str, object]] = {"extra": "forbid"}
 
+    def document(self) -> dict[str, Any]:
+        """The JSON object of it."""
+        whole: dict[str, Any] = plain(self)
+        return whole
+
     def _problem(self) -> str:
         """What is wrong with values that each are right; empty: nothing."""
         return ""
@@ -116,6 +121,13 @@ def adapter(model: type[_Document]) -> TypeAdapter[_Document]:
     """What reads, checks and describes documents of a *model*."""
     made: TypeAdapter[_Document] = _adapter(cast("Any", model))
     return made
+
+
+def schema(model: type[Document]) -> dict[str, Any]:
+    """JSON Schema of the documents of a *model*."""
+    document = adapter(model).json_schema(mode="serialization", by_alias=True)
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return document
 
 
 @functools.cache

@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,23 @@ def read(path: Path, made_of: str) -> bytes | None:
             if head == _head(made_of, content):
                 return content
     return None
+
+
+def kept(path: Path | None, made_of: str, make: Callable[[], bytes]) -> bytes:
+    """What is kept as *path*; where nothing is, or not of that, what *make* makes, to be kept.
+
+    Args:
+        path: The file; ``None``: nothing is kept.
+        made_of: What the content depends on.
+        make: Makes the content; what it raises is raised, and nothing is kept.
+    """
+    if path is None:
+        return make()
+    content = read(path, made_of)
+    if content is None:
+        content = make()
+        write(path, made_of, content)
+    return content
 
 
 def write(path: Path, made_of: str, content: bytes) -> None:

@@ -133,11 +133,9 @@ def with_values(job, values):
 
 def with_args(job, args):
     """*job* with those arguments alone, whatever the plan would say of them."""
-    images = tuple(
+    return job.with_images(
         replace(image, plan=replace(image.plan, build_args=dict(args))) for image in job.images
     )
-    plan = replace(job.plan, images=tuple(image.plan for image in images))
-    return replace(job, plan=plan, images=images)
 
 
 def refusal(*overlays, **asked):

@@ -184,10 +184,10 @@ class _Tree:
                 continue
             pattern = re.compile(ignore.expression(part.replace("**", "*")))
             paths = [
-                _join(path, name)
+                _join(path, one.name)
                 for path in paths
-                for name in (one.name for one in self._inside(path))
-                if pattern.match(name)
+                for one in self._inside(path)
+                if pattern.match(one.name)
             ]
         for path in paths:
             if os.path.lexists(self.root / path):

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
+from dynbuild import checked
 from dynbuild.addresses import public
-from dynbuild.checked import Document, Least, adapter, described, plain
+from dynbuild.checked import Document, Least, adapter, described
 from dynbuild.quick import dataclass
 
 if TYPE_CHECKING:
@@ -208,11 +209,6 @@ class BuildResult(Result):
         """Whether the build had the image of that id."""
         return any(one.id == image for one in self.images)
 
-    def document(self) -> dict[str, Any]:
-        """The result as the JSON object of the interface."""
-        whole: dict[str, Any] = plain(self)
-        return whole
-
 
 _Document = TypeVar("_Document", bound=Result)
 
@@ -245,11 +241,4 @@ def parse_as(model: type[_Document], text: bytes | str) -> _Document:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of ``BuildResult.document()``."""
-    return schema_of(BuildResult)
-
-
-def schema_of(model: type[Result]) -> dict[str, Any]:
-    """JSON Schema of the documents of a *model*."""
-    document = adapter(model).json_schema(mode="serialization", by_alias=True)
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return document
+    return checked.schema(BuildResult)

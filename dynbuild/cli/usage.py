@@ -66,6 +66,10 @@ class Argument(_Light, TyperArgument):
     """A parameter without one."""
 
 
+_LIGHT: Mapping[type, type] = {TyperOption: Option, TyperArgument: Argument}
+"""Typer's classes of parameters, and ours in their place."""
+
+
 def _is_right(value: object, annotation: object) -> bool:
     """Whether *value* is of the type that an option has, so that nothing makes another of it."""
     if get_origin(annotation) is Literal:
@@ -79,10 +83,7 @@ def _is_right(value: object, annotation: object) -> bool:
 def _light(params: list[Parameter]) -> list[Parameter]:
     """Typer makes the parameters, and takes no class for them."""
     for param in params:
-        if type(param) is TyperOption:
-            param.__class__ = Option
-        if type(param) is TyperArgument:
-            param.__class__ = Argument
+        param.__class__ = _LIGHT.get(type(param), type(param))
     return params
 
 

@@ -159,8 +159,7 @@ def labelled(job: Job, known: Mapping[str, str]) -> Job:
         else image
         for image in job.images
     )
-    plan = replace(job.plan, images=tuple(image.plan for image in images))
-    return replace(job, plan=plan, images=images)
+    return job.with_images(images)
 
 
 def current(image: ImagePlan) -> str:

@@ -33,5 +33,5 @@ def split(job: Job) -> tuple[Job, ...]:
 
 def of_images(job: Job, images: list[ImageJob]) -> Job:
     """*job* with those *images* alone, and nothing to do before them."""
-    plan = replace(job.plan, images=tuple(image.plan for image in images), before=(), warnings=())
-    return replace(job, plan=plan, images=tuple(images), wheels={})
+    alone = job.with_images(images)
+    return replace(alone, plan=replace(alone.plan, before=(), warnings=()), wheels={})

@@ -35,8 +35,7 @@ def held_back(job: Job, tested: Collection[str] = ()) -> Job:
         else image
         for image in job.images
     )
-    plan = replace(job.plan, images=tuple(image.plan for image in images))
-    return replace(job, plan=plan, images=images)
+    return job.with_images(images)
 
 
 def is_held(image: ImagePlan, tested: Collection[str]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, Literal
 
+from dynbuild import checked
 from dynbuild.build.result import (
     ImageResult,
     Result,
@@ -15,9 +16,8 @@ from dynbuild.build.result import (
     Seconds,
     Steps,
     parse_as,
-    schema_of,
 )
-from dynbuild.checked import described, plain
+from dynbuild.checked import described
 from dynbuild.quick import dataclass
 
 Status = Literal["done", "failed", "cancelled", "skipped"]
@@ -91,11 +91,6 @@ class MatrixResult(Result):
         own = [(cell.id, one) for cell in self.cells for one in cell.retries]
         return (*(("", one) for one in self.retries), *own)
 
-    def document(self) -> dict[str, Any]:
-        """The result as the JSON object of the interface."""
-        whole: dict[str, Any] = plain(self)
-        return whole
-
 
 def parse(text: bytes | str) -> MatrixResult:
     """The result that *text* holds.
@@ -108,4 +103,4 @@ def parse(text: bytes | str) -> MatrixResult:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of ``MatrixResult.document()``."""
-    return schema_of(MatrixResult)
+    return checked.schema(MatrixResult)

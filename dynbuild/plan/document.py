@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, ClassVar, Literal
 
+from dynbuild import checked
 from dynbuild.checked import Document, adapter, described, plain
 from dynbuild.image_id import ImageId
 from dynbuild.quick import dataclass
@@ -172,6 +173,4 @@ class PlanDocument(Document):
 
 def schema() -> dict[str, Any]:
     """JSON Schema of ``PlanDocument.document()``."""
-    document = adapter(PlanDocument).json_schema(mode="serialization", by_alias=True)
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return document
+    return checked.schema(PlanDocument)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
 
 from dynbuild.image_id import ImageId
 from dynbuild.plan.document import ImagePlan, PlanDocument
@@ -80,6 +80,12 @@ class Job:
     images: tuple[ImageJob, ...]
     registry_seconds: float
     wheels: Mapping[str, Wheel] = field(default_factory=dict)
+
+    def with_images(self, images: Iterable[ImageJob]) -> Job:
+        """The job with those *images*, which its plan has too."""
+        every = tuple(images)
+        plan = replace(self.plan, images=tuple(image.plan for image in every))
+        return replace(self, plan=plan, images=every)
 
     @property
     def compile_cache(self) -> CompileCache | None:

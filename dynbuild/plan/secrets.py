@@ -75,9 +75,7 @@ def with_web_identity(job: Job, token_file: str) -> Job:
         plan = replace(image.plan, secrets=tuple(secret.id for secret in used))
         return replace(image, secrets=used, plan=plan)
 
-    images = tuple(of_image(image) for image in job.images)
-    plan = replace(job.plan, images=tuple(image.plan for image in images))
-    return replace(job, images=images, plan=plan)
+    return job.with_images(map(of_image, job.images))
 
 
 def problems(config: Settings) -> Iterator[Problem]:

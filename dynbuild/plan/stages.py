@@ -221,8 +221,9 @@ def _compile_cache(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _wheels(recipe: Recipe) -> Iterable[Stage]:
-    needs: tuple[str, ...] = (*(("python_tools",) if recipe.from_source else ()), *recipe.wheels)
-    yield Stage("dynamo_requirements", "dynamo_requirements", (), needs)
+    python_tools = ("python_tools",) if recipe.from_source else ()
+    below = (*python_tools, *recipe.wheels)
+    yield Stage("dynamo_requirements", "dynamo_requirements", (), below)
     native = tuple(name for name in ("ffmpeg", "ucx", "nixl") if recipe.has(name))
     features = ("MATURIN_FEATURES", "ENABLE_MEDIA_NIXL", "ENABLE_MEDIA_FFMPEG")
     python = ("PYTHON_VERSION",)
@@ -231,7 +232,7 @@ def _wheels(recipe: Recipe) -> Iterable[Stage]:
         yield Stage("dynamo_wheels", "dynamo_wheels", (*python, *extra), ("base",))
         return
     image = recipe.builder_image
-    needs = ("python_tools",)
+    needs: tuple[str, ...] = ("python_tools",)
     dynamo = (*python, "LEFT_OUT_REQUIREMENTS")
     yield _installing(recipe, Stage("ai_dynamo_wheel", "ai_dynamo_wheel", dynamo, needs), image)
     cache, cached = recipe.compile_cache_args, _compile_cache(recipe)

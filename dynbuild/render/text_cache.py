@@ -30,15 +30,13 @@ def rendered(image: ImageJob, templates: Path, cache: Path | None) -> str:
     """
     file = cache / image.plan.dockerfile if cache else None
     made_of = _made_of(image, templates) if file else ""
-    kept = disk_cache.read(file, made_of) if file else None
-    if kept is not None:
-        return kept.decode()
-    from dynbuild.render.dockerfile import render
 
-    text = render(image, templates, compiled=cache)
-    if file:
-        disk_cache.write(file, made_of, text.encode())
-    return text
+    def make() -> bytes:
+        from dynbuild.render.dockerfile import render
+
+        return render(image, templates, compiled=cache).encode()
+
+    return disk_cache.kept(file, made_of, make).decode()
 
 
 def _made_of(image: ImageJob, templates: Path) -> str:

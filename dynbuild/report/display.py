@@ -20,10 +20,11 @@ _OURS = "|".join(sorted({"0", *_STYLES.values()}))
 COMMANDS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 """What terminals obey: control characters, and those that make a line read as another one."""
 
-_COLOURS = regex(rf"\x1b\[(?:{_OURS})m")
+_COLOUR = rf"\x1b\[(?:{_OURS})m"
+_COLOURS = regex(_COLOUR)
 _LABEL = regex(
-    rf"\s*(?:{_COLOURS.pattern})?(?:(?:error|warning|hint):|[-*]|->|\d\.|\S+(?: \S+){{0,2}} (?= ))"
-    rf"(?:{_COLOURS.pattern})?\s+"
+    rf"\s*(?:{_COLOUR})?(?:(?:error|warning|hint):|[-*]|->|\d\.|\S+(?: \S+){{0,2}} (?= ))"
+    rf"(?:{_COLOUR})?\s+"
 )
 """What a line begins with that says something of the rest of it."""
 

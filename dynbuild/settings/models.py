@@ -8,7 +8,7 @@ since ``keys_at`` walks them.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -142,12 +142,13 @@ class Site(Model):
     netrc: str = described("file of logins for the steps that download")
 
 
-_NO_URL = "kind 'url' needs an address: https://…"
-
-
-def _is_url(text: str) -> bool:
-    """Whether *text* is an address that a step can download from."""
-    return bool(re.match(r"(?:https?|ftp)://[^/]|\$\{", text, re.IGNORECASE))
+def _incomplete(entry: Any, needs: Mapping[str, tuple[str, ...]], urls: Iterable[str]) -> str:
+    """What a source or a tool of its kind lacks, with *urls* to download from; empty: nothing."""
+    missing = [key for key in needs[entry.kind] if not getattr(entry, key)]
+    if missing:
+        return f"kind '{entry.kind}' needs {' and '.join(missing)}"
+    right = all(re.match(r"(?:https?|ftp)://[^/]|\$\{", url, re.IGNORECASE) for url in urls)
+    return "" if right or entry.kind != "url" else "kind 'url' needs an address: https://…"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,10 +182,7 @@ class Source(Model):
             "pypi": ("ref",),
             "none": (),
         }
-        missing = [key for key in needs[self.kind] if not getattr(self, key)]
-        if missing:
-            return f"kind '{self.kind}' needs {' and '.join(missing)}"
-        return "" if self.kind != "url" or _is_url(self.url) else _NO_URL
+        return _incomplete(self, needs, [self.url])
 
     @property
     def has_tree(self) -> bool:
@@ -219,10 +217,7 @@ class Tool(Model):
             "pypi": ("pypi", "version"),
             "none": (),
         }
-        missing = [key for key in needs[self.kind] if not getattr(self, key)]
-        if missing:
-            return f"kind '{self.kind}' needs {' and '.join(missing)}"
-        return "" if self.kind != "url" or all(map(_is_url, self.url.values())) else _NO_URL
+        return _incomplete(self, needs, self.url.values())
 
 
 Engine = Literal["stage", "wheel", "vendor", "complete", "none"]

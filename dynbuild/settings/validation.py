@@ -30,21 +30,17 @@ def checked(values: Mapping[str, Any], cache: Path | None) -> Catalog:
         ValueError: pydantic's, with all that is wrong.
     """
     try:
-        text = repr(values)
+        text = repr(values).encode()
     except ValueError:  # a number with more digits than are written
         return _checked(values)
     if cache is None:
         return _checked(values)
-    made_of = hashlib.sha256(text.encode() + disk_cache.code(*_CODE)).hexdigest()
+    made_of = hashlib.sha256(text + disk_cache.code(*_CODE)).hexdigest()
     # Two digits: so many catalogs are kept at most, and each is some ten thousand bytes.
     file = cache / f"catalog-{made_of[:2]}.pickle"
-    kept = disk_cache.read(file, made_of)
-    if kept is not None:
-        # Its folder is the user's own, as are the compiled modules of Python beside it.
-        return cast("Catalog", pickle.loads(kept))  # noqa: S301
-    catalog = _checked(values)
-    disk_cache.write(file, made_of, pickle.dumps(catalog))
-    return catalog
+    kept = disk_cache.kept(file, made_of, lambda: pickle.dumps(_checked(values)))
+    # Its folder is the user's own, as are the compiled modules of Python beside it.
+    return cast("Catalog", pickle.loads(kept))  # noqa: S301
 
 
 def _checked(values: Mapping[str, Any]) -> Catalog:

@@ -152,8 +152,7 @@ class Set:
             )
             for image in self.job.images
         )
-        plan = replace(self.job.plan, images=tuple(image.plan for image in images))
-        self.job = replace(self.job, plan=plan, images=images)
+        self.job = self.job.with_images(images)
 
     @property
     def texts(self):
@@ -207,8 +206,7 @@ class Stubs(Set):
             )
             for name in own
         )
-        plan = replace(self.job.plan, images=tuple(image.plan for image in images))
-        self.job = replace(self.job, plan=plan, images=images)
+        self.job = self.job.with_images(images)
 
     @property
     def texts(self):

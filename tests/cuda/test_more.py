@@ -1,4 +1,4 @@
-"""More of CUDA than the suite has time for: `make cuda` runs it after tests/images/test_cuda.py."""
+"""More of CUDA than the suite has time for: `make cuda` runs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from dynbuild.build import facts
 from dynbuild.engine.cuda_base import Toolkit
 from tests import session
-from tests.conftest import ROOT
 from tests.session import NAME as RUN
 
 pytestmark = pytest.mark.engine
@@ -52,21 +51,3 @@ def test_a_base_compiles_a_kernel_that_starts_without_a_driver(
     needed = docker("run", "--rm", "--network", "none", image, "ldd", "/kernel")
     assert "libcuda.so.1 => not found" in needed
     assert "libnvidia-ml.so.1 => not found" in needed
-
-
-def test_the_dev_image_starts_and_compiles(engine, base_image, build, container):
-    """With libfabric, and headers and compilers; Nsight is out of reach, which the step says."""
-    assert base_image
-    base_of(engine, "13.0")
-    config = str(ROOT / "examples" / "cuda" / "dynbuild.toml")
-    repository = f"{RUN}/cuda-dev"
-    build("--config", config, "--use-sccache=local", "--target", "dev", "--repository", repository)
-    inside = container(f"{repository}:latest-none-dev-cuda13.0")
-    assert "release 13.0" in inside("nvcc --version")
-    assert inside("ls /usr/local/ucx/include/ucp/api/ucp.h /usr/local/libfabric/include/rdma")
-    assert "libfabric: 2" in inside("/usr/local/libfabric/bin/fi_info --version")
-    said = inside("ldd /usr/local/libfabric/bin/fi_info /usr/local/libfabric/lib/libfabric.so.1")
-    assert "not found" not in said
-    inside("python -c 'import dynamo.runtime, dynamo.mocker'")
-    path = inside("printenv LD_LIBRARY_PATH")
-    assert "" not in path.split(":")

@@ -32,8 +32,12 @@ DEMO = ROOT / "examples" / "demo"
 WORKSPACE = ROOT / "examples" / "workspace"
 
 STEPS, EMULATORS = "steps", "emulators"
-OF_THEIR_OWN = ("airgap", "builders", "context", "faults", "lint", "logins")
-"""Modules of images that share no step with others and count none: they run beside those."""
+OF_THEIR_OWN = (
+    "airgap", "builders", "context", "cuda", "faults", "lint", "logins", "matrix",
+    "published_line", "run", "values", "why",
+)  # fmt: skip
+"""Modules of images whose counts of steps no build of another module changes: they run beside the
+others, so that each of two workers has as much to do."""
 GROUPS = {
     "tests/engine/test_emulation_kernel.py": EMULATORS,
     "tests/images/test_platforms.py": EMULATORS,
@@ -44,7 +48,9 @@ GROUPS = {
     },
 }
 """Modules whose tests run one after the other: those that change the kernel's emulators, and those
-that take over each other's steps or count those that run.  The latter take longest."""
+that take over each other's steps or count those that run."""
+LONGEST = (STEPS, "tests/images/test_cuda.py", "tests/images/test_matrix.py")
+"""What comes first: no worker is to be left alone with it at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,7 +58,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(ROOT / "tests").parts[0] == "images":
             item.add_marker("engine")
-    items.sort(key=lambda item: GROUPS.get(item.nodeid.partition("::")[0]) != STEPS)
+
+    def rank(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0]
+        group = GROUPS.get(file, file)
+        return LONGEST.index(group) if group in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
 
 
 class _ByGroup(LoadFileScheduling):

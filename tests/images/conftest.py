@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import subprocess
+import sys
+import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dynbuild import proc
+from dynbuild import paths, proc
 from dynbuild.engine import base, emulation
 from dynbuild.engine.model import Engine
 from tests import session
@@ -74,6 +79,39 @@ def own_base(docker: Callable[..., str], base_image: str, tmp_path: Path) -> tup
     (folder / "Dockerfile").write_text("\n".join(lines))
     docker("build", "--quiet", "--tag", f"{name}:now", str(folder))
     return ("--base-image", name, "--base-image-tag", "now")
+
+
+@contextmanager
+def another_engine(engine: Engine) -> Iterator[dict[str, str]]:
+    """What the environment is to say for another private engine, which has nothing yet."""
+    # Short, as a socket is below it.
+    with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
+        if engine.kind == "private":
+            there = paths.home(os.environ) / "engine" / "packages"
+            place = Path(home, "engine", "packages")
+            shutil.copytree(there, place, symlinks=True, copy_function=_link)
+        env = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
+        env["DYNBUILD_HOME"] = home
+        dynbuild = (sys.executable, "-m", "dynbuild", "engine")
+        subprocess.run([*dynbuild, "up"], env=env, check=True)
+        try:
+            yield {"DYNBUILD_HOME": home}
+        finally:
+            subprocess.run([*dynbuild, "down"], env=env, check=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@pytest.fixture
+def second_engine(engine: Engine) -> Iterator[dict[str, str]]:
+    """``another_engine`` of one test."""
+    with another_engine(engine) as more:
+        yield more
 
 
 def package_index() -> str:

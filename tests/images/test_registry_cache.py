@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from dynbuild import paths, proc
+from dynbuild import proc
 from dynbuild.engine import client
 from tests.conftest import ROOT
 from tests.images import recorded
@@ -22,33 +18,6 @@ TRIES = int(os.environ.get("TRIES", "3"))
 """How often an engine is emptied and filled from the registry; `make tries` does it 20 times."""
 
 STUB = ROOT / "tests" / "data" / "ucx_stub"
-
-
-def _link(source, target):
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
-@pytest.fixture
-def second_engine(engine):
-    """The environment of another private engine with nothing in it."""
-    # Short, as a socket is below it.
-    with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
-        if engine.kind == "private":
-            there = paths.home(os.environ) / "engine" / "packages"
-            place = Path(home, "engine", "packages")
-            shutil.copytree(there, place, symlinks=True, copy_function=_link)
-        env = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
-        env["DYNBUILD_HOME"] = home
-        subprocess.run([sys.executable, "-m", "dynbuild", "engine", "up"], env=env, check=True)
-        try:
-            yield {"DYNBUILD_HOME": home}
-        finally:
-            subprocess.run(
-                [sys.executable, "-m", "dynbuild", "engine", "down"], env=env, check=True
-            )
 
 
 def _ran(report):

@@ -20,13 +20,14 @@ from dynbuild import proc
 from dynbuild.build import causes, drive, job_context, prediction, record, recording, snapshot
 from dynbuild.build.expectation import Expectation
 from dynbuild.build.resolution import Asking
-from dynbuild.engine import builder
+from dynbuild.engine import builder, client
 from dynbuild.plan.job import Secret
 from dynbuild.render import bake
 from dynbuild.report import why
 from dynbuild.report.display import Display
 from dynbuild.settings.layers import Origin
 from tests import session
+from tests.images.conftest import another_engine
 from tests.support import NONE_CPU, make_job
 
 TEXT = """\
@@ -64,9 +65,10 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 class Site:
     """A tree, what it fetches, and builds of it."""
 
-    def __init__(self, engine, folder, address, docker, base_image):
-        self.engine, self.folder, self.address, self.docker = engine, folder, address, docker
-        self.builder = builder.find(engine, os.environ)
+    def __init__(self, env, folder, address, base_image):
+        self.env, self.folder, self.address = env, folder, address
+        self.engine = client.find(env)
+        self.builder = builder.find(self.engine, env)
         self.mark = uuid.uuid4().hex[:12]
         self.base, self._from = f"{session.NAME}/why:{self.mark}", base_image
         self.tree = folder / "tree"
@@ -89,6 +91,9 @@ class Site:
         }
         self.more, self.job_more, self.text = {}, {}, TEXT
         self.last = None
+
+    def docker(self, *words):
+        proc.run((self.engine.docker, *words), env=self.engine.env(self.env))
 
     def git(self, *words, cwd):
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
@@ -114,7 +119,7 @@ class Site:
         """Take what the steps made out of the builder's cache, and nothing else.
 
         Without --all, Docker 28 keeps most of it on the disk and yet has it made anew, and it
-        says of nothing that this is so.
+        says of nothing that this is so.  With it, other steps on the same base are made anew too.
         """
         here = f"description~={self.mark}"
         self.docker("buildx", "prune", "--all", "--force", "--filter", here)
@@ -150,7 +155,7 @@ class Site:
             job,
             texts,
             builder=self.builder,
-            env=os.environ,
+            env=self.env,
             secrets={"WHY_TOKEN": token, **bake.environment(job)},
             listen=lambda _: None,
             cancellation=proc.Cancellation(),
@@ -167,7 +172,7 @@ class Site:
         """What is foretold of a build that would begin now."""
         job, texts, _ = self.job()
         one = snapshot.of_recording(recording.read(before))
-        asking = Asking(builder=self.builder, env=os.environ)
+        asking = Asking(builder=self.builder, env=self.env)
         return prediction.of(
             job,
             texts,
@@ -184,19 +189,29 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(engine, docker, base_image, tmp_path_factory):
+def own_engine(engine, docker, base_image, tmp_path_factory):
+    """The environment of an engine that no other module builds on: its cache is pruned."""
+    archive = tmp_path_factory.mktemp("base") / "base.tar"
+    docker("image", "save", "--output", str(archive), base_image)
+    with another_engine(engine) as more:
+        env = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"} | more
+        own = client.find(env)
+        words = (own.docker, "image", "load", "--quiet", "--input", str(archive))
+        proc.run(words, env=own.env(env))
+        yield env
+
+
+@pytest.fixture(scope="module")
+def site(own_engine, base_image, tmp_path_factory):
     folder = tmp_path_factory.mktemp("why")
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        made = Site(engine, folder, address, docker, base_image)
         try:
-            yield made
+            yield Site(own_engine, folder, address, base_image)
         finally:
             server.shutdown()
-            made.forget()
-            docker("image", "rm", "--force", made.base)
 
 
 def argument(site):

@@ -275,7 +275,8 @@ FROM build_tools AS ucx
 WORKDIR /build
 
 # The source is mounted, not copied: what autogen and make leave there is thrown away. Its
-# test programs are not built: they go into no image, and need not fit a newer CUDA.
+# test programs are not built: they go into no image, and need not fit a newer CUDA. Nor is
+# debug information, which the installation strips: the compile cache would keep it.
 # The distribution's compiler may be newer than this UCX: its new warnings are no errors,
 # and <cstdint> no longer comes with other headers.
 RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
@@ -283,7 +284,7 @@ RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
     && cd /build \
-    && export CFLAGS="-g -O2 -Wno-error" CXX="g++ -include cstdint" \
+    && export CFLAGS="-O2 -g0 -Wno-error" CXXFLAGS="-O2 -g0" CXX="g++ -include cstdint" \
     && /source/contrib/configure-release --prefix=/usr/local/ucx --enable-shared --disable-static \
         --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
         --without-cuda --with-verbs --with-dm --enable-mt \

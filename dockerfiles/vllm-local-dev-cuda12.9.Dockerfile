@@ -313,12 +313,14 @@ COPY --from=gdrcopy /out/ /
 WORKDIR /build
 
 # The source is mounted, not copied: what autogen and make leave there is thrown away. Its
-# test programs are not built: they go into no image, and need not fit a newer CUDA.
+# test programs are not built: they go into no image, and need not fit a newer CUDA. Nor is
+# debug information, which the installation strips: the compile cache would keep it.
 RUN --mount=type=secret,id=BUILD_JOBS,env=BUILD_JOBS \
     --mount=type=bind,from=ucx_src,target=/source,rw \
     cd /source \
     && { [ -x configure ] || ./autogen.sh; } \
     && cd /build \
+    && export CFLAGS="-O2 -g0" CXXFLAGS="-O2 -g0" \
     && /source/contrib/configure-release --prefix=/usr/local/ucx --enable-shared --disable-static \
         --disable-doxygen-doc --enable-optimizations --enable-cma --enable-devel-headers \
         --with-cuda=/usr/local/cuda --with-verbs --with-dm --with-efa --enable-mt \

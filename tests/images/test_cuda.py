@@ -137,7 +137,7 @@ def test_the_runtime_image_serves(serves):
 
 
 def test_the_dev_image_serves_and_compiles(serves, container):
-    """With headers and compilers; Nsight is out of reach here, which its step says."""
+    """With headers and compilers."""
     inside = container(serves("dev"))
     assert "release 13.0" in inside("nvcc --version")
     assert inside("ls /usr/local/ucx/include/ucp/api/ucp.h /usr/local/libfabric/include/rdma")

@@ -40,7 +40,7 @@ emulated: ready $(STAMP) ## Build for the architecture that this machine is not
 	@$(PY) -m pytest -n 0 -m engine $(EMULATED)
 
 tries: ready $(STAMP) ## Kill a push 20 times; fill an empty engine from a registry 20 times; 300 cells
-	@TRIES=20 CELLS=300 $(PY) -m pytest -n 0 -m engine tests/images/test_matrix.py \
+	@TRIES=20 CELLS=300 $(PY) -m pytest -n 0 -m engine tests/images/own_engine/test_matrix.py \
 		tests/images/test_registry_cache.py -k "killed or whole_matrix or hundreds"
 
 cuda: ready $(STAMP) ## More of CUDA than the tests have time for: the bases of CUDA 12.4 and 13.0

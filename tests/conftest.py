@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,9 @@ DEMO = ROOT / "examples" / "demo"
 WORKSPACE = ROOT / "examples" / "workspace"
 
 STEPS, EMULATORS = "steps", "emulators"
-OF_THEIR_OWN = (
-    "airgap", "builders", "context", "cuda", "faults", "lint", "logins", "matrix",
-    "published_line", "run", "values", "why",
-)  # fmt: skip
-"""Modules of images whose counts of steps no build of another module changes: they run beside the
-others, so that each of two workers has as much to do."""
+OF_THEIR_OWN = ("airgap", "builders", "context", "faults", "lint", "logins", "run")
+"""Modules of images that share no step with others and count none: they run beside those, and so do
+those with an engine of their own."""
 GROUPS = {
     "tests/engine/test_emulation_kernel.py": EMULATORS,
     "tests/images/test_platforms.py": EMULATORS,
@@ -49,7 +46,7 @@ GROUPS = {
 }
 """Modules whose tests run one after the other: those that change the kernel's emulators, and those
 that take over each other's steps or count those that run."""
-LONGEST = (STEPS, "tests/images/test_cuda.py", "tests/images/test_matrix.py")
+LONGEST = (STEPS, *(f"tests/images/own_engine/test_{name}.py" for name in ("cuda", "matrix")))
 """What comes first: no worker is to be left alone with it at the end."""
 
 
@@ -128,11 +125,14 @@ def engine() -> Engine:
 @pytest.fixture(scope="session")
 def docker(engine: Engine) -> Callable[..., str]:
     """Run a docker command on the engine; its standard output."""
+    return docker_on(engine, os.environ)
+
+
+def docker_on(engine: Engine, env: Mapping[str, str]) -> Callable[..., str]:
+    """What the fixture ``docker`` is, on any engine."""
 
     def run(*words: str, check: bool = True, timeout: float = 300) -> str:
-        done = proc.run(
-            [engine.docker, *words], env=engine.env(os.environ), check=check, timeout=timeout
-        )
+        done = proc.run([engine.docker, *words], env=engine.env(env), check=check, timeout=timeout)
         return done.stdout.strip()
 
     return run
@@ -163,15 +163,20 @@ def container(docker: Callable[..., str]) -> Iterator[Callable[..., Callable[...
 
 
 @pytest.fixture(scope="session")
-def base_image(engine: Engine) -> str:
+def base_image() -> str:
     """A Debian base image, made here."""
-    return session.once("base", lambda: session.make_used_base(engine, os.environ))
+    return session.shared_base(os.environ)
 
 
 @pytest.fixture(scope="session")
 def dynbuild(base_image: str) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line as a user would, on the engine with its base image."""
     del base_image
+    return dynbuild_in(os.environ)
+
+
+def dynbuild_in(environment: Mapping[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """What the fixture ``dynbuild`` is, in any environment."""
 
     def run(
         *words: str, env: dict[str, str] | None = None, cwd: Path = ROOT, timeout: float = 1500
@@ -181,7 +186,7 @@ def dynbuild(base_image: str) -> Callable[..., subprocess.CompletedProcess[str]]
             capture_output=True,
             text=True,
             # The trees of the tests are copies without a repository.
-            env=os.environ | {"DYNBUILD_ALLOW_UNVERSIONED": "1"} | (env or {}),
+            env={**environment, "DYNBUILD_ALLOW_UNVERSIONED": "1", **(env or {})},
             cwd=cwd,
             timeout=timeout,
             check=False,
@@ -204,6 +209,13 @@ def build(
 
     The context is a folder of this run's own where the words name none.
     """
+    return build_by(dynbuild)
+
+
+def build_by(
+    dynbuild: Callable[..., subprocess.CompletedProcess[str]],
+) -> Callable[..., dict[str, Any]]:
+    """What the fixture ``build`` is, with any ``dynbuild``."""
     context = session.once("context", lambda: str(_copy_of_the_demo()))
 
     def run(*words: str, **more: Any) -> dict[str, Any]:

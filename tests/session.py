@@ -11,13 +11,15 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from dynbuild import proc
+from dynbuild import paths, proc
 from dynbuild.engine import base, client, emulation, private
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
@@ -66,6 +68,32 @@ def start_engine(env: Mapping[str, str]) -> Engine:
     return client.find(env)
 
 
+@contextmanager
+def another_engine(engine: Engine) -> Iterator[dict[str, str]]:
+    """The environment for a private engine beside *engine*, which has nothing yet."""
+    # Short, as a socket is below it.
+    with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
+        if engine.kind == "private":
+            there = paths.home(os.environ) / "engine" / "packages"
+            place = Path(home, "engine", "packages")
+            shutil.copytree(there, place, symlinks=True, copy_function=_link)
+        env = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
+        env["DYNBUILD_HOME"] = home
+        dynbuild = (sys.executable, "-m", "dynbuild", "engine")
+        subprocess.run([*dynbuild, "up"], env=env, check=True)
+        try:
+            yield env
+        finally:
+            subprocess.run([*dynbuild, "down"], env=env, check=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def make_base(engine: Engine, env: Mapping[str, str], **which: Any) -> str:
     """A base image, which goes at the end of the run unless the engine had it before."""
     before = images(engine, env)
@@ -76,15 +104,25 @@ def make_base(engine: Engine, env: Mapping[str, str], **which: Any) -> str:
 
 
 def make_used_base(engine: Engine, env: Mapping[str, str]) -> str:
-    """``make_base`` of an image that a build used which is over.
+    """``make_base`` of an image that a build used which is over."""
+    name = make_base(engine, env)
+    use(engine, env, name)
+    return name
+
+
+def use(engine: Engine, env: Mapping[str, str], name: str) -> None:
+    """Build something on the image *name*.
 
     As long as a build goes on that was the first to use it, BuildKit before 0.32 does not find
     what others ran on it.
     """
-    name = make_base(engine, env)
     argv = (engine.docker, "buildx", "build", "--quiet", "--output", "type=cacheonly", "-")
     proc.run(argv, env=engine.env(env), input=f"FROM {name}\n")
-    return name
+
+
+def shared_base(env: Mapping[str, str]) -> str:
+    """``make_used_base`` on the engine of the run, once."""
+    return str(once("base", lambda: make_used_base(start_engine(env), env)))
 
 
 def note_new(engine: Engine, env: Mapping[str, str], name: str) -> None:

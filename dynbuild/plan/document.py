@@ -82,8 +82,8 @@ class ImagePlan(Document):
     cache_from: tuple[str, ...]
     cache_to: tuple[str, ...]
     output: Literal["load", "push", "none"]
-    compression: Literal["gzip", "zstd"] = described(
-        "of the layers that a push makes", default="gzip"
+    compression: Literal["gzip", "zstd", "none"] = described(
+        "of the layers that are made; zstd only of those that a push makes", default="gzip"
     )
     retag: bool = described("push over a tag that another cell's image has", default=False)
     no_cache: bool

@@ -152,11 +152,14 @@ def argv(
 def _output(image: ImagePlan) -> str:
     """Where the image goes, and how its layers are packed.
 
-    Only OCI's manifests know zstd.  Nothing is packed anew: who has the layers of the base image
-    need not pull them again.
+    Only OCI's manifests know zstd, and what is loaded has none of them.  Nothing is packed anew:
+    who has the layers of the base image need not pull them again.
     """
-    packed = image.output == "push" and image.compression != "gzip"
-    more = f",compression={image.compression},oci-mediatypes=true" if packed else ""
+    more = ""
+    if image.compression == "none" and image.output != "none":
+        more = ",compression=uncompressed"
+    elif image.compression == "zstd" and image.output == "push":
+        more = ",compression=zstd,oci-mediatypes=true"
     return f"{_OUTPUT[image.output]}{more}"
 
 

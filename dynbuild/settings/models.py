@@ -110,7 +110,9 @@ class Request(Model):
     tensorrtllm_index_url: str = described("trtllm: index of that requirement")
     tensorrtllm_git_url: str = described("trtllm: repository to build the wheel from")
     output: Literal["load", "push", "none"]
-    compression: Literal["gzip", "zstd"] = described("of layers that a push makes")
+    compression: Literal["gzip", "zstd", "none"] = described(
+        "of layers that are made; zstd only of those that a push makes"
+    )
     registry_timeout: str = described("how long a registry may be silent in a push")
     retag: bool = described("push over a tag that another cell's image has")
     require_clean: bool = described("refuse a source tree with uncommitted changes")

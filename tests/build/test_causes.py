@@ -1,4 +1,7 @@
-"""First causes, and what only follows from them; tests/images/test_why.py has a real engine."""
+"""First causes, and what only follows from them.
+
+On a real engine: tests/images/own_engine/test_why.py.
+"""
 
 import hashlib
 from dataclasses import replace

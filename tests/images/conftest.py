@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dynbuild import paths, proc
+from dynbuild import proc
 from dynbuild.engine import base, emulation
 from dynbuild.engine.model import Engine
 from tests import session
+from tests.conftest import docker_on
 
 REGISTRY_DOCKERFILE = """\
 FROM {base}
@@ -40,13 +36,14 @@ MANIFESTS = (
 
 
 @pytest.fixture(scope="session")
-def registry(
-    engine: Engine,
-    docker: Callable[..., str],
-    base_image: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> str:
-    """A registry on loopback, the distribution's own; its address, for any engine here."""
+def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A registry on loopback, the distribution's own; its address, for any engine here.
+
+    It is on the engine of the run, whatever engine a module has.
+    """
+    base_image = session.shared_base(os.environ)
+    engine = session.start_engine(os.environ)
+    docker = docker_on(engine, os.environ)
 
     def start() -> str:
         port = free_port()
@@ -81,37 +78,11 @@ def own_base(docker: Callable[..., str], base_image: str, tmp_path: Path) -> tup
     return ("--base-image", name, "--base-image-tag", "now")
 
 
-@contextmanager
-def another_engine(engine: Engine) -> Iterator[dict[str, str]]:
-    """What the environment is to say for another private engine, which has nothing yet."""
-    # Short, as a socket is below it.
-    with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
-        if engine.kind == "private":
-            there = paths.home(os.environ) / "engine" / "packages"
-            place = Path(home, "engine", "packages")
-            shutil.copytree(there, place, symlinks=True, copy_function=_link)
-        env = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
-        env["DYNBUILD_HOME"] = home
-        dynbuild = (sys.executable, "-m", "dynbuild", "engine")
-        subprocess.run([*dynbuild, "up"], env=env, check=True)
-        try:
-            yield {"DYNBUILD_HOME": home}
-        finally:
-            subprocess.run([*dynbuild, "down"], env=env, check=True)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
 @pytest.fixture
 def second_engine(engine: Engine) -> Iterator[dict[str, str]]:
-    """``another_engine`` of one test."""
-    with another_engine(engine) as more:
-        yield more
+    """The environment of another private engine, which has nothing yet."""
+    with session.another_engine(engine) as env:
+        yield env
 
 
 def package_index() -> str:

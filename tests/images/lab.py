@@ -32,6 +32,12 @@ WIDE = [
 ]
 """Cells of the catalog's own line, without AWS's layers."""
 
+SMALL = [
+    cell
+    for cell in WIDE
+    if cell.target in ("dynamo_base", "local-dev") and cell.framework in ("none", "sglang")
+]
+"""Cells of two frameworks, three devices, and few steps."""
 
 NONE = next(cell for cell in WIDE if (cell.framework, cell.target) == ("none", "runtime"))
 
@@ -221,3 +227,13 @@ class Stubs(Set):
             )
             for image in self.job.images
         }
+
+
+def status(result):
+    """How each cell of a matrix ended, by its id."""
+    return {cell.id: cell.status for cell in result.cells}
+
+
+def status_names(many):
+    """The ids of the cells of a set, in their order."""
+    return [image.name for image in many.job.images]

@@ -16,8 +16,7 @@ import pytest
 
 from dynbuild.engine import builder
 from dynbuild.plan.image_tests import ImageTest
-from tests.images.lab import Lab
-from tests.images.test_matrix import SMALL, Set, status, status_names
+from tests.images.lab import SMALL, Lab, Set, status, status_names
 from tests.session import NAME
 
 UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"

@@ -11,8 +11,7 @@ from dynbuild import proc
 from dynbuild.engine import client
 from tests.conftest import ROOT
 from tests.images import recorded
-from tests.images.lab import Lab, Set
-from tests.images.test_matrix import SMALL, status
+from tests.images.lab import SMALL, Lab, Set, status
 
 TRIES = int(os.environ.get("TRIES", "3"))
 """How often an engine is emptied and filled from the registry; `make tries` does it 20 times."""
@@ -65,14 +64,12 @@ def test_an_empty_engine_takes_a_whole_matrix_from_the_registry(
         assert set(status(many.run()).values()) == {"done"}
         ran = len(lab.ran)
         assert ran == len(many.distinct()) > 10
-        env = {**os.environ, **second_engine}
-        env.pop("DOCKER_HOST", None)
-        empty = client.find(env)
+        empty = client.find(second_engine)
         for _ in range(TRIES):
-            result = many.run(engine=empty, env=env)
+            result = many.run(engine=empty, env=second_engine)
             assert set(status(result).values()) == {"done"}
             assert lab.ran[ran:] == []
             words = (empty.docker, "buildx", "prune", "--all", "--force")
-            proc.run(words, env=empty.env(env))
+            proc.run(words, env=empty.env(second_engine))
     finally:
         lab.close()

@@ -80,15 +80,18 @@ def test_outputs(output, spec, attest):
 
 
 @pytest.mark.parametrize(
-    ("output", "spec"),
+    ("compression", "output", "spec"),
     [
-        ("load", "type=docker"),
-        ("none", "type=cacheonly"),
-        ("push", "type=registry,compression=zstd,oci-mediatypes=true"),
+        ("zstd", "load", "type=docker"),
+        ("zstd", "none", "type=cacheonly"),
+        ("zstd", "push", "type=registry,compression=zstd,oci-mediatypes=true"),
+        ("none", "load", "type=docker,compression=uncompressed"),
+        ("none", "none", "type=cacheonly"),
+        ("none", "push", "type=registry,compression=uncompressed"),
     ],
 )
-def test_only_what_is_pushed_is_compressed_as_asked(output, spec):
-    asked = {"output": output, "repository": "localhost:5000/dynamo", "compression": "zstd"}
+def test_layers_are_packed_as_asked_where_that_can_be(compression, output, spec):
+    asked = {"output": output, "repository": "localhost:5000/dynamo", "compression": compression}
     assert target(make_job(**NONE_CPU, **asked))["output"] == [spec]
 
 

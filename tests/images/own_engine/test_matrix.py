@@ -22,12 +22,12 @@ from dynbuild.matrix import content, record
 from dynbuild.matrix.events import CellEnded, TagsMoved
 from dynbuild.plan.image_tests import ImageTest
 from dynbuild.render import graph
-from tests.images.lab import WIDE, Lab, Set, Stubs
+from tests.images.lab import SMALL, WIDE, Lab, Set, Stubs, status, status_names
 
 
 @pytest.fixture
-def lab(engine: Engine, base_image: str):
-    made = Lab(engine, dict(os.environ), base_image)
+def lab(engine: Engine, environment: dict[str, str], base_image: str):
+    made = Lab(engine, environment, base_image)
     yield made
     made.close()
 
@@ -39,22 +39,11 @@ def tree(tmp_path):
     return path
 
 
-def status(result):
-    return {cell.id: cell.status for cell in result.cells}
-
-
 TRIES = int(os.environ.get("TRIES", "4"))
 """How often a run is killed while it pushes; `make tries` does it 20 times."""
 
 CELLS = int(os.environ.get("CELLS", "12"))
 """How many cells one command builds and loads; in `make tries` 300."""
-
-SMALL = [
-    cell
-    for cell in WIDE
-    if cell.target in ("dynamo_base", "local-dev") and cell.framework in ("none", "sglang")
-]
-"""Cells of two frameworks, three devices, and few steps."""
 
 TWELVE = [
     cell
@@ -122,10 +111,6 @@ def test_a_common_step_that_fails_is_run_once_and_told_for_each_cell(lab, tree):
 
 def graph_stages(image, text):
     return {step.stage for step in graph.of(image.plan, text).steps.values()}
-
-
-def status_names(many):
-    return [image.name for image in many.job.images]
 
 
 def test_failing_fast_ends_the_others(lab, tree):

@@ -30,12 +30,12 @@ OURS = f"{NATIVE} /opt/dynamo/venv/lib/python3*/site-packages/kvbm"
 
 
 @pytest.fixture(scope="module")
-def words(engine, base_image):
+def words(engine, environment, base_image):
     """What every build here has in common: a base with CUDA, and compiled objects kept here."""
     assert base_image
     machine = facts.read(os.environ)
     toolkit = Toolkit(version="13.0", ca_bundle=machine.ca_bundle, index_url=machine.index_url)
-    assert session.make_base(engine, os.environ, toolkit=toolkit) == "dynbuild/cuda:13.0-trixie"
+    assert session.make_base(engine, environment, toolkit=toolkit) == "dynbuild/cuda:13.0-trixie"
     return "--config", str(CUDA / "dynbuild.toml"), "--use-sccache=local"
 
 
@@ -120,7 +120,10 @@ def serves(words, build, docker):
     """Build a target, ask the mocker in its image a question, and return the image's name."""
 
     def run(target: str) -> str:
-        report = build(*words, "--target", target, "--repository", f"{REPOSITORY}-served")
+        report = build(
+            *words, "--target", target, "--repository", f"{REPOSITORY}-served",
+            "--compression", "none",
+        )  # fmt: skip
         (image,) = report["images"]
         name: str = image["tags"][0]
         assert docker(

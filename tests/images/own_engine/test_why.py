@@ -20,14 +20,13 @@ from dynbuild import proc
 from dynbuild.build import causes, drive, job_context, prediction, record, recording, snapshot
 from dynbuild.build.expectation import Expectation
 from dynbuild.build.resolution import Asking
-from dynbuild.engine import builder, client
+from dynbuild.engine import builder
 from dynbuild.plan.job import Secret
 from dynbuild.render import bake
 from dynbuild.report import why
 from dynbuild.report.display import Display
 from dynbuild.settings.layers import Origin
 from tests import session
-from tests.images.conftest import another_engine
 from tests.support import NONE_CPU, make_job
 
 TEXT = """\
@@ -65,9 +64,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 class Site:
     """A tree, what it fetches, and builds of it."""
 
-    def __init__(self, env, folder, address, base_image):
-        self.env, self.folder, self.address = env, folder, address
-        self.engine = client.find(env)
+    def __init__(self, engine, env, folder, address, base_image):
+        self.engine, self.env, self.folder, self.address = engine, env, folder, address
         self.builder = builder.find(self.engine, env)
         self.mark = uuid.uuid4().hex[:12]
         self.base, self._from = f"{session.NAME}/why:{self.mark}", base_image
@@ -189,27 +187,14 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def own_engine(engine, docker, base_image, tmp_path_factory):
-    """The environment of an engine that no other module builds on: its cache is pruned."""
-    archive = tmp_path_factory.mktemp("base") / "base.tar"
-    docker("image", "save", "--output", str(archive), base_image)
-    with another_engine(engine) as more:
-        env = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"} | more
-        own = client.find(env)
-        words = (own.docker, "image", "load", "--quiet", "--input", str(archive))
-        proc.run(words, env=own.env(env))
-        yield env
-
-
-@pytest.fixture(scope="module")
-def site(own_engine, base_image, tmp_path_factory):
+def site(engine, environment, base_image, tmp_path_factory):
     folder = tmp_path_factory.mktemp("why")
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
         address = f"http://127.0.0.1:{server.server_port}"
         try:
-            yield Site(own_engine, folder, address, base_image)
+            yield Site(engine, environment, folder, address, base_image)
         finally:
             server.shutdown()
 

@@ -70,12 +70,17 @@ def start_engine(env: Mapping[str, str]) -> Engine:
 
 @contextmanager
 def another_engine(engine: Engine) -> Iterator[dict[str, str]]:
-    """The environment for a private engine beside *engine*, which has nothing yet."""
+    """The environment for a private engine beside *engine*, which has nothing yet.
+
+    Its home is in the other one's: what it builds is not for a place of temporary files.
+    """
+    beside = paths.home(os.environ)
+    beside.mkdir(parents=True, exist_ok=True)
     # Short, as a socket is below it.
-    with tempfile.TemporaryDirectory(prefix="dynbuild-") as home:
+    with tempfile.TemporaryDirectory(prefix="test-", dir=beside) as home:
         if engine.kind == "private":
-            there = paths.home(os.environ) / "engine" / "packages"
             place = Path(home, "engine", "packages")
+            there = beside / "engine" / "packages"
             shutil.copytree(there, place, symlinks=True, copy_function=_link)
         env = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
         env["DYNBUILD_HOME"] = home

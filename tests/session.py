@@ -86,8 +86,10 @@ def another_engine(engine: Engine) -> Iterator[dict[str, str]]:
         env["DYNBUILD_HOME"] = home
         dynbuild = (sys.executable, "-m", "dynbuild", "engine")
         subprocess.run([*dynbuild, "up"], env=env, check=True)
+        # A private engine comes last of all: who has another one is told where this one listens.
+        host = {"DOCKER_HOST": f"unix://{home}/engine/run/docker.sock"}
         try:
-            yield env
+            yield env if engine.kind == "private" else env | host
         finally:
             subprocess.run([*dynbuild, "down"], env=env, check=True)
 

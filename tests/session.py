@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dynbuild import paths, proc
+from dynbuild.build import facts
 from dynbuild.engine import base, client, emulation, private
+from dynbuild.engine.cuda_base import Toolkit
 from dynbuild.engine.model import Engine
 from dynbuild.errors import NotReady
 
@@ -108,6 +110,13 @@ def make_base(engine: Engine, env: Mapping[str, str], **which: Any) -> str:
     if name not in before:
         note("image", name)
     return name
+
+
+def make_cuda_base(engine: Engine, env: Mapping[str, str], version: str, **which: Any) -> str:
+    """``make_base`` with a CUDA toolkit from the package index of this machine."""
+    machine = facts.read(os.environ)
+    toolkit = Toolkit(version=version, ca_bundle=machine.ca_bundle, index_url=machine.index_url)
+    return make_base(engine, env, toolkit=toolkit, **which)
 
 
 def make_used_base(engine: Engine, env: Mapping[str, str]) -> str:

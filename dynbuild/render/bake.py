@@ -25,6 +25,13 @@ _SAYING_WHAT = (
 _HOLDER = "DYNBUILD_VALUE_"
 
 _OUTPUT = {"load": "type=docker", "push": "type=registry", "none": "type=cacheonly"}
+_PACKING = {
+    ("load", "none"): ",compression=uncompressed",
+    ("push", "none"): ",compression=uncompressed",
+    ("push", "zstd"): ",compression=zstd,oci-mediatypes=true",
+}
+"""By output and compression, where BuildKit is not to pack as it does by itself.  Only OCI's
+manifests know zstd, and what is loaded has none of them."""
 
 
 def definition(
@@ -152,15 +159,10 @@ def argv(
 def _output(image: ImagePlan) -> str:
     """Where the image goes, and how its layers are packed.
 
-    Only OCI's manifests know zstd, and what is loaded has none of them.  Nothing is packed anew:
-    who has the layers of the base image need not pull them again.
+    Nothing is packed anew: who has the layers of the base image need not pull them again.
     """
-    more = ""
-    if image.compression == "none" and image.output != "none":
-        more = ",compression=uncompressed"
-    elif image.compression == "zstd" and image.output == "push":
-        more = ",compression=zstd,oci-mediatypes=true"
-    return f"{_OUTPUT[image.output]}{more}"
+    packing = _PACKING.get((image.output, image.compression), "")
+    return f"{_OUTPUT[image.output]}{packing}"
 
 
 def _target(job: ImageJob, context: str, dockerfile: str) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import os
 
 import pytest
 
-from dynbuild.build import facts
-from dynbuild.engine.cuda_base import Toolkit
 from tests import session
 from tests.session import NAME as RUN
 
@@ -25,12 +23,6 @@ int main() {
 """
 
 
-def base_of(engine, version):
-    machine = facts.read(os.environ)
-    toolkit = Toolkit(version=version, ca_bundle=machine.ca_bundle, index_url=machine.index_url)
-    return session.make_base(engine, os.environ, toolkit=toolkit)
-
-
 @pytest.mark.parametrize(("version", "number"), [("13.0", "13000"), ("12.4", "12040")])
 def test_a_base_compiles_a_kernel_that_starts_without_a_driver(
     engine, docker, tmp_path, version, number
@@ -38,7 +30,7 @@ def test_a_base_compiles_a_kernel_that_starts_without_a_driver(
     """Linked with the stubs; what runs answers that the driver is too old: there is none."""
     (tmp_path / "kernel.cu").write_text(KERNEL)
     (tmp_path / "Dockerfile").write_text(
-        f"FROM {base_of(engine, version)}\n"
+        f"FROM {session.make_cuda_base(engine, os.environ, version)}\n"
         "RUN apt-get update && apt-get install -y --no-install-recommends g++\n"
         "COPY kernel.cu /\n"
         "RUN nvcc -arch=sm_90 -o /kernel /kernel.cu -Xlinker --no-as-needed -lcuda -lnvidia-ml"

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dynbuild.build import facts
-from dynbuild.engine.cuda_base import Toolkit
 from dynbuild.units import format_size
 from tests import ready, session
 from tests.conftest import DEMO
@@ -131,11 +129,7 @@ class Image:
 def image(request, engine, docker, dynbuild, tmp_path_factory):
     cell = request.param
     assert not list(ready.problems(os.environ, proof=True))
-    machine = facts.read(os.environ)
-    toolkit = Toolkit(
-        version=CUDA_OF_BASE, ca_bundle=machine.ca_bundle, index_url=machine.index_url
-    )
-    base = session.make_base(engine, os.environ, toolkit=toolkit, suite=cell.suite)
+    base = session.make_cuda_base(engine, os.environ, CUDA_OF_BASE, suite=cell.suite)
     docker("tag", base, f"{BASE}:{base.rpartition(':')[2]}")
     words = (
         "--config", str(CONFIG), "--context", str(tmp_path_factory.mktemp("nothing")),

@@ -6,15 +6,12 @@ is made from packages: nothing of it comes from NVIDIA's registry.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import uuid
 
 import pytest
 
-from dynbuild.build import facts
-from dynbuild.engine.cuda_base import Toolkit
 from tests import session
 from tests.conftest import DEMO, ROOT, WORKSPACE
 from tests.session import NAME as RUN
@@ -33,9 +30,7 @@ OURS = f"{NATIVE} /opt/dynamo/venv/lib/python3*/site-packages/kvbm"
 def words(engine, environment, base_image):
     """What every build here has in common: a base with CUDA, and compiled objects kept here."""
     assert base_image
-    machine = facts.read(os.environ)
-    toolkit = Toolkit(version="13.0", ca_bundle=machine.ca_bundle, index_url=machine.index_url)
-    assert session.make_base(engine, environment, toolkit=toolkit) == "dynbuild/cuda:13.0-trixie"
+    assert session.make_cuda_base(engine, environment, "13.0") == "dynbuild/cuda:13.0-trixie"
     return "--config", str(CUDA / "dynbuild.toml"), "--use-sccache=local"
 
 

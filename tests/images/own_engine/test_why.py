@@ -64,9 +64,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 class Site:
     """A tree, what it fetches, and builds of it."""
 
-    def __init__(self, engine, env, folder, address, base_image):
-        self.engine, self.env, self.folder, self.address = engine, env, folder, address
-        self.builder = builder.find(self.engine, env)
+    def __init__(self, engine, env, folder, address, *, docker, base_image):
+        self.env, self.folder, self.address, self.docker = env, folder, address, docker
+        self.builder = builder.find(engine, env)
         self.mark = uuid.uuid4().hex[:12]
         self.base, self._from = f"{session.NAME}/why:{self.mark}", base_image
         self.tree = folder / "tree"
@@ -89,9 +89,6 @@ class Site:
         }
         self.more, self.job_more, self.text = {}, {}, TEXT
         self.last = None
-
-    def docker(self, *words):
-        proc.run((self.engine.docker, *words), env=self.engine.env(self.env))
 
     def git(self, *words, cwd):
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
@@ -187,14 +184,14 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(engine, environment, base_image, tmp_path_factory):
+def site(engine, environment, docker, base_image, tmp_path_factory):
     folder = tmp_path_factory.mktemp("why")
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
         address = f"http://127.0.0.1:{server.server_port}"
         try:
-            yield Site(engine, environment, folder, address, base_image)
+            yield Site(engine, environment, folder, address, docker=docker, base_image=base_image)
         finally:
             server.shutdown()
 
